@@ -1,0 +1,16 @@
+# What a builder may choose. As a subproject of another build only the libraries are built.
+option(TIERLIB_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
+option(TIERLIB_BUILD_TOOLS "Build tierlib-trace" ${PROJECT_IS_TOP_LEVEL})
+option(TIERLIB_BUILD_EXAMPLES "Build the examples (train_lm)" ${PROJECT_IS_TOP_LEVEL})
+option(TIERLIB_BUILD_BENCHMARKS "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
+option(TIERLIB_INSTALL "Make install targets" ${PROJECT_IS_TOP_LEVEL})
+set(TIERLIB_CUDA AUTO CACHE STRING "Build the CUDA backend: AUTO (where nvcc is found), ON or OFF")
+set_property(CACHE TIERLIB_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(TIERLIB_SANITIZE "" CACHE STRING "Sanitizers for everything built here, for example address,undefined or thread")
+set(TIERLIB_RANDOM_SCALE 1 CACHE STRING "Counts of random runs in tests are divided by this (sanitizer presets)")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Build type" FORCE)
+endif()
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+include(GNUInstallDirs)

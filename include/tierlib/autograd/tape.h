@@ -1,0 +1,103 @@
+// Tape: records ops in the order they run and differentiates through them. What an op needs for backward goes through the
+// runtime's Pack and comes back through Unpack.
+//
+// Errors: an op that fails (a full device, wrong shapes) returns an undefined Value and its status stays on the tape; ops on
+// undefined Values do nothing. Backward and status() return the first error.
+//
+// Thread-safety: one thread at a time per tape; several tapes may run on several threads.
+#ifndef TIERLIB_AUTOGRAD_TAPE_H_
+#define TIERLIB_AUTOGRAD_TAPE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tierlib/autograd/tensor.h"
+#include "tierlib/status.h"
+
+namespace tierlib::autograd {
+
+class Tape;
+class Node;
+
+// A leaf that gradients are accumulated into. `gradient` is undefined until a backward pass reaches it; it has the dtype and
+// sizes of `value`.
+struct Parameter {
+  std::string name;
+  Tensor value;
+  Tensor gradient;
+};
+
+// A tensor and where on its tape it was made. A value type.
+class Value {
+ public:
+  Value() = default;
+  Value(Tape* tape, Tensor tensor, std::shared_ptr<Node> node, int output)
+      : tape_(tape), tensor_(std::move(tensor)), node_(std::move(node)), output_(output) {}
+  bool defined() const { return tensor_.defined(); }
+  const Tensor& tensor() const { return tensor_; }
+  const Dims& sizes() const { return tensor_.sizes(); }
+  DType dtype() const { return tensor_.dtype(); }
+  bool requires_grad() const { return node_ != nullptr; }
+  Tape* tape() const { return tape_; }
+  const std::shared_ptr<Node>& node() const { return node_; }
+  int output() const { return output_; }
+
+ private:
+  Tape* tape_ = nullptr;
+  Tensor tensor_;
+  std::shared_ptr<Node> node_;  // null: a constant
+  int output_ = 0;
+};
+
+class Tape {
+ public:
+  // REQUIRES: the context outlives the tape.
+  explicit Tape(Context& context);
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  Context& context() const;
+
+  Value Constant(Tensor tensor);
+  // REQUIRES: the parameter outlives the tape's Backward.
+  Value Leaf(Parameter& parameter);
+  // A leaf that is not a parameter: a transient input whose gradient is wanted.
+  Value Input(Parameter& parameter) { return Leaf(parameter); }
+
+  // With recording off nothing is saved and nothing requires a gradient (evaluation).
+  void set_recording(bool recording);
+  bool recording() const;
+
+  // Gradients of sum(loss * seed) with respect to every leaf, added to Parameter::gradient; seed is ones. `loss` is usually a
+  // scalar. With retain, saved values are kept and Backward may be called again; otherwise each is dropped once used.
+  Status Backward(const Value& loss, bool retain = false);
+
+  // The first error of an op on this tape.
+  Status status() const;
+  // Sticks the first error. For ops.
+  void Fail(Status status);
+
+  // Forgets everything recorded and the sticky error, giving all saved values back.
+  void Clear();
+
+  // What every op saved since the last Clear, counted here on the tape and not by the runtime: values and logical bytes.
+  // With `count_parameters` false, values whose storage is persistent are left out.
+  struct SavedCount {
+    std::uint64_t values = 0;
+    std::uint64_t bytes = 0;
+  };
+  SavedCount saved(bool count_parameters) const;
+
+  struct State;
+  State& state() const { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tierlib::autograd
+
+#endif  // TIERLIB_AUTOGRAD_TAPE_H_

@@ -1,0 +1,78 @@
+// Differentiable weight clustering: DKM (arXiv 2108.12659) as eDKM (arXiv 2309.00964) uses it. docs/design.md has the formulas.
+#ifndef TIERLIB_DKM_CLUSTERING_H_
+#define TIERLIB_DKM_CLUSTERING_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tierlib/autograd/tape.h"
+#include "tierlib/status.h"
+
+namespace tierlib::dkm {
+
+enum class Metric : std::uint8_t { kSquared, kEuclidean };
+enum class Attention : std::uint8_t {
+  kLast,        // W~ = A_T C_T with the attention of the last iteration (coremltools' and the paper's)
+  kRecomputed,  // A computed again against C_T
+};
+enum class Form : std::uint8_t {
+  kAuto,       // tiled
+  kReference,  // dense chain of autograd ops, no clamp
+  kPaper,      // distance, square, softmax, clamp, two products: the chain of the paper's Table 2
+  kTiled,      // never stores an N x k map
+};
+
+struct Options {
+  int bits = 3;                  // k = 2^bits clusters, 1..8
+  int cluster_dim = 1;           // d: weights are seen as N/d vectors
+  double tau = 0;                // softmax temperature; 0: 0.01 * variance of the weight at the start
+  int iterations = 3;            // T >= 1
+  Metric metric = Metric::kSquared;
+  Attention attention = Attention::kLast;
+  Form form = Form::kAuto;
+  std::uint64_t seed = 1;        // of k-means++
+};
+
+// The clustering of one weight. Its state, the centroids, belongs to the weight: Apply starts from the centroids of the
+// optimizer step before (k-means++ and Lloyd iterations at first), and Advance, called once per optimizer step, makes the
+// newest ones the start of the next, however often Apply ran in between (recompute, accumulation).
+//
+// Thread-safety: one thread at a time.
+class Clustering {
+ public:
+  Clustering(std::string name, Options options);
+  ~Clustering();
+  Clustering(Clustering&&) noexcept;
+  Clustering& operator=(Clustering&&) noexcept;
+
+  // W~ with the sizes of `weight`, differentiable through all iterations. Fails the tape where the weight has NaN or Inf
+  // (naming the tensor and the first position), fewer vectors than clusters, or a size that d does not divide.
+  autograd::Value Apply(autograd::Tape& tape, const autograd::Value& weight);
+
+  // Every weight replaced by its nearest centroid (ties: the lowest index): what inference uses. Not differentiable.
+  StatusOr<autograd::Tensor> Palettize(autograd::Context& context, const autograd::Tensor& weight);
+
+  // See the class comment.
+  void Advance();
+
+  const Options& options() const;
+  Form form() const;    // the one that Apply uses: never kAuto
+  double tau() const;   // the one in use; 0 before the first Apply
+  std::int64_t clusters() const;
+  // Index and table bits per weight, tables in float32.
+  double BitsPerWeight(std::int64_t weights) const;
+
+  // For checkpoints: k * d float32 centroids; empty before the first Apply. Restoring gives the same bits as not stopping.
+  StatusOr<std::vector<float>> Centroids() const;
+  Status Restore(autograd::Context& context, const std::vector<float>& centroids, double tau);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tierlib::dkm
+
+#endif  // TIERLIB_DKM_CLUSTERING_H_

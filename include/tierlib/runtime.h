@@ -1,0 +1,142 @@
+// Runtime: owns the tiers and moves storages between them. The verbs that tierlib's autograd, a foreign framework and the
+// C ABI all speak.
+//
+// Thread-safety: every member may be called from several threads at once. Callbacks (keepalives, replays, allocators) run
+// on the caller's thread with no lock held. Handles (Saved, Loaded) share the runtime's core and may outlive the Runtime.
+// Nothing throws; there is no global state.
+#ifndef TIERLIB_RUNTIME_H_
+#define TIERLIB_RUNTIME_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "tierlib/options.h"
+#include "tierlib/saved.h"
+#include "tierlib/statistics.h"
+#include "tierlib/status.h"
+#include "tierlib/storage_id.h"
+#include "tierlib/stream.h"
+#include "tierlib/view.h"
+
+namespace tierlib {
+
+namespace internal {
+class Core;
+}  // namespace internal
+
+// The caller's reference on memory that it owns. tierlib drops it once, after the last copy that reads the memory ended.
+using Keepalive = std::shared_ptr<void>;
+
+// Makes the bytes of `destination` from those of `source` again, equal to the bit. `destination` and `source` are the
+// addresses of byte 0 of the two storages as the layouts count them. Enqueues its work on `stream` and returns.
+struct ReplayArguments {
+  void* destination = nullptr;
+  Layout destination_layout;
+  const void* source = nullptr;
+  Layout source_layout;
+  Stream stream;
+};
+using ReplayFunction = std::function<Status(const ReplayArguments&)>;
+
+// How a derived value comes from its source.
+struct Replay {
+  enum class Kind : std::uint8_t {
+    kCopy,      // the same elements in another order of bytes (contiguous, clone, copying reshape): works both ways
+    kCallback,  // `function`, from source to destination only
+  };
+  Kind kind = Kind::kCopy;
+  ReplayFunction function;
+  const char* name = "copy";  // for the trace; a string literal
+
+  static Replay Copy() { return Replay{}; }
+  static Replay Call(const char* name, ReplayFunction function) {
+    return Replay{Kind::kCallback, std::move(function), name};
+  }
+};
+
+// Memory of tierlib's own pool, as a registered storage.
+struct Allocation {
+  StorageId storage;
+  void* data = nullptr;
+};
+
+class Runtime {
+ public:
+  // InvalidArgument names an option that cannot hold ("pinned_limit 64 GiB asked, the cgroup leaves 41 GiB"); Unimplemented
+  // where a CUDA device is asked of a build or machine without one; NotFound or PermissionDenied for the trace's path.
+  static StatusOr<std::unique_ptr<Runtime>> Create(Options options);
+  // Waits for copies in flight, at most options.shutdown_deadline_ns.
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  // --- Storages -----------------------------------------------------------------------------------------------------
+  // Adopts `bytes` bytes of device memory at `data`, which stays the caller's: tierlib never frees it. The label appears in
+  // traces and messages. REQUIRES: the memory stays valid until Retire returned and every keepalive given to Pack for it
+  // was dropped.
+  StatusOr<StorageId> Register(void* data, std::uint64_t bytes, int device, Holds holds, std::string_view label);
+
+  // Takes `bytes` from tierlib's pool, ready for work enqueued on `stream` from now on. Where the device is full it first
+  // moves saved storages to the host (policy kFit). ResourceExhausted says what was asked, what is free, and who holds the
+  // most. The memory is given back after Retire and after the last Saved or Loaded that needs it.
+  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label);
+
+  // The caller is done with the storage: for an adopted one it will reuse or free the memory, for an allocated one the bytes
+  // go back to the pool after the work enqueued on `stream`. Saved values of it stay valid. FailedPrecondition for an id
+  // that is not registered (any more).
+  Status Retire(StorageId storage, Stream stream);
+
+  // Announces that the next work on `stream` writes to the storage, through whatever view; raises its version. Where a copy
+  // out of it is in flight: FailedPrecondition naming both, or, with options.write_waits, `stream` waits for the copy.
+  Status BeginWrite(StorageId storage, Stream stream);
+
+  // Tells that `derived` was made from `source` and can be made again to the same bits, for as long as neither is written.
+  // kCopy needs equal sizes and dtypes. The two must be of different storages: views of one storage need no telling.
+  Status Derive(const View& derived, const View& source, Replay replay);
+
+  // --- Saved values -------------------------------------------------------------------------------------------------
+  // Hands a value to the runtime until backward needs it. Returns at once; copies run beside compute, ordered after the work
+  // enqueued on `stream` so far. `keepalive` holds the caller's reference on an adopted storage's memory (null for an
+  // allocated one). Undefined or empty values round-trip without bytes.
+  StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
+
+  // Takes a value back. Only `stream` waits for a copy in. May be called more than once for a Saved. FailedPrecondition names
+  // storage and versions where it was written since Pack; DataLoss where its copy failed; ResourceExhausted as Allocate.
+  StatusOr<Loaded> Unpack(const Saved& saved, Stream stream);
+
+  // Asks for `bytes` of device memory back: moves saved storages to the host. Returns the bytes that are given back once the
+  // copies in flight end; fewer than asked where nothing more may move.
+  StatusOr<std::uint64_t> Reclaim(int device, std::uint64_t bytes);
+
+  // --- Steps --------------------------------------------------------------------------------------------------------
+  // Mark the phases of a training step, for the ledger and the trace.
+  void BeginStep(std::uint64_t step);
+  void BeginBackward();
+  void EndStep();
+
+  // --- Streams and figures ------------------------------------------------------------------------------------------
+  // A stream of the device for programs that have none of their own. Lives as long as the runtime's core.
+  StatusOr<Stream> CreateStream(int device, std::string_view name);
+  // Blocks until the work enqueued on `stream` has ended.
+  Status Synchronize(Stream stream);
+  // Waits until no copy of the runtime is in flight and drops the keepalives that are due.
+  Status Drain();
+
+  Statistics statistics() const;
+  // OK, or the first late error (a failed copy, a lost device) that no call could return.
+  Status health() const;
+  const Options& options() const;
+
+  // For tierlib's own layers.
+  const std::shared_ptr<internal::Core>& core() const { return core_; }
+
+ private:
+  explicit Runtime(std::shared_ptr<internal::Core> core);
+  std::shared_ptr<internal::Core> core_;
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_RUNTIME_H_

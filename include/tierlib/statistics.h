@@ -1,0 +1,51 @@
+// Counters of a Runtime: the ledger of traffic, and the peaks of the tiers.
+#ifndef TIERLIB_STATISTICS_H_
+#define TIERLIB_STATISTICS_H_
+
+#include <cstdint>
+
+namespace tierlib {
+
+// Every packed byte is booked once, where its treatment is decided: with mode kMarshal and policy kAll
+//   naive == moved + avoided_identity + avoided_lineage + frees_nothing + kept
+// holds to the byte because each is counted, none computed from the others (`kept`: below minimum_bytes, or refused by
+// a full host). All in bytes unless the name says otherwise; all since Create or since the step began.
+struct Ledger {
+  std::uint64_t packs = 0;             // values handed to Pack (count)
+  std::uint64_t unpacks = 0;           // values taken back by Unpack (count)
+  std::uint64_t naive = 0;             // what copying each packed value by itself would move out
+  std::uint64_t moved = 0;             // packed bytes whose copy out was enqueued
+  std::uint64_t avoided_identity = 0;  // already there: the same storage at the same version, through this or another view
+  std::uint64_t avoided_lineage = 0;   // made again from bytes that are there
+  std::uint64_t frees_nothing = 0;     // persistent storages: moving them would free no device memory
+  std::uint64_t kept = 0;              // left on the device by mode, policy or a full host
+  std::uint64_t moved_in = 0;          // bytes whose copy in was enqueued
+  std::uint64_t replayed = 0;          // bytes made again on the device from other bytes
+  std::uint64_t engine_out = 0;        // counted by the copy engine, independently of the decisions above
+  std::uint64_t engine_in = 0;
+  std::uint64_t freed = 0;             // device bytes given back because their contents had been moved or can be replayed
+  std::uint64_t copies_out = 0;        // count
+  std::uint64_t copies_in = 0;         // count
+  std::uint64_t stalls = 0;            // waits inserted into a stream of the program (count)
+};
+
+struct TierStatistics {
+  std::uint64_t capacity = 0;
+  std::uint64_t reserved = 0;   // taken from the device or operating system now
+  std::uint64_t locked = 0;     // of `reserved`, page-locked (host tiers)
+  std::uint64_t live = 0;       // handed out now
+  std::uint64_t live_peak = 0;
+  std::uint64_t extent_peak = 0;  // highest end of any block ever handed out: the capacity that would have sufficed
+};
+
+struct Statistics {
+  Ledger total;
+  Ledger last_step;  // the step most recently ended by EndStep
+  TierStatistics device;
+  TierStatistics pinned;
+  TierStatistics pageable;
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_STATISTICS_H_

@@ -1,0 +1,16 @@
+// All of the runtime's public interface. Needs C++17; neither Abseil nor CUDA headers.
+#ifndef TIERLIB_TIERLIB_H_
+#define TIERLIB_TIERLIB_H_
+
+#include "tierlib/bytes.h"
+#include "tierlib/dtype.h"
+#include "tierlib/options.h"
+#include "tierlib/runtime.h"
+#include "tierlib/saved.h"
+#include "tierlib/statistics.h"
+#include "tierlib/status.h"
+#include "tierlib/storage_id.h"
+#include "tierlib/stream.h"
+#include "tierlib/view.h"
+
+#endif  // TIERLIB_TIERLIB_H_

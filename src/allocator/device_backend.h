@@ -1,0 +1,122 @@
+// The device contract: what tierlib needs of a device, over pointers, sizes and ids. One implementation per kind of device
+// (emulated/, cuda/); tests/allocator/device_contract_test.cc is run over every one of them.
+//
+// To add a kind of device: one file against this header, one line in the contract test.
+//
+// Thread-safety: every function may be called from several threads. Work of one stream runs in the order it was enqueued.
+#ifndef TIERLIB_SRC_ALLOCATOR_DEVICE_BACKEND_H_
+#define TIERLIB_SRC_ALLOCATOR_DEVICE_BACKEND_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/types/span.h"
+#include "tierlib/status.h"
+#include "tierlib/stream.h"
+
+namespace tierlib {
+
+class ThreadPool;
+
+enum class CopyDirection : std::uint8_t { kDeviceToHost, kHostToDevice, kDeviceToDevice };
+
+// One contiguous piece of a copy. Source and destination do not overlap.
+struct CopyRun {
+  void* destination = nullptr;
+  const void* source = nullptr;
+  std::size_t bytes = 0;
+};
+
+// Bytes that a kernel reads or writes. The emulated device checks them against copies in progress when strict.
+struct Access {
+  const void* begin = nullptr;
+  std::size_t bytes = 0;
+  bool writes = false;
+};
+
+// What a host kernel may use besides its captures. Kernels allocate nothing: workspace comes from the device pool.
+struct KernelContext {
+  ThreadPool& pool;
+};
+
+// A kernel that the host executes in stream order (emulated devices).
+struct HostKernel {
+  const char* name = "";  // a string literal
+  absl::InlinedVector<Access, 6> accesses;
+  std::function<void(KernelContext&)> run;
+};
+
+using EventId = std::uint64_t;  // 0 is no event
+
+struct DeviceInfo {
+  std::string name;             // "emulated:0", "NVIDIA H100 ..."
+  int device = 0;               // number among the devices of a Runtime
+  std::uint64_t capacity = 0;   // bytes that Reserve hands out in all
+  std::size_t alignment = 256;  // of every block
+  std::size_t granularity = 1;  // Reserve's sizes are multiples of it
+  bool runs_host_kernels = false;
+  bool shape_only = false;      // no bytes behind addresses; events are complete when recorded
+};
+
+class DeviceBackend {
+ public:
+  virtual ~DeviceBackend() = default;
+
+  virtual const DeviceInfo& info() const = 0;
+
+  // --- Memory -------------------------------------------------------------------------------------------------------
+  // `bytes` (a multiple of granularity, not zero) of device memory. Consecutive calls may return adjacent ranges, which
+  // the caller may then treat as one. ResourceExhausted, without a message, where the capacity does not hold them.
+  virtual StatusOr<void*> Reserve(std::size_t bytes) = 0;
+  // Gives back a range that Reserve returned, whole. REQUIRES: no work that uses it is pending.
+  virtual Status Release(void* base, std::size_t bytes) = 0;
+  // Tells the device that a block of reserved memory was handed out (fresh) or taken back; an emulated device poisons it in
+  // stream order. Does nothing elsewhere.
+  virtual void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) = 0;
+  // Registers host memory for asynchronous copies. Does nothing on an emulated device.
+  virtual Status PinHost(void* base, std::size_t bytes) = 0;
+  virtual Status UnpinHost(void* base, std::size_t bytes) = 0;
+
+  // --- Streams ------------------------------------------------------------------------------------------------------
+  // REQUIRES for name: outlives nothing (it is copied).
+  virtual StatusOr<Stream> CreateStream(std::string_view name) = 0;
+  // Waits for the stream's work, then removes it.
+  virtual Status DestroyStream(Stream stream) = 0;
+  // Blocks the calling thread until all work enqueued so far has ended.
+  virtual Status SynchronizeStream(Stream stream) = 0;
+
+  // --- Events -------------------------------------------------------------------------------------------------------
+  // An event may be recorded again after it completed. Waiting for an event that was never recorded returns at once.
+  virtual StatusOr<EventId> CreateEvent() = 0;
+  virtual void DestroyEvent(EventId event) = 0;
+  virtual Status RecordEvent(EventId event, Stream stream) = 0;
+  // Later work of `stream` starts after the event's most recent recording (as of this call) completed.
+  virtual Status WaitEvent(Stream stream, EventId event) = 0;
+  // True where the most recent recording has completed. A failed copy or a lost device before it is an error here.
+  virtual StatusOr<bool> EventDone(EventId event) = 0;
+  virtual Status SynchronizeEvent(EventId event) = 0;
+  // When the most recent recording completed, on base/clock.h's NowNs(). REQUIRES: EventDone.
+  virtual std::int64_t EventTimeNs(EventId event) = 0;
+
+  // --- Work ---------------------------------------------------------------------------------------------------------
+  // Enqueues copies as one operation. `runs` is copied. Host memory must stay valid until the operation ended.
+  virtual Status Copy(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream) = 0;
+  // Enqueues setting `bytes` bytes at `base` to `value`.
+  virtual Status Fill(void* base, std::uint8_t value, std::size_t bytes, Stream stream) = 0;
+  // Enqueues a host kernel. Unimplemented where info().runs_host_kernels is false.
+  virtual Status Launch(Stream stream, HostKernel kernel) = 0;
+
+  // Bytes that copy operations were asked to move so far, per direction: a count independent of every other one.
+  virtual std::uint64_t CopiedBytes(CopyDirection direction) const = 0;
+  // OK, or the first error of work that no call could return.
+  virtual Status health() const = 0;
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_ALLOCATOR_DEVICE_BACKEND_H_

@@ -1,0 +1,51 @@
+// MemorySource: where a BlockPool gets its segments from: a device, page-locked host memory, or pageable host memory.
+#ifndef TIERLIB_SRC_ALLOCATOR_MEMORY_SOURCE_H_
+#define TIERLIB_SRC_ALLOCATOR_MEMORY_SOURCE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "allocator/device_backend.h"
+#include "allocator/tier.h"
+#include "tierlib/status.h"
+
+namespace tierlib {
+
+// Thread-safety: callers lock (a BlockPool does).
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+  virtual Tier tier() const = 0;
+  virtual std::uint64_t capacity() const = 0;        // bytes that Grow hands out in all
+  virtual std::size_t granularity() const = 0;       // sizes given to Grow are multiples of it
+  // `bytes` more. The ranges of successive calls are adjacent and ascending: together they are one segment that starts at
+  // base(). ResourceExhausted, without a message, beyond the capacity.
+  virtual Status Grow(std::size_t bytes) = 0;
+  // Gives back the last `bytes` bytes of the segment. REQUIRES: a multiple of granularity(), at most grown().
+  virtual Status Shrink(std::size_t bytes) = 0;
+  virtual std::byte* base() const = 0;               // address of the segment; fixed for the life of the source
+  virtual std::size_t grown() const = 0;             // bytes of the segment now
+  virtual std::size_t locked() const = 0;            // of these, page-locked
+  // Passes on which blocks are live, for poisoning. See DeviceBackend::NoteBlock.
+  virtual void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) = 0;
+};
+
+// Device memory. The backend outlives the source.
+StatusOr<std::unique_ptr<MemorySource>> MakeDeviceSource(DeviceBackend& device);
+
+// Host memory by mmap, in an address range reserved once. kPinned: huge pages where possible, bound to `numa_node` with
+// libnuma (-1: the node of the calling thread), touched ahead, page-locked by mlock as far as RLIMIT_MEMLOCK allows
+// (locked() tells how far) and registered with `device`. With shape_only no memory is behind the addresses.
+struct HostSourceOptions {
+  Tier tier = Tier::kPinned;
+  std::uint64_t capacity = 0;
+  int numa_node = -1;
+  bool shape_only = false;
+  DeviceBackend* device = nullptr;  // null: registered with none
+};
+StatusOr<std::unique_ptr<MemorySource>> MakeHostSource(const HostSourceOptions& options);
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_ALLOCATOR_MEMORY_SOURCE_H_
