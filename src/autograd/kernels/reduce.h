@@ -1,0 +1,27 @@
+// Sums over dimensions, in an order that depends on shapes only: rows and columns are added in blocks in the compute
+// type over at most 1024 terms per lane, and blocks are added in float64.
+#ifndef TIERLIB_SRC_AUTOGRAD_KERNELS_REDUCE_H_
+#define TIERLIB_SRC_AUTOGRAD_KERNELS_REDUCE_H_
+
+#include <cstddef>
+
+#include "allocator/device_backend.h"
+#include "autograd/kernels/operand.h"
+
+namespace tierlib::autograd::host {
+
+// y = scale * (sum of x over every dimension in which y has size 1 or which y does not have); y's sizes broadcast to
+// x's (right-aligned). One kernel for all: the gradient of a broadcast, SumDim (give y's layout with the dimension kept
+// as 1), Sum (rank 0) and Mean (scale = 1 / elements). A sum of no element is 0.
+struct SumToArguments {
+  Source x;
+  Target y;
+  double scale = 1;
+  void* workspace = nullptr;  // SumToWorkspaceBytes
+};
+void SumTo(KernelContext& context, const SumToArguments& a);
+std::size_t SumToWorkspaceBytes(const Dims& x_sizes, const Dims& y_sizes);
+
+}  // namespace tierlib::autograd::host
+
+#endif  // TIERLIB_SRC_AUTOGRAD_KERNELS_REDUCE_H_
