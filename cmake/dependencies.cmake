@@ -2,24 +2,20 @@
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED CONFIG)
-find_package(hwy QUIET CONFIG)  # Debian's package has no CMake files
 find_package(nlohmann_json REQUIRED CONFIG)
 
-# tierlib_find(<NAME> <imported target> <library> <header> <Debian package>): for packages without CMake files.
-function(tierlib_find name target library header package)
-  find_library(${name}_LIBRARY ${library})
-  find_path(${name}_INCLUDE_DIR ${header})
-  if(NOT ${name}_LIBRARY OR NOT ${name}_INCLUDE_DIR)
-    message(FATAL_ERROR "tierlib: lib${library} (${header}) was not found: install ${package}")
+include(cmake/tierlib_find.cmake)
+tierlib_find_numa()
+tierlib_find_hwy()
+tierlib_find_zstd()
+tierlib_find_openblas()
+foreach(missing IN ITEMS "${tierlib__numa_MISSING}" "${tierlib__hwy_MISSING}" "${tierlib__zstd_MISSING}"
+    "${tierlib__openblas_MISSING}")
+  if(missing)
+    message(FATAL_ERROR "tierlib: ${missing}")
   endif()
-  if(NOT TARGET ${target})
-    add_library(${target} UNKNOWN IMPORTED GLOBAL)
-    set_target_properties(${target} PROPERTIES
-      IMPORTED_LOCATION ${${name}_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${${name}_INCLUDE_DIR})
-  endif()
-endfunction()
-
-tierlib_find(NUMA tierlib::numa numa numa.h libnuma-dev)
-tierlib_find(HWY tierlib::hwy hwy hwy/highway.h libhwy-dev)
-tierlib_find(ZSTD tierlib::zstd zstd zstd.h libzstd-dev)
-tierlib_find(OPENBLAS tierlib::openblas openblas cblas.h libopenblas-openmp-dev)
+endforeach()
+if(NOT TIERLIB__OPENBLAS_LIBRARY MATCHES "openblas-openmp")
+  message(WARNING "tierlib: ${TIERLIB__OPENBLAS_LIBRARY} is not the OpenMP build of OpenBLAS: matrix products that run at the "
+    "same time may wait for each other. Debian's libopenblas-openmp-dev has it")
+endif()
