@@ -21,18 +21,20 @@ struct TensorEntry {
   std::uint64_t bytes = 0;
 };
 
-// An open file, checked whole before Open returns: header within the file, every offset inside and without overlap, every size
-// equal to its shape's, no gap. Bytes are mapped, not read.
+// An open file, checked whole before Open returns: header within the file, every offset inside and without overlap,
+// every size equal to its shape's, no gap. Bytes are mapped, not read.
 class SafetensorsReader {
  public:
-  // NotFound, PermissionDenied; DataLoss naming the file and what is wrong with it.
+  // NotFound, PermissionDenied, InvalidArgument (a directory, a pipe); DataLoss naming the file and what is wrong with
+  // it; Unimplemented for a dtype of the format that tierlib does not have. REQUIRES: nobody shortens the file while it
+  // is open.
   static StatusOr<SafetensorsReader> Open(const std::string& path);
   SafetensorsReader(SafetensorsReader&&) noexcept;
   SafetensorsReader& operator=(SafetensorsReader&&) noexcept;
   ~SafetensorsReader();
 
-  const std::vector<TensorEntry>& tensors() const;                 // in file order
-  const std::map<std::string, std::string>& metadata() const;      // "__metadata__"
+  const std::vector<TensorEntry>& tensors() const;             // in file order
+  const std::map<std::string, std::string>& metadata() const;  // "__metadata__"
   // NotFound names the tensor and the file.
   StatusOr<TensorEntry> Find(const std::string& name) const;
   // Address of a tensor's first byte; valid for the life of the reader. Not aligned: copy with memcpy.
@@ -44,14 +46,14 @@ class SafetensorsReader {
   std::unique_ptr<State> state_;
 };
 
-// Writes a file atomically: into a temporary file beside it, synced, then renamed. An error leaves what stood at `path` as it
-// was and no temporary behind.
 struct TensorToWrite {
   std::string name;
   DType dtype = DType::kF32;
   std::vector<std::int64_t> sizes;
   const void* data = nullptr;  // row-major
 };
+// Writes a file as atomic_file.h describes. InvalidArgument for names that are empty, reserved, twice there or not
+// UTF-8.
 Status WriteSafetensors(const std::string& path, const std::vector<TensorToWrite>& tensors,
                         const std::map<std::string, std::string>& metadata);
 
