@@ -91,7 +91,7 @@ class [[nodiscard]] StatusOr {
   using value_type = T;
 
   StatusOr(Status status) noexcept : status_(std::move(status)) {  // NOLINT: implicit, as in Abseil
-    if (status_.ok()) status_ = InternalError("StatusOr made from an OK status");
+    if (status_.ok()) static_cast<void>(status_ = InternalError("StatusOr made from an OK status"));
   }
   template <typename U = T,
             typename = std::enable_if_t<std::is_constructible_v<T, U&&> && !std::is_same_v<std::decay_t<U>, Status> &&

@@ -1,7 +1,7 @@
 // CopyPlan: how the runs of one copy operation are given to a copy engine.
 //
-// Runs that continue each other at both ends are joined. Runs of equal size at equal distances (the rows of a slice) become
-// one pitched copy, which a GPU's copy engine walks by itself; anything else stays a list of plain copies.
+// Runs that continue each other at both ends are joined. Runs of equal size at equal distances (the rows of a slice)
+// become one pitched copy, which a GPU's copy engine walks by itself; anything else stays a list of plain copies.
 #ifndef TIERLIB_SRC_ALLOCATOR_CUDA_COPY_PLAN_H_
 #define TIERLIB_SRC_ALLOCATOR_CUDA_COPY_PLAN_H_
 

@@ -4,8 +4,7 @@
 namespace tierlib {
 
 StatusOr<std::unique_ptr<DeviceBackend>> MakeCudaDevice(const DeviceOptions&) {
-  return UnimplementedError(
-      "tierlib was built without CUDA: build with -DTIERLIB_CUDA=ON, or use the emulated device");
+  return UnimplementedError("tierlib was built without CUDA: build with -DTIERLIB_CUDA=ON, or use the emulated device");
 }
 
 int CudaDeviceCount() { return 0; }

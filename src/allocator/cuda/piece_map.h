@@ -1,5 +1,5 @@
-// PieceMap: which pieces of one address range are taken. Pieces are placed at the lowest gap that holds them, so that pieces
-// taken one after the other lie side by side in ascending order.
+// PieceMap: which pieces of one address range are taken. Pieces are placed at the lowest gap that holds them, so that
+// pieces taken one after the other lie side by side in ascending order.
 //
 //   I1  pieces do not overlap and lie within [0, extent)
 //   I2  taken() is the sum of the pieces' sizes

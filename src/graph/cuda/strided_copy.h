@@ -1,5 +1,6 @@
-// StridedCopyCuda: copies elements between two layouts of one shape on a CUDA device: what contiguous, clone and copying
-// reshapes are made of. Plain arrays only, because nvcc compiles the other side. In a build without CUDA it says so.
+// StridedCopyCuda: copies elements between two layouts of one shape on a CUDA device: what contiguous, clone and
+// copying reshapes are made of. Plain arrays only, because nvcc compiles the other side. In a build without CUDA it
+// says so.
 #ifndef TIERLIB_SRC_GRAPH_CUDA_STRIDED_COPY_H_
 #define TIERLIB_SRC_GRAPH_CUDA_STRIDED_COPY_H_
 
@@ -10,8 +11,9 @@
 
 namespace tierlib {
 
-// Element (i_0, ..., i_{rank-1}) of both sides lies at the sum of i_r * strides[r] elements after the pointer. Sides do not
-// overlap; no two elements of the destination share an address; destination strides may be zero only where the size is 1.
+// Element (i_0, ..., i_{rank-1}) of both sides lies at the sum of i_r * strides[r] elements after the pointer. Sides do
+// not overlap; no two elements of the destination share an address; destination strides may be zero only where the size
+// is 1.
 struct StridedCopy {
   static constexpr int kMaxRank = 8;
   void* destination = nullptr;
