@@ -14,13 +14,54 @@ enum class Event : std::uint8_t {
 
 // Which part of a program holds or moves bytes.
 enum class Tag : std::uint8_t {
-  kNone, kParameter, kGradient, kOptimizer, kActivation, kSaved, kReload, kWorkspace, kClient,
+  kNone,
+  kParameter,
+  kGradient,
+  kOptimizer,
+  kActivation,
+  kSaved,
+  kReload,
+  kWorkspace,
+  kClient,
 };
 const char* TagName(Tag tag);
 
 // Why a stream of the program had to wait.
 enum class StallCause : std::uint8_t { kAllocation, kCopyOutTail, kLateCopyIn, kWriteFence, kHostPool };
 const char* StallCauseName(StallCause cause);
+
+// What was decided about a packed value (Decision's detail is action * 256 + reason). Bytes of each action are booked
+// apart.
+enum class DecisionAction : std::uint8_t {
+  kKeep,          // left on the device
+  kMove,          // copied to the host
+  kReference,     // avoided by identity: the host has these bytes already
+  kReplay,        // avoided by lineage: made again from bytes that the host has
+  kFreesNothing,  // avoided: the storage stays on the device whatever happens
+};
+const char* DecisionActionName(DecisionAction action);
+
+enum class DecisionReason : std::uint8_t {
+  kMode,
+  kPolicy,
+  kTooSmall,
+  kHostFull,
+  kPersistent,
+  kSameStorage,
+  kLineage,
+  kMemoryShort,
+};
+const char* DecisionReasonName(DecisionReason reason);
+
+constexpr std::uint16_t DecisionDetail(DecisionAction action, DecisionReason reason) {
+  return static_cast<std::uint16_t>(static_cast<unsigned>(action) * 256 + static_cast<unsigned>(reason));
+}
+
+// Codes of "Tier" and "CopyDirection" in the event table, as the layers above number them (tests/trace holds them
+// together).
+enum class TierCode : std::uint8_t { kDevice, kPinned, kPageable };
+const char* TierCodeName(TierCode tier);
+enum class DirectionCode : std::uint8_t { kOut, kIn, kWithin };  // device to host, host to device, device to device
 
 // 32 bytes, little endian, as written to the file.
 struct Record {

@@ -1,0 +1,56 @@
+// Reader: takes a trace file apart. Any bytes may come; nothing in them is trusted.
+#ifndef TIERLIB_SRC_TRACE_READER_H_
+#define TIERLIB_SRC_TRACE_READER_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "tierlib/status.h"
+#include "trace/event.h"
+
+namespace tierlib::trace {
+
+// A part of the file that could not be used, or that says that something is missing.
+struct Problem {
+  std::uint64_t offset = 0;  // byte in the file
+  std::string what;          // one line
+};
+
+struct Trace {
+  // From the header.
+  std::int32_t rank = 0;
+  std::uint32_t process_id = 0;
+  std::int64_t start_monotonic_ns = 0;  // the clock of the records, and
+  std::int64_t start_wall_ns = 0;       // nanoseconds since 1970 at the same moment
+  std::uint64_t device_capacity = 0;
+  std::uint64_t pinned_capacity = 0;
+  std::string device;
+  bool closed = false;        // the program ended the trace itself
+  std::uint64_t dropped = 0;  // records that the program could not write
+
+  std::vector<Record> records;  // in the order of time; those of one thread keep their order at equal times
+  absl::flat_hash_map<std::uint32_t, std::string> labels;
+
+  // What is wrong, in the order of the file; at most kProblemsMost are kept, `problem_count` counts all.
+  static constexpr std::size_t kProblemsMost = 100;
+  std::vector<Problem> problems;
+  std::uint64_t problem_count = 0;
+
+  // The text of a label; "" for 0, "label 17" where the text is missing.
+  std::string LabelText(std::uint32_t label) const;
+};
+
+// Reads a whole trace. Never crashes or hangs; takes memory in proportion to `bytes`, whatever they claim. Problems are
+// listed and what is readable is returned. DataLoss where nothing is (not a trace, or less than a header),
+// Unimplemented for a version of the format that this one does not know.
+StatusOr<Trace> ReadTrace(std::string_view bytes);
+
+// The same for a file. NotFound, PermissionDenied or Unknown where it can not be read.
+StatusOr<Trace> ReadTraceFile(const std::string& path);
+
+}  // namespace tierlib::trace
+
+#endif  // TIERLIB_SRC_TRACE_READER_H_

@@ -1,0 +1,265 @@
+#include "trace/trace_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "tierlib/bytes.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23  // Linux 5.14; older kernels answer EINVAL
+#endif
+
+namespace tierlib::trace {
+namespace {
+
+constexpr std::uint64_t kChunksPerPiece = 32;
+
+std::string ErrnoText(int error) { return strerrordesc_np(error) != nullptr ? strerrordesc_np(error) : "error"; }
+
+Status CannotCreate(const std::string& path, int error) {
+  const std::string message = "cannot create the trace " + path + ": " + ErrnoText(error);
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR: return NotFoundError(message + "; its folder must be there");
+    case EACCES:
+    case EPERM:
+    case EROFS: return Status(StatusCode::kPermissionDenied, message);
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM: return ResourceExhaustedError(message);
+    case ENAMETOOLONG: return InvalidArgumentError(message);
+    default: return Status(StatusCode::kUnknown, message);
+  }
+}
+
+Status Occupied(const std::string& path, const std::string& what) {
+  return Status(StatusCode::kAlreadyExists, "cannot create the trace " + path + ": " + what +
+                                                "; remove it or choose another path (%p gives the process id)");
+}
+
+// Removes an earlier trace at `path` that nobody is writing. Anything else stays and is named in the error.
+Status RemoveEarlierTrace(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (descriptor < 0) {
+    if (errno == ENOENT) return OkStatus();  // went away by itself
+    if (errno == ELOOP) return Occupied(path, "a symbolic link stands there");
+    if (errno == EACCES) return Occupied(path, "a file that may not be read stands there");
+    return CannotCreate(path, errno);
+  }
+  Status result = OkStatus();
+  struct stat opened;
+  struct stat named;
+  unsigned char magic[sizeof kMagic];
+  if (fstat(descriptor, &opened) != 0 || !S_ISREG(opened.st_mode) ||
+      pread(descriptor, magic, sizeof magic, 0) != static_cast<ssize_t>(sizeof magic) ||
+      memcmp(magic, kMagic, sizeof magic) != 0) {
+    result = Occupied(path, "something that is not a trace stands there");
+  } else if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    result = Occupied(path, "a running program is writing it");
+  } else if (lstat(path.c_str(), &named) != 0 || named.st_dev != opened.st_dev || named.st_ino != opened.st_ino) {
+    result = Occupied(path, "another program changes the path");
+  } else if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+    result = CannotCreate(path, errno);
+  }
+  close(descriptor);
+  return result;
+}
+
+StatusOr<int> OpenExclusively(const std::string& path) {
+  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  int descriptor = open(path.c_str(), kFlags, 0600);
+  if (descriptor < 0 && errno == EEXIST) {
+    TIERLIB_RETURN_IF_ERROR(RemoveEarlierTrace(path));
+    descriptor = open(path.c_str(), kFlags, 0600);
+    if (descriptor < 0 && errno == EEXIST) return Occupied(path, "another program created it just now");
+  }
+  if (descriptor < 0) return CannotCreate(path, errno);
+  // Held until the last descriptor is closed: tells a second program with the same path that this one is writing.
+  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    const int error = errno;
+    close(descriptor);
+    // File systems without locks still have O_EXCL; only a lock that somebody holds is a conflict.
+    if (error == EWOULDBLOCK) return Occupied(path, "another program is writing it");
+    return CannotCreate(path, error);
+  }
+  return descriptor;
+}
+
+// Keeps a file-size limit (RLIMIT_FSIZE) from killing the program: the signal that comes with EFBIG is swallowed.
+class SizeSignalBlock {
+ public:
+  SizeSignalBlock() {
+    sigset_t pending;
+    sigpending(&pending);
+    was_pending_ = sigismember(&pending, SIGXFSZ) == 1;
+    sigemptyset(&signal_);
+    sigaddset(&signal_, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &signal_, &before_);
+  }
+  ~SizeSignalBlock() {
+    if (!was_pending_) {
+      const timespec now = {};
+      while (sigtimedwait(&signal_, nullptr, &now) > 0) {
+      }
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  sigset_t signal_;
+  sigset_t before_;
+  bool was_pending_ = false;
+};
+
+}  // namespace
+
+StatusOr<std::string> ExpandTracePath(const std::string& path, int rank) {
+  std::string expanded;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (path[i] != '%') {
+      expanded += path[i];
+      continue;
+    }
+    const char letter = ++i < path.size() ? path[i] : '\0';
+    if (letter == 'p') {
+      expanded += std::to_string(getpid());
+    } else if (letter == 'r') {
+      expanded += std::to_string(rank);
+    } else if (letter == '%') {
+      expanded += '%';
+    } else {
+      return InvalidArgumentError("trace path " + path + ": after % comes p (process id), r (rank) or another %");
+    }
+  }
+  if (expanded.empty() || expanded.find('\0') != std::string::npos) {
+    return InvalidArgumentError("the path of a trace must be a file name");
+  }
+  return expanded;
+}
+
+TraceFile::TraceFile(std::string path, int descriptor, std::uint64_t limit_bytes)
+    : path_(std::move(path)), descriptor_(descriptor), limit_bytes_(limit_bytes) {}
+
+StatusOr<std::unique_ptr<TraceFile>> TraceFile::Create(const std::string& path, std::uint64_t limit_bytes) {
+  if (limit_bytes != 0 && limit_bytes < kHeaderBytes + kChunkBytes) {
+    return InvalidArgumentError("the limit of a trace must be at least " + FormatBytes(kHeaderBytes + kChunkBytes));
+  }
+  TIERLIB_ASSIGN_OR_RETURN(const int descriptor, OpenExclusively(path));
+  std::unique_ptr<TraceFile> file(new TraceFile(path, descriptor, limit_bytes));
+  const Status mapped = file->MapHeader();
+  if (!mapped.ok()) {
+    unlink(path.c_str());
+    return mapped;
+  }
+  return file;
+}
+
+TraceFile::~TraceFile() {
+  for (const Piece& piece : pieces_) {
+    if (piece.mapping != nullptr) munmap(piece.mapping, piece.mapping_bytes);
+  }
+  if (header_ != nullptr) munmap(header_, header_mapping_bytes_);
+  close(descriptor_);
+}
+
+// Returns an errno value, 0 where the bytes are there.
+int TraceFile::Reserve(std::uint64_t begin, std::uint64_t bytes) {
+  SizeSignalBlock block;
+  int error;
+  do {
+    error = posix_fallocate(descriptor_, static_cast<off_t>(begin), static_cast<off_t>(bytes));
+  } while (error == EINTR);
+  if (error != 0 && ftruncate(descriptor_, static_cast<off_t>(begin)) != 0) {
+    // Part of the bytes may stay reserved behind the end: zeros, which readers skip.
+  }
+  return error;
+}
+
+Status TraceFile::MapHeader() {
+  const int error = Reserve(0, kHeaderBytes);
+  if (error != 0) return CannotCreate(path_, error);
+  void* mapping = mmap(nullptr, kHeaderBytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_, 0);
+  if (mapping == MAP_FAILED) return CannotCreate(path_, errno);
+  header_mapping_bytes_ = kHeaderBytes;
+  header_ = static_cast<FileHeader*>(mapping);
+  return OkStatus();
+}
+
+bool TraceFile::Grow(std::uint64_t chunks) {
+  const std::uint64_t begin = kHeaderBytes + chunks_ * kChunkBytes;
+  const std::uint64_t bytes = chunks * kChunkBytes;
+  if (limit_bytes_ != 0 && (begin > limit_bytes_ || limit_bytes_ - begin < bytes)) {
+    failure_ = "its limit of " + FormatBytes(limit_bytes_) + " is reached";
+    return false;
+  }
+  const int error = Reserve(begin, bytes);
+  if (error != 0) {
+    failure_ = "cannot grow beyond " + FormatBytes(begin) + ": " + ErrnoText(error);
+    return false;
+  }
+  // A mapping begins at a whole page, which may be larger than the header.
+  const std::uint64_t page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const std::uint64_t before = begin % page;
+  const std::size_t mapping_bytes = before + bytes;
+  void* mapping =
+      mmap(nullptr, mapping_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_, static_cast<off_t>(begin - before));
+  if (mapping == MAP_FAILED) {
+    failure_ = "cannot map more of it: " + ErrnoText(errno);
+    return false;
+  }
+  pieces_.push_back({mapping, mapping_bytes, static_cast<unsigned char*>(mapping) + before, chunks_,
+                     static_cast<std::uint32_t>(chunks), 0});
+  chunks_ += chunks;
+  return true;
+}
+
+TraceFile::Chunk TraceFile::Claim() {
+  // Near a limit or on a disk that is nearly full a single chunk may still fit.
+  if (claimed_ == chunks_ && !Grow(kChunksPerPiece) && !Grow(1)) return {};
+  const Piece& piece = pieces_.back();
+  unsigned char* base = piece.base + (claimed_ - piece.first_chunk) * kChunkBytes;
+  // One call instead of sixteen page faults; and where the file system cannot give a page after all (a copy-on-write
+  // one that ran full), an error instead of SIGBUS.
+  const std::uintptr_t page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(base) / page * page;
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(base) + kChunkBytes;
+  if (madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE) != 0 && errno != EINVAL &&
+      errno != ENOSYS) {
+    failure_ = "cannot touch its pages: " + ErrnoText(errno);
+    return {};
+  }
+  return {base, claimed_++};
+}
+
+void TraceFile::Retire(std::uint64_t index) {
+  auto piece = std::upper_bound(pieces_.begin(), pieces_.end(), index,
+                                [](std::uint64_t value, const Piece& p) { return value < p.first_chunk; });
+  TIERLIB_CHECK(piece != pieces_.begin(), "a retired chunk was claimed");
+  --piece;
+  TIERLIB_CHECK(piece->mapping != nullptr && piece->retired < piece->chunks, "a chunk is retired once");
+  if (++piece->retired < piece->chunks) return;
+  munmap(piece->mapping, piece->mapping_bytes);
+  piece->mapping = nullptr;
+}
+
+void TraceFile::Truncate() {
+  if (ftruncate(descriptor_, static_cast<off_t>(kHeaderBytes + claimed_ * kChunkBytes)) != 0) {
+    // The rest stays as free chunks, which readers skip.
+  }
+}
+
+}  // namespace tierlib::trace
