@@ -1,9 +1,11 @@
 # tierlib_target(<target>): C++20, warnings as errors, sanitizers. For our own code only.
 function(tierlib_target target)
   target_compile_features(${target} PRIVATE cxx_std_20)
-  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON
+    CUDA_STANDARD 20 CUDA_EXTENSIONS OFF)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers>
+    $<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:Clang>>:-Wthread-safety>)
   if(TIERLIB_SANITIZE)
     target_compile_options(${target} PUBLIC
@@ -13,7 +15,7 @@ function(tierlib_target target)
 endfunction()
 
 # tierlib_layer(<name> SOURCES ... DEPENDS ...): one layer of the house as an object library. A layer's sources include
-# "layer/file.h" relative to src/; who may include whom is checked by tests/layers_test.
+# "layer/file.h" relative to src/; who may include whom is checked by tests/layers.
 function(tierlib_layer name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   add_library(tierlib_${name} OBJECT ${ARG_SOURCES})

@@ -8,11 +8,11 @@
 #define TIERLIB_RUNTIME_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string_view>
 
 #include "tierlib/options.h"
+#include "tierlib/replay.h"
 #include "tierlib/saved.h"
 #include "tierlib/statistics.h"
 #include "tierlib/status.h"
@@ -25,42 +25,6 @@ namespace tierlib {
 namespace internal {
 class Core;
 }  // namespace internal
-
-// The caller's reference on memory that it owns. tierlib drops it once, after the last copy that reads the memory ended.
-using Keepalive = std::shared_ptr<void>;
-
-// Makes the bytes of `destination` from those of `source` again, equal to the bit. `destination` and `source` are the
-// addresses of byte 0 of the two storages as the layouts count them. Enqueues its work on `stream` and returns.
-struct ReplayArguments {
-  void* destination = nullptr;
-  Layout destination_layout;
-  const void* source = nullptr;
-  Layout source_layout;
-  Stream stream;
-};
-using ReplayFunction = std::function<Status(const ReplayArguments&)>;
-
-// How a derived value comes from its source.
-struct Replay {
-  enum class Kind : std::uint8_t {
-    kCopy,      // the same elements in another order of bytes (contiguous, clone, copying reshape): works both ways
-    kCallback,  // `function`, from source to destination only
-  };
-  Kind kind = Kind::kCopy;
-  ReplayFunction function;
-  const char* name = "copy";  // for the trace; a string literal
-
-  static Replay Copy() { return Replay{}; }
-  static Replay Call(const char* name, ReplayFunction function) {
-    return Replay{Kind::kCallback, std::move(function), name};
-  }
-};
-
-// Memory of tierlib's own pool, as a registered storage.
-struct Allocation {
-  StorageId storage;
-  void* data = nullptr;
-};
 
 class Runtime {
  public:

@@ -1,8 +1,9 @@
-// The identity of a storage: bytes that one or more tensors are views of.
+// The identity of a storage (bytes that one or more tensors are views of), and what holds its memory.
 #ifndef TIERLIB_STORAGE_ID_H_
 #define TIERLIB_STORAGE_ID_H_
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 namespace tierlib {
@@ -28,6 +29,15 @@ struct StorageId {
 enum class Holds : std::uint8_t {
   kTransient,   // activations: given up once nothing needs them, so moving them frees device memory
   kPersistent,  // parameters, buffers, optimizer state: stay on the device, so moving them frees nothing
+};
+
+// The caller's reference on memory that it owns. tierlib drops it once, after the last copy that reads the memory ended.
+using Keepalive = std::shared_ptr<void>;
+
+// Memory of tierlib's own pool, as a registered storage.
+struct Allocation {
+  StorageId storage;
+  void* data = nullptr;
 };
 
 }  // namespace tierlib

@@ -1,0 +1,44 @@
+// Replay: how a derived value is made again from its source instead of being copied back.
+#ifndef TIERLIB_REPLAY_H_
+#define TIERLIB_REPLAY_H_
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+#include "tierlib/status.h"
+#include "tierlib/stream.h"
+#include "tierlib/view.h"
+
+namespace tierlib {
+
+// Makes the bytes of `destination` from those of `source` again, equal to the bit. `destination` and `source` are the
+// addresses of byte 0 of the two storages as the layouts count them. Enqueues its work on `stream` and returns.
+struct ReplayArguments {
+  void* destination = nullptr;
+  Layout destination_layout;
+  const void* source = nullptr;
+  Layout source_layout;
+  Stream stream;
+};
+using ReplayFunction = std::function<Status(const ReplayArguments&)>;
+
+// How a derived value comes from its source.
+struct Replay {
+  enum class Kind : std::uint8_t {
+    kCopy,      // the same elements in another order of bytes (contiguous, clone, copying reshape): works both ways
+    kCallback,  // `function`, from source to destination only
+  };
+  Kind kind = Kind::kCopy;
+  ReplayFunction function;
+  const char* name = "copy";  // for the trace; a string literal
+
+  static Replay Copy() { return Replay{}; }
+  static Replay Call(const char* name, ReplayFunction function) {
+    return Replay{Kind::kCallback, std::move(function), name};
+  }
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_REPLAY_H_
