@@ -1,17 +1,17 @@
 // BlockPool: hands out blocks of one tier in stream order.
 //
-// A block freed on a stream may be handed out again at once: to the same stream without more, to another stream after that
-// stream was made to wait for the free. So the host never blocks, and which addresses are handed out depends on the sequence
-// of calls alone, not on how fast the device runs.
+// A block freed on a stream may be handed out again at once: to the same stream without more, to another stream after
+// that stream was made to wait for the free. So the host never blocks, and which addresses are handed out depends on
+// the sequence of calls alone, not on how fast the device runs.
 //
-// How: each stream has a clock that advances when a free is ordered on it. A free block carries, per stream, the clock value
-// after which it may be touched (elementwise maximum when neighbours join). Allocate makes its stream wait for an event
-// recorded on every other stream whose clock value it has not been ordered after yet. Tick() records such an event early, so
-// that a later wait does not include work enqueued after the free.
+// How: each stream has a clock that advances when a free is ordered on it. A free block carries, per stream, the clock
+// value after which it may be touched (elementwise maximum when neighbours join). Allocate makes its stream wait for an
+// event recorded on every other stream whose clock value it has not been ordered after yet. Tick() records such an
+// event early, so that a later wait does not include work enqueued after the free.
 //
-// Sizes are exact: rounded up to the alignment only. Fit: the smallest free block that holds the size, lowest address first;
-// the unused end of the tier is taken last, so the addresses do not depend on the capacity until the tier is full.
-// Metadata lies outside the blocks.
+// Sizes are exact: rounded up to the alignment only. Fit: the smallest free block that holds the size, lowest address
+// first; the unused end of the tier is taken last, so the addresses do not depend on the capacity until the tier is
+// full. Metadata lies outside the blocks.
 //
 //   I1  blocks tile [base, base + grown) without gap or overlap
 //   I2  no two neighbours are both free
@@ -39,8 +39,8 @@ class BlockPool {
  public:
   struct Options {
     std::unique_ptr<MemorySource> source;
-    DeviceBackend* device = nullptr;  // whose streams and events order reuse; outlives the pool
-    std::size_t alignment = 256;      // power of two
+    DeviceBackend* device = nullptr;            // whose streams and events order reuse; outlives the pool
+    std::size_t alignment = 256;                // power of two
     std::size_t growth = std::size_t{2} << 20;  // grow by at least this where the capacity allows
     trace::Recorder* recorder = nullptr;
   };
@@ -50,16 +50,20 @@ class BlockPool {
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
-  // A block of `bytes` rounded up to the alignment (at least one alignment unit), for work enqueued on `stream` from now on.
-  // ResourceExhausted, without a message and without allocating, where no hole and no growth holds it.
+  // A block of `bytes` rounded up to the alignment (at least one alignment unit), for work enqueued on `stream` from
+  // now on. ResourceExhausted, without a message and without allocating, where no hole and no growth holds it.
   StatusOr<void*> Allocate(std::size_t bytes, Stream stream, trace::Tag tag = trace::Tag::kNone);
 
-  // Takes a block back; it may be reused after the work enqueued so far on every one of `streams`. REQUIRES: `block` came from
-  // Allocate and was not freed since (aborts otherwise: our own state would be corrupt).
+  // Takes a block back; it may be reused after the work enqueued so far on every one of `streams`. REQUIRES: `block`
+  // came from Allocate and was not freed since (aborts otherwise: our own state would be corrupt).
   void Free(void* block, absl::Span<const Stream> streams);
 
   // Records an event for the frees ordered on `stream` since the last Tick, if there are any.
   void Tick(Stream stream);
+
+  // `stream` is about to be destroyed: its work has ended. Without this the pool may record an event on it later; an
+  // emulated device answers that it is gone, a CUDA stream of the program may not be named any more.
+  void Forget(Stream stream);
 
   // Size of a live block, rounded. REQUIRES: live.
   std::size_t BlockBytes(const void* block) const;
@@ -68,7 +72,8 @@ class BlockPool {
   Tier tier() const;
   TierStatistics statistics() const;
   std::size_t LargestHole() const;  // the largest size for which Allocate would succeed now
-  // Gives the unused end of the tier back to its source, as far as granularity allows; returns the bytes.
+  // Gives the unused end of the tier back to its source, in the pieces in which it grew; returns the bytes. Blocks
+  // until work that was enqueued on that end before its frees has ended.
   std::size_t Trim();
   // Aborts naming the invariant that does not hold. For tests.
   void CheckInvariants() const;

@@ -1,9 +1,10 @@
-// The device contract: what tierlib needs of a device, over pointers, sizes and ids. One implementation per kind of device
-// (emulated/, cuda/); tests/allocator/device_contract_test.cc is run over every one of them.
+// The device contract: what tierlib needs of a device, over pointers, sizes and ids. One implementation per kind of
+// device (emulated/, cuda/); tests/allocator/device_contract_test.cc is run over every one of them.
 //
 // To add a kind of device: one file against this header, one line in the contract test.
 //
-// Thread-safety: every function may be called from several threads. Work of one stream runs in the order it was enqueued.
+// Thread-safety: every function may be called from several threads. Work of one stream runs in the order it was
+// enqueued.
 #ifndef TIERLIB_SRC_ALLOCATOR_DEVICE_BACKEND_H_
 #define TIERLIB_SRC_ALLOCATOR_DEVICE_BACKEND_H_
 
@@ -60,7 +61,7 @@ struct DeviceInfo {
   std::size_t alignment = 256;  // of every block
   std::size_t granularity = 1;  // Reserve's sizes are multiples of it
   bool runs_host_kernels = false;
-  bool shape_only = false;      // no bytes behind addresses; events are complete when recorded
+  bool shape_only = false;  // no bytes behind addresses; events are complete when recorded
 };
 
 class DeviceBackend {
@@ -75,8 +76,8 @@ class DeviceBackend {
   virtual StatusOr<void*> Reserve(std::size_t bytes) = 0;
   // Gives back a range that Reserve returned, whole. REQUIRES: no work that uses it is pending.
   virtual Status Release(void* base, std::size_t bytes) = 0;
-  // Tells the device that a block of reserved memory was handed out (fresh) or taken back; an emulated device poisons it in
-  // stream order. Does nothing elsewhere.
+  // Tells the device that a block of reserved memory was handed out (fresh) or taken back; an emulated device poisons
+  // it in stream order. Does nothing elsewhere.
   virtual void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) = 0;
   // Registers host memory for asynchronous copies. Does nothing on an emulated device.
   virtual Status PinHost(void* base, std::size_t bytes) = 0;

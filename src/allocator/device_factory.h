@@ -10,8 +10,8 @@
 
 namespace tierlib {
 
-// InvalidArgument for options that cannot hold; Unimplemented where the kind is not in this build ("built without CUDA") or
-// the machine has no such device ("no CUDA driver").
+// InvalidArgument for options that cannot hold; Unimplemented where the kind is not in this build ("built without
+// CUDA") or the machine has no such device ("no CUDA driver").
 StatusOr<std::unique_ptr<DeviceBackend>> MakeDevice(const DeviceOptions& options);
 
 // True where MakeDevice can make a CUDA device with this ordinal.

@@ -1,0 +1,65 @@
+// The MemorySource over a device: consecutive reservations, which the device makes adjacent.
+#include <vector>
+
+#include "allocator/memory_source.h"
+
+namespace tierlib {
+namespace {
+
+class DeviceSource : public MemorySource {
+ public:
+  explicit DeviceSource(DeviceBackend& device) : device_(device) {}
+
+  ~DeviceSource() override { (void)DeviceSource::Shrink(grown_); }
+
+  Tier tier() const override { return Tier::kDevice; }
+  std::uint64_t capacity() const override {
+    return device_.info().capacity / device_.info().granularity * device_.info().granularity;
+  }
+  std::size_t granularity() const override { return device_.info().granularity; }
+  std::byte* base() const override { return base_; }
+  std::size_t grown() const override { return grown_; }
+  std::size_t locked() const override { return 0; }
+
+  Status Grow(std::size_t bytes) override {
+    TIERLIB_ASSIGN_OR_RETURN(void* const piece, device_.Reserve(bytes));
+    if (base_ == nullptr) base_ = static_cast<std::byte*>(piece);
+    if (piece != base_ + grown_) {
+      TIERLIB_RETURN_IF_ERROR(device_.Release(piece, bytes));
+      return Status(StatusCode::kResourceExhausted);
+    }
+    pieces_.push_back(bytes);
+    grown_ += bytes;
+    return OkStatus();
+  }
+
+  StatusOr<std::size_t> Shrink(std::size_t bytes) override {
+    std::size_t given_back = 0;
+    while (!pieces_.empty() && pieces_.back() <= bytes - given_back) {
+      const std::size_t piece = pieces_.back();
+      TIERLIB_RETURN_IF_ERROR(device_.Release(base_ + grown_ - piece, piece));
+      pieces_.pop_back();
+      grown_ -= piece;
+      given_back += piece;
+    }
+    return given_back;
+  }
+
+  void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
+    device_.NoteBlock(base, bytes, live, stream);
+  }
+
+ private:
+  DeviceBackend& device_;
+  std::byte* base_ = nullptr;
+  std::size_t grown_ = 0;
+  std::vector<std::size_t> pieces_;  // sizes, in ascending order of address
+};
+
+}  // namespace
+
+StatusOr<std::unique_ptr<MemorySource>> MakeDeviceSource(DeviceBackend& device) {
+  return std::unique_ptr<MemorySource>(std::make_unique<DeviceSource>(device));
+}
+
+}  // namespace tierlib

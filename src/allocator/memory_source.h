@@ -17,21 +17,23 @@ class MemorySource {
  public:
   virtual ~MemorySource() = default;
   virtual Tier tier() const = 0;
-  virtual std::uint64_t capacity() const = 0;        // bytes that Grow hands out in all
-  virtual std::size_t granularity() const = 0;       // sizes given to Grow are multiples of it
-  // `bytes` more. The ranges of successive calls are adjacent and ascending: together they are one segment that starts at
-  // base(). ResourceExhausted, without a message, beyond the capacity.
+  virtual std::uint64_t capacity() const = 0;   // bytes that Grow hands out in all
+  virtual std::size_t granularity() const = 0;  // sizes given to Grow are multiples of it
+  // `bytes` more. The ranges of successive calls are adjacent and ascending: together they are one segment that starts
+  // at base(). ResourceExhausted, without a message, beyond the capacity.
   virtual Status Grow(std::size_t bytes) = 0;
-  // Gives back the last `bytes` bytes of the segment. REQUIRES: a multiple of granularity(), at most grown().
-  virtual Status Shrink(std::size_t bytes) = 0;
-  virtual std::byte* base() const = 0;               // address of the segment; fixed for the life of the source
-  virtual std::size_t grown() const = 0;             // bytes of the segment now
-  virtual std::size_t locked() const = 0;            // of these, page-locked
+  // Gives back whole pieces, as Grow got them, from the end of the segment: as many as `bytes` holds. Returns their
+  // bytes. REQUIRES: no work that uses them is pending.
+  virtual StatusOr<std::size_t> Shrink(std::size_t bytes) = 0;
+  virtual std::byte* base() const = 0;     // address of the segment; fixed for the life of the source
+  virtual std::size_t grown() const = 0;   // bytes of the segment now
+  virtual std::size_t locked() const = 0;  // of these, page-locked
   // Passes on which blocks are live, for poisoning. See DeviceBackend::NoteBlock.
   virtual void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) = 0;
 };
 
-// Device memory. The backend outlives the source.
+// Device memory. The backend outlives the source. REQUIRES: nobody else reserves memory of the device while the source
+// grows, otherwise its segment ends there and Grow is ResourceExhausted.
 StatusOr<std::unique_ptr<MemorySource>> MakeDeviceSource(DeviceBackend& device);
 
 // Host memory by mmap, in an address range reserved once. kPinned: huge pages where possible, bound to `numa_node` with

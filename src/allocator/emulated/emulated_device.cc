@@ -1,0 +1,208 @@
+#include "allocator/emulated/emulated_device.h"
+
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "allocator/emulated/arena.h"
+#include "allocator/emulated/engines.h"
+#include "allocator/emulated/event_table.h"
+#include "allocator/emulated/health.h"
+#include "allocator/emulated/kernel_scope.h"
+#include "allocator/emulated/schedule.h"
+
+namespace tierlib {
+namespace {
+
+using emulated::Arena;
+using emulated::KernelScope;
+using emulated::Recording;
+using emulated::RecordingRef;
+
+constexpr std::uint8_t kFresh = 0xCD;
+constexpr std::uint8_t kFreed = 0xEF;
+constexpr int kMaxKernelThreads = 1024;
+
+Status InsideKernel() { return FailedPreconditionError("a kernel must not call the device"); }
+
+class EmulatedDevice : public DeviceBackend {
+ public:
+  EmulatedDevice(const DeviceOptions& options, std::unique_ptr<Arena> arena)
+      : poison_(options.emulated.poison), arena_(std::move(arena)), engines_(options.emulated) {
+    info_.name = absl::StrCat("emulated:", options.device);
+    info_.device = options.device;
+    info_.capacity = arena_->capacity();
+    info_.alignment = Arena::kGranularity;
+    info_.granularity = Arena::kGranularity;
+    info_.runs_host_kernels = true;
+    info_.shape_only = options.emulated.schedule == EmulatedSchedule::kShapeOnly;
+    switch (options.emulated.schedule) {
+      case EmulatedSchedule::kThreaded: schedule_ = emulated::MakeThreadedSchedule(engines_); break;
+      case EmulatedSchedule::kShapeOnly: schedule_ = emulated::MakeShapeOnlySchedule(); break;
+      case EmulatedSchedule::kDeterministic:
+        schedule_ = emulated::MakeDeterministicSchedule(options.emulated, engines_, *arena_, health_);
+        break;
+    }
+  }
+
+  const DeviceInfo& info() const override { return info_; }
+
+  // --- Memory -------------------------------------------------------------------------------------------------------
+  StatusOr<void*> Reserve(std::size_t bytes) override { return arena_->Reserve(bytes); }
+  Status Release(void* base, std::size_t bytes) override { return arena_->Release(base, bytes); }
+  Status PinHost(void*, std::size_t) override { return OkStatus(); }
+  Status UnpinHost(void*, std::size_t) override { return OkStatus(); }
+
+  void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
+    if (!poison_ || info_.shape_only) return;
+    health_.Report(Enqueue(stream, emulated::FillWork{base, bytes, live ? kFresh : kFreed}));
+  }
+
+  // --- Streams ------------------------------------------------------------------------------------------------------
+  StatusOr<Stream> CreateStream(std::string_view name) override {
+    const Stream stream{info_.device, next_stream_.fetch_add(1)};
+    TIERLIB_RETURN_IF_ERROR(schedule_->AddStream(stream.handle, name));
+    return stream;
+  }
+
+  Status DestroyStream(Stream stream) override {
+    if (KernelScope::Active()) return InsideKernel();
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    return schedule_->RemoveStream(stream.handle);
+  }
+
+  Status SynchronizeStream(Stream stream) override {
+    const auto recording = std::make_shared<Recording>();
+    TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{recording}));
+    TIERLIB_RETURN_IF_ERROR(schedule_->WaitFor(*recording));
+    return health_.Get();
+  }
+
+  // --- Events -------------------------------------------------------------------------------------------------------
+  StatusOr<EventId> CreateEvent() override { return events_.Create(); }
+  void DestroyEvent(EventId event) override { events_.Destroy(event); }
+
+  Status RecordEvent(EventId event, Stream stream) override {
+    TIERLIB_RETURN_IF_ERROR(events_.Check(event));
+    const auto recording = std::make_shared<Recording>();
+    TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{recording}));
+    return events_.SetRecording(event, recording);
+  }
+
+  Status WaitEvent(Stream stream, EventId event) override {
+    TIERLIB_ASSIGN_OR_RETURN(RecordingRef recording, events_.Find(event));
+    if (recording == nullptr || recording->done()) return CheckDevice(stream);
+    return Enqueue(stream, emulated::WaitWork{std::move(recording)});
+  }
+
+  StatusOr<bool> EventDone(EventId event) override {
+    if (KernelScope::Active()) return InsideKernel();
+    TIERLIB_ASSIGN_OR_RETURN(const RecordingRef recording, events_.Find(event));
+    schedule_->Poll();
+    TIERLIB_RETURN_IF_ERROR(health_.Get());
+    return recording == nullptr || recording->done();
+  }
+
+  Status SynchronizeEvent(EventId event) override {
+    if (KernelScope::Active()) return InsideKernel();
+    TIERLIB_ASSIGN_OR_RETURN(const RecordingRef recording, events_.Find(event));
+    if (recording != nullptr) TIERLIB_RETURN_IF_ERROR(schedule_->WaitFor(*recording));
+    return health_.Get();
+  }
+
+  std::int64_t EventTimeNs(EventId event) override {
+    const StatusOr<RecordingRef> recording = events_.Find(event);
+    return recording.ok() && *recording != nullptr ? (*recording)->time_ns() : 0;
+  }
+
+  // --- Work ---------------------------------------------------------------------------------------------------------
+  Status Copy(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream) override {
+    emulated::CopyWork copy;
+    copy.direction = direction;
+    copy.runs.assign(runs.begin(), runs.end());
+    for (const CopyRun& run : runs) {
+      if (run.bytes > 0 && (run.destination == nullptr || run.source == nullptr)) {
+        return InvalidArgumentError("a copy from or to a null address");
+      }
+      copy.bytes += run.bytes;
+    }
+    const std::size_t bytes = copy.bytes;
+    TIERLIB_RETURN_IF_ERROR(Enqueue(stream, std::move(copy)));
+    copied_[static_cast<std::size_t>(direction)].fetch_add(bytes, std::memory_order_relaxed);
+    return OkStatus();
+  }
+
+  Status Fill(void* base, std::uint8_t value, std::size_t bytes, Stream stream) override {
+    if (base == nullptr && bytes > 0) return InvalidArgumentError("a fill of a null address");
+    return Enqueue(stream, emulated::FillWork{base, bytes, value});
+  }
+
+  Status Launch(Stream stream, HostKernel kernel) override {
+    if (!kernel.run && !info_.shape_only)
+      return InvalidArgumentError(absl::StrCat("kernel ", kernel.name, " has no body"));
+    return Enqueue(stream, std::move(kernel));
+  }
+
+  std::uint64_t CopiedBytes(CopyDirection direction) const override {
+    return copied_[static_cast<std::size_t>(direction)].load(std::memory_order_relaxed);
+  }
+  Status health() const override { return health_.Get(); }
+
+ private:
+  Status CheckDevice(Stream stream) const {
+    if (stream.device == info_.device) return OkStatus();
+    return InvalidArgumentError(
+        absl::StrCat("stream ", stream.handle, " of device ", stream.device, " was given to device ", info_.device));
+  }
+
+  Status Enqueue(Stream stream, emulated::Work work) {
+    if (KernelScope::Active()) return InsideKernel();
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    return schedule_->Enqueue(stream.handle, std::move(work));
+  }
+
+  DeviceInfo info_;
+  const bool poison_;
+  std::unique_ptr<Arena> arena_;
+  emulated::Health health_;
+  emulated::Engines engines_;
+  emulated::EventTable events_;
+  std::atomic<std::uintptr_t> next_stream_{1};
+  std::array<std::atomic<std::uint64_t>, 3> copied_ = {};
+  std::unique_ptr<emulated::Schedule> schedule_;  // last: it uses the members above until it ends
+};
+
+Status CheckOptions(const EmulatedOptions& options) {
+  if (options.strict && options.schedule != EmulatedSchedule::kDeterministic) {
+    return InvalidArgumentError(
+        "emulated.strict needs the deterministic schedule: protected bytes are opened for one thing at a time");
+  }
+  if (options.kernel_threads < 0 || options.kernel_threads > kMaxKernelThreads) {
+    return InvalidArgumentError(
+        absl::StrCat("emulated.kernel_threads ", options.kernel_threads, ": not in 0 to ", kMaxKernelThreads));
+  }
+  for (const double bandwidth : {options.copy_out_bytes_per_s, options.copy_in_bytes_per_s}) {
+    if (std::isfinite(bandwidth) && bandwidth >= 0) continue;
+    return InvalidArgumentError(absl::StrCat("emulated copy bandwidth ", bandwidth, " B/s: not a finite number >= 0"));
+  }
+  return OkStatus();
+}
+
+Arena::Protection ProtectionFor(const EmulatedOptions& options) {
+  if (options.schedule == EmulatedSchedule::kShapeOnly) return Arena::Protection::kNever;
+  return options.strict ? Arena::Protection::kGated : Arena::Protection::kOpen;
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<DeviceBackend>> MakeEmulatedDevice(const DeviceOptions& options) {
+  TIERLIB_RETURN_IF_ERROR(CheckOptions(options.emulated));
+  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<Arena> arena,
+                           Arena::Create(options.capacity, ProtectionFor(options.emulated)));
+  return std::unique_ptr<DeviceBackend>(std::make_unique<EmulatedDevice>(options, std::move(arena)));
+}
+
+}  // namespace tierlib

@@ -1,0 +1,87 @@
+// StreamClocks: who must wait for whom before a piece of freed memory may be touched again.
+//
+// Each stream that frees has a clock. A free on it gets the next clock value; the value is reached by an event recorded
+// on the stream afterwards (a mark), so one mark covers all frees before it. A Stamp holds, per clock, the value after
+// which memory may be touched. Order makes a stream wait for marks until it is ordered after a stamp, and remembers
+// what it is ordered after, also through the streams that it waited for.
+//
+//   I1  marks of a clock ascend; the newest has value `marked`; a stamp's value is at most marked + 1
+//   I2  for every value in (completed, marked] there is a mark at or above it
+//
+// Thread-safety: none; the pool locks.
+#ifndef TIERLIB_SRC_ALLOCATOR_STREAM_CLOCKS_H_
+#define TIERLIB_SRC_ALLOCATOR_STREAM_CLOCKS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "allocator/device_backend.h"
+#include "tierlib/status.h"
+
+namespace tierlib {
+
+class StreamClocks {
+ public:
+  // Value per clock, by index; a missing one is 0, which every stream is ordered after.
+  using Stamp = absl::InlinedVector<std::uint64_t, 4>;
+
+  explicit StreamClocks(DeviceBackend& device) : device_(device) {}
+  ~StreamClocks();
+  StreamClocks(const StreamClocks&) = delete;
+  StreamClocks& operator=(const StreamClocks&) = delete;
+
+  // Raises `stamp` so that it comes after the work enqueued on `stream` so far.
+  void StampFree(Stamp& stamp, Stream stream);
+  // Raises `stamp` to the elementwise maximum.
+  static void Join(Stamp& stamp, const Stamp& other);
+
+  // Makes `stream` wait until it is ordered after `stamp`. On an error it may wait for a part of it.
+  Status Order(Stream stream, const Stamp& stamp);
+  // Records a mark where a free on `stream` has none yet.
+  void Tick(Stream stream);
+  // Blocks until the work before `stamp` has ended.
+  Status Synchronize(const Stamp& stamp);
+  // The stream's work has ended, and it will not be used again.
+  void Forget(Stream stream);
+
+  std::size_t events() const { return events_; }  // that exist now
+  std::size_t clocks() const { return clocks_.size(); }
+  void CheckInvariants() const;
+
+ private:
+  struct Mark {
+    std::uint64_t value = 0;
+    EventId event = 0;
+    Stamp seen;  // what the stream was ordered after when it was recorded, itself included
+  };
+  struct Clock {
+    Stream stream;
+    bool retired = false;         // its stream is gone
+    std::uint64_t marked = 0;     // value of the newest mark
+    bool unmarked_frees = false;  // frees with value marked + 1
+    std::uint64_t completed = 0;  // memory stamped up to this may be touched by anyone
+    std::deque<Mark> marks;
+    Stamp seen;
+  };
+
+  // Index of the stream's clock; makes one, where all are in use.
+  std::size_t IndexOf(Stream stream);
+  Status RecordMark(std::size_t index);
+  StatusOr<EventId> TakeEvent();
+  // Drops marks that have completed, and so many of the oldest that kMarkLimit hold.
+  void DropMarks(Clock& clock);
+  void Retire(Clock& clock);
+  bool Idle(Clock& clock);
+
+  DeviceBackend& device_;
+  std::vector<Clock> clocks_;
+  std::vector<EventId> spare_;
+  std::size_t events_ = 0;
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_ALLOCATOR_STREAM_CLOCKS_H_

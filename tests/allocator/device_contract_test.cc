@@ -1,0 +1,237 @@
+// What every kind of device promises (src/allocator/device_backend.h), run over each of them. The tests touch device
+// bytes only through copies and fills, so that a backend without host kernels runs the same ones.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "allocator/device_backend.h"
+#include "allocator/device_factory.h"
+#include "base/clock.h"
+
+namespace tierlib {
+namespace {
+
+struct Backend {
+  std::string name;
+  DeviceOptions options;
+};
+
+void PrintTo(const Backend& backend, std::ostream* out) { *out << backend.name; }
+
+constexpr std::uint64_t kCapacity = MiB(8);
+
+Backend Emulated(std::string name, EmulatedOptions emulated) {
+  DeviceOptions options;
+  options.capacity = kCapacity;
+  options.emulated = emulated;
+  return {std::move(name), options};
+}
+
+std::vector<Backend> Backends() {
+  std::vector<Backend> backends;
+  backends.push_back(Emulated("Threaded", {.kernel_threads = 2}));
+  backends.push_back(Emulated("ThreadedPoison", {.kernel_threads = 1, .poison = true}));
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    backends.push_back(Emulated(
+        "Seed" + std::to_string(seed),
+        {.schedule = EmulatedSchedule::kDeterministic, .seed = seed, .kernel_threads = 1, .poison = seed % 2 == 0}));
+  }
+  for (std::uint64_t seed = 11; seed <= 12; ++seed) {
+    backends.push_back(Emulated("StrictSeed" + std::to_string(seed), {.schedule = EmulatedSchedule::kDeterministic,
+                                                                      .seed = seed,
+                                                                      .kernel_threads = 1,
+                                                                      .poison = true,
+                                                                      .strict = true}));
+  }
+  DeviceOptions cuda;
+  cuda.kind = DeviceKind::kCuda;
+  cuda.capacity = MiB(64);
+  backends.push_back({"Cuda", cuda});
+  return backends;
+}
+
+class DeviceContract : public testing::TestWithParam<Backend> {
+ protected:
+  void SetUp() override {
+    const DeviceOptions& options = GetParam().options;
+    if (options.kind == DeviceKind::kCuda && !CudaDevicePresent(options.device)) {
+      GTEST_SKIP() << "no CUDA device: " << MakeDevice(options).status();
+    }
+    StatusOr<std::unique_ptr<DeviceBackend>> device = MakeDevice(options);
+    ASSERT_TRUE(device.ok()) << device.status();
+    device_ = *std::move(device);
+    granule_ = std::max<std::size_t>(device_->info().granularity, 4096);
+  }
+
+  Stream MakeStream(const char* name) { return device_->CreateStream(name).value(); }
+  EventId MakeEvent() { return device_->CreateEvent().value(); }
+  std::byte* Reserve(std::size_t bytes) { return static_cast<std::byte*>(device_->Reserve(bytes).value()); }
+
+  // Device bytes, read through a copy.
+  std::vector<std::uint8_t> Read(const void* from, std::size_t bytes, Stream stream) {
+    std::vector<std::uint8_t> host(bytes);
+    EXPECT_TRUE(device_->Copy({{host.data(), from, bytes}}, CopyDirection::kDeviceToHost, stream).ok());
+    EXPECT_TRUE(device_->SynchronizeStream(stream).ok());
+    return host;
+  }
+  std::vector<std::uint8_t> All(std::uint8_t value, std::size_t bytes) const {
+    return std::vector<std::uint8_t>(bytes, value);
+  }
+
+  std::unique_ptr<DeviceBackend> device_;
+  std::size_t granule_ = 0;
+};
+
+TEST_P(DeviceContract, HandsOutItsCapacityExactlyAndAgainAfterRelease) {
+  const std::size_t capacity = device_->info().capacity;
+  const std::size_t half = capacity / 2;
+  std::byte* low = Reserve(half);
+  std::byte* high = Reserve(capacity - half);
+  EXPECT_EQ(device_->Reserve(device_->info().granularity).status().code(), StatusCode::kResourceExhausted);
+  EXPECT_TRUE(device_->Reserve(device_->info().granularity).status().message().empty());
+  EXPECT_TRUE(device_->Release(high, capacity - half).ok());
+  EXPECT_TRUE(device_->Reserve(capacity - half).ok());
+  EXPECT_TRUE(device_->Release(low, half).ok());
+  EXPECT_TRUE(device_->Reserve(half).ok());
+}
+
+TEST_P(DeviceContract, ReservesAdjacentAscendingRanges) {
+  std::byte* first = Reserve(granule_);
+  std::byte* second = Reserve(2 * granule_);
+  std::byte* third = Reserve(granule_);
+  EXPECT_EQ(second, first + granule_);
+  EXPECT_EQ(third, second + 2 * granule_);
+}
+
+TEST_P(DeviceContract, CopiesBackWhatWasCopiedIn) {
+  const Stream stream = MakeStream("s");
+  std::byte* block = Reserve(granule_);
+  std::vector<std::uint8_t> host(granule_);
+  for (std::size_t i = 0; i < host.size(); ++i) host[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
+  const std::size_t cut = granule_ / 3;
+  ASSERT_TRUE(device_
+                  ->Copy({{block, host.data(), cut}, {block + cut, host.data() + cut, granule_ - cut}},
+                         CopyDirection::kHostToDevice, stream)
+                  .ok());
+  EXPECT_EQ(Read(block, granule_, stream), host);
+  EXPECT_EQ(device_->CopiedBytes(CopyDirection::kHostToDevice), granule_);
+  EXPECT_EQ(device_->CopiedBytes(CopyDirection::kDeviceToHost), granule_);
+  EXPECT_EQ(device_->CopiedBytes(CopyDirection::kDeviceToDevice), 0u);
+}
+
+TEST_P(DeviceContract, RunsTheWorkOfOneStreamInOrder) {
+  const Stream stream = MakeStream("s");
+  std::byte* block = Reserve(2 * granule_);
+  for (int value = 0; value < 50; ++value) {
+    ASSERT_TRUE(device_->Fill(block, static_cast<std::uint8_t>(value), granule_, stream).ok());
+    ASSERT_TRUE(device_->Copy({{block + granule_, block, granule_}}, CopyDirection::kDeviceToDevice, stream).ok());
+    ASSERT_TRUE(device_->Fill(block, 0xEE, granule_, stream).ok());
+  }
+  EXPECT_EQ(Read(block + granule_, granule_, stream), All(49, granule_));
+  EXPECT_EQ(Read(block, granule_, stream), All(0xEE, granule_));
+}
+
+TEST_P(DeviceContract, OrdersStreamsByEvents) {
+  const Stream writer = MakeStream("writer");
+  const Stream reader = MakeStream("reader");
+  std::byte* block = Reserve(granule_);
+  const EventId written = MakeEvent();
+  const EventId read = MakeEvent();
+  std::vector<std::vector<std::uint8_t>> host(60, All(0, granule_));
+  for (std::size_t i = 0; i < host.size(); ++i) {
+    ASSERT_TRUE(device_->WaitEvent(writer, read).ok());
+    ASSERT_TRUE(device_->Fill(block, static_cast<std::uint8_t>(i + 1), granule_, writer).ok());
+    ASSERT_TRUE(device_->RecordEvent(written, writer).ok());
+    ASSERT_TRUE(device_->WaitEvent(reader, written).ok());
+    ASSERT_TRUE(device_->Copy({{host[i].data(), block, granule_}}, CopyDirection::kDeviceToHost, reader).ok());
+    ASSERT_TRUE(device_->RecordEvent(read, reader).ok());
+    if (i % 8 == 0) {
+      ASSERT_TRUE(device_->SynchronizeEvent(read).ok());
+      EXPECT_EQ(host[i], All(static_cast<std::uint8_t>(i + 1), granule_));
+    }
+  }
+  ASSERT_TRUE(device_->SynchronizeStream(reader).ok());
+  for (std::size_t i = 0; i < host.size(); ++i) EXPECT_EQ(host[i], All(static_cast<std::uint8_t>(i + 1), granule_));
+  EXPECT_TRUE(device_->health().ok());
+}
+
+TEST_P(DeviceContract, StampsEventsInOrder) {
+  const Stream stream = MakeStream("s");
+  std::byte* block = Reserve(granule_);
+  const EventId first = MakeEvent();
+  const EventId second = MakeEvent();
+  EXPECT_TRUE(device_->EventDone(first).value()) << "an event that was never recorded is complete";
+  const std::int64_t before_ns = NowNs();
+  ASSERT_TRUE(device_->RecordEvent(first, stream).ok());
+  ASSERT_TRUE(device_->Fill(block, 1, granule_, stream).ok());
+  ASSERT_TRUE(device_->RecordEvent(second, stream).ok());
+  while (!device_->EventDone(second).value()) {
+  }
+  EXPECT_TRUE(device_->EventDone(first).value());
+  // A device's clock may be off by a little from the host's.
+  EXPECT_GE(device_->EventTimeNs(first), before_ns - 1'000'000);
+  EXPECT_GE(device_->EventTimeNs(second), device_->EventTimeNs(first));
+  EXPECT_LE(device_->EventTimeNs(second), NowNs() + 1'000'000);
+}
+
+TEST_P(DeviceContract, DestroysStreamsAfterTheirWork) {
+  std::byte* block = Reserve(granule_);
+  std::vector<std::uint8_t> host(granule_);
+  const Stream stream = MakeStream("s");
+  ASSERT_TRUE(device_->Fill(block, 5, granule_, stream).ok());
+  ASSERT_TRUE(device_->Copy({{host.data(), block, granule_}}, CopyDirection::kDeviceToHost, stream).ok());
+  ASSERT_TRUE(device_->DestroyStream(stream).ok());
+  EXPECT_EQ(host, All(5, granule_));
+}
+
+TEST_P(DeviceContract, KeepsHostRegistrations) {
+  alignas(4096) static std::uint8_t host[1 << 16];
+  ASSERT_TRUE(device_->PinHost(host, sizeof(host)).ok());
+  EXPECT_TRUE(device_->UnpinHost(host, sizeof(host)).ok());
+}
+
+TEST_P(DeviceContract, TakesEmptyCopiesAndFills) {
+  const Stream stream = MakeStream("s");
+  EXPECT_TRUE(device_->Copy({}, CopyDirection::kDeviceToHost, stream).ok());
+  EXPECT_TRUE(device_->Copy({{nullptr, nullptr, 0}}, CopyDirection::kHostToDevice, stream).ok());
+  EXPECT_TRUE(device_->Fill(nullptr, 0, 0, stream).ok());
+  EXPECT_TRUE(device_->SynchronizeStream(stream).ok());
+}
+
+TEST_P(DeviceContract, RefusesBadArguments) {
+  const Stream stream = MakeStream("s");
+  std::byte* block = Reserve(granule_);
+  const Stream elsewhere{device_->info().device + 1, stream.handle};
+  EventId event = MakeEvent();
+  const auto code = [](const Status& status) { return status.code(); };
+  EXPECT_EQ(code(device_->Reserve(0).status()), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->Release(block, 2 * granule_)), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->Release(&event, granule_)), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->Fill(block, 0, granule_, elsewhere)), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->RecordEvent(event, elsewhere)), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->WaitEvent(elsewhere, event)), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->SynchronizeStream(elsewhere)), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->DestroyStream(elsewhere)), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->Copy({{block, nullptr, 1}}, CopyDirection::kHostToDevice, stream)),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->Fill(nullptr, 0, 1, stream)), StatusCode::kInvalidArgument);
+  device_->DestroyEvent(event);
+  for (const EventId unknown : {EventId{0}, EventId{12345}, event}) {
+    EXPECT_EQ(code(device_->RecordEvent(unknown, stream)), StatusCode::kInvalidArgument);
+    EXPECT_EQ(code(device_->WaitEvent(stream, unknown)), StatusCode::kInvalidArgument);
+    EXPECT_EQ(code(device_->EventDone(unknown).status()), StatusCode::kInvalidArgument);
+    EXPECT_EQ(code(device_->SynchronizeEvent(unknown)), StatusCode::kInvalidArgument);
+    device_->DestroyEvent(unknown);
+  }
+  EXPECT_TRUE(device_->health().ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, DeviceContract, testing::ValuesIn(Backends()),
+                         [](const testing::TestParamInfo<Backend>& test) { return test.param.name; });
+
+}  // namespace
+}  // namespace tierlib
