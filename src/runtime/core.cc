@@ -1,0 +1,101 @@
+#include "runtime/core.h"
+
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+namespace tierlib::internal {
+namespace {
+
+// later - earlier, counter by counter.
+Ledger Difference(const Ledger& later, const Ledger& earlier) {
+  Ledger d;
+  constexpr std::uint64_t Ledger::*kCounters[] = {
+      &Ledger::packs,           &Ledger::unpacks,       &Ledger::naive, &Ledger::moved,      &Ledger::avoided_identity,
+      &Ledger::avoided_lineage, &Ledger::frees_nothing, &Ledger::kept,  &Ledger::moved_in,   &Ledger::replayed,
+      &Ledger::engine_out,      &Ledger::engine_in,     &Ledger::freed, &Ledger::copies_out, &Ledger::copies_in,
+      &Ledger::stalls};
+  static_assert(sizeof(Ledger) == sizeof(kCounters) / sizeof(kCounters[0]) * sizeof(std::uint64_t),
+                "every counter of Ledger stands in kCounters");
+  for (const auto counter : kCounters) d.*counter = later.*counter - earlier.*counter;
+  return d;
+}
+
+Status CheckOptions(const Options& options) {
+  if (options.devices.empty()) return InvalidArgumentError("options.devices is empty: at least one device is needed");
+  for (std::size_t i = 0; i < options.devices.size(); ++i) {
+    const DeviceOptions& device = options.devices[i];
+    for (std::size_t j = 0; j < i; ++j) {
+      if (options.devices[j].device == device.device) {
+        return InvalidArgumentError("options.devices names device " + std::to_string(device.device) + " twice");
+      }
+    }
+    if (device.allocator != nullptr && (!device.allocator->allocate || !device.allocator->deallocate)) {
+      return InvalidArgumentError("options.devices[" + std::to_string(i) +
+                                  "].allocator needs both allocate and deallocate");
+    }
+  }
+  if (options.hop_limit < 0) {
+    return InvalidArgumentError("options.hop_limit is " + std::to_string(options.hop_limit) + ": 0 or more is needed");
+  }
+  return OkStatus();
+}
+
+StatusOr<std::unique_ptr<trace::Recorder>> OpenTrace(const Options& options) {
+  trace::RecorderOptions recorder;
+  recorder.path = options.trace;
+  if (recorder.path.empty()) {
+    const char* path = std::getenv("TIERLIB_TRACE");
+    if (path != nullptr) recorder.path = path;
+  }
+  const DeviceOptions& device = options.devices.front();
+  const bool shape_only =
+      device.kind == DeviceKind::kEmulated && device.emulated.schedule == EmulatedSchedule::kShapeOnly;
+  if (recorder.path.empty() || (options.trace.empty() && shape_only)) return std::unique_ptr<trace::Recorder>();
+  recorder.rank = options.rank;
+  recorder.device = (device.kind == DeviceKind::kCuda ? "cuda:" : "emulated:") + std::to_string(device.device);
+  recorder.device_capacity = device.capacity;
+  recorder.pinned_capacity = options.pinned_limit;
+  return trace::Recorder::Open(std::move(recorder));
+}
+
+}  // namespace
+
+StatusOr<std::shared_ptr<Core>> Core::Create(Options options) {
+  TIERLIB_RETURN_IF_ERROR(CheckOptions(options));
+  std::shared_ptr<Core> core(new Core(std::move(options)));
+  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<trace::Recorder> recorder, OpenTrace(core->options_));
+  TIERLIB_ASSIGN_OR_RETURN(core->store_, SavedStore::Create(core->options_, std::move(recorder)));
+  return core;
+}
+
+void Core::BeginStep(std::uint64_t step) {
+  step_.store(step, std::memory_order_relaxed);
+  const Ledger now = store_->ledger();
+  trace::Write(recorder(), trace::Event::kStepBegin, trace::Tag::kNone, 0, 0, step, 0);
+  MutexLock lock(mutex_);
+  at_begin_ = now;
+}
+
+void Core::BeginBackward() {
+  trace::Write(recorder(), trace::Event::kBackwardBegin, trace::Tag::kNone, 0, 0, step(), 0);
+}
+
+void Core::EndStep() {
+  store_->SweepLineage();
+  const Ledger now = store_->ledger();
+  trace::Write(recorder(), trace::Event::kStepEnd, trace::Tag::kNone, 0, 0, step(), 0);
+  MutexLock lock(mutex_);
+  last_step_ = Difference(now, at_begin_);
+}
+
+Statistics Core::statistics() const {
+  Statistics statistics;
+  statistics.total = store_->ledger();
+  store_->FillTierStatistics(statistics);
+  MutexLock lock(mutex_);
+  statistics.last_step = last_step_;
+  return statistics;
+}
+
+}  // namespace tierlib::internal

@@ -1,0 +1,101 @@
+#include "tierlib/runtime.h"
+
+#include <new>
+#include <utility>
+
+#include "base/clock.h"
+#include "runtime/core.h"
+
+namespace tierlib {
+namespace {
+
+// Nothing throws across the interface: memory running out becomes a status.
+template <typename Body>
+auto Guarded(Body&& body) noexcept -> decltype(body()) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kResourceExhausted);
+  }
+}
+
+}  // namespace
+
+Runtime::Runtime(std::shared_ptr<internal::Core> core) : core_(std::move(core)) {}
+
+StatusOr<std::unique_ptr<Runtime>> Runtime::Create(Options options) {
+  return Guarded([&]() -> StatusOr<std::unique_ptr<Runtime>> {
+    TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<internal::Core> core, internal::Core::Create(std::move(options)));
+    return std::unique_ptr<Runtime>(new Runtime(std::move(core)));
+  });
+}
+
+Runtime::~Runtime() {
+  const std::int64_t deadline = NowNs() + static_cast<std::int64_t>(core_->options().shutdown_deadline_ns);
+  (void)Guarded([&] { return core_->store()->Drain(deadline); });
+}
+
+StatusOr<StorageId> Runtime::Register(void* data, std::uint64_t bytes, int device, Holds holds,
+                                      std::string_view label) {
+  return Guarded([&] { return core_->store()->Register(data, bytes, device, holds, label); });
+}
+
+StatusOr<Allocation> Runtime::Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label) {
+  return Guarded([&] { return core_->store()->Allocate(bytes, holds, stream, label); });
+}
+
+Status Runtime::Retire(StorageId storage, Stream stream) {
+  return Guarded([&] { return core_->store()->Retire(storage, stream); });
+}
+
+Status Runtime::BeginWrite(StorageId storage, Stream stream) {
+  return Guarded([&] { return core_->store()->BeginWrite(storage, stream); });
+}
+
+Status Runtime::Derive(const View& derived, const View& source, Replay replay) {
+  return Guarded([&] { return core_->store()->Derive(derived, source, std::move(replay)); });
+}
+
+StatusOr<Saved> Runtime::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label) {
+  return Guarded([&] { return core_->store()->Pack(view, std::move(keepalive), stream, label); });
+}
+
+StatusOr<Loaded> Runtime::Unpack(const Saved& saved, Stream stream) {
+  return Guarded([&] { return core_->store()->Unpack(saved, stream); });
+}
+
+StatusOr<std::uint64_t> Runtime::Reclaim(int device, std::uint64_t bytes) {
+  return Guarded([&] { return core_->store()->Reclaim(device, bytes); });
+}
+
+void Runtime::BeginStep(std::uint64_t step) { core_->BeginStep(step); }
+void Runtime::BeginBackward() { core_->BeginBackward(); }
+void Runtime::EndStep() { core_->EndStep(); }
+
+StatusOr<Stream> Runtime::CreateStream(int device, std::string_view name) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(device));
+  return Guarded([&] { return tier->backend->CreateStream(name); });
+}
+
+Status Runtime::Synchronize(Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(stream.device));
+  return tier->backend->SynchronizeStream(stream);
+}
+
+Status Runtime::Drain() {
+  return Guarded([&] {
+    return core_->store()->Drain(NowNs() + static_cast<std::int64_t>(core_->options().shutdown_deadline_ns));
+  });
+}
+
+Statistics Runtime::statistics() const { return core_->statistics(); }
+Status Runtime::health() const { return core_->store()->health(); }
+const Options& Runtime::options() const { return core_->options(); }
+
+const void* Loaded::origin() const { return value_->buffer == nullptr ? nullptr : value_->buffer->storage_base(); }
+const Layout& Loaded::layout() const { return value_->layout; }
+void Loaded::UsedOn(Stream stream) const {
+  if (value_->buffer != nullptr) value_->buffer->UsedOn(stream);
+}
+
+}  // namespace tierlib

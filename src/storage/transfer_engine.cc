@@ -1,0 +1,135 @@
+#include "storage/transfer_engine.h"
+
+#include <time.h>
+
+#include <utility>
+
+#include "base/clock.h"
+
+namespace tierlib {
+
+TransferEngine::TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder, Stream out,
+                               Stream in)
+    : device_(device), events_(events), recorder_(recorder), out_(out), in_(in) {}
+
+TransferEngine::~TransferEngine() {
+  (void)Drain(NowNs() + 1'000'000'000);
+  (void)device_.DestroyStream(out_);
+  (void)device_.DestroyStream(in_);
+}
+
+StatusOr<std::unique_ptr<TransferEngine>> TransferEngine::Create(DeviceBackend& device, EventPool& events,
+                                                                 trace::Recorder* recorder) {
+  TIERLIB_ASSIGN_OR_RETURN(Stream out, device.CreateStream("copy out"));
+  TIERLIB_ASSIGN_OR_RETURN(Stream in, device.CreateStream("copy in"));
+  return std::unique_ptr<TransferEngine>(new TransferEngine(device, events, recorder, out, in));
+}
+
+StatusOr<TransferRef> TransferEngine::CopyOut(absl::Span<const CopyRun> runs, const Mark& produced, StorageId storage,
+                                              std::shared_ptr<void> keeps) {
+  TIERLIB_RETURN_IF_ERROR(events_.WaitOn(out_, produced));
+  return Enqueue(runs, CopyDirection::kDeviceToHost, out_, storage, std::move(keeps));
+}
+
+StatusOr<TransferRef> TransferEngine::CopyIn(absl::Span<const CopyRun> runs, absl::Span<const TransferRef> sources,
+                                             StorageId storage, std::shared_ptr<void> keeps) {
+  for (const TransferRef& source : sources) {
+    TIERLIB_RETURN_IF_ERROR(WaitOn(in_, source).status());
+  }
+  return Enqueue(runs, CopyDirection::kHostToDevice, in_, storage, std::move(keeps));
+}
+
+StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream,
+                                              StorageId storage, std::shared_ptr<void> keeps) {
+  auto transfer = std::make_shared<Transfer>();
+  transfer->number = next_number_++;
+  transfer->direction = direction;
+  for (const CopyRun& run : runs) transfer->bytes += run.bytes;
+  transfer->keeps = std::move(keeps);
+  if (recorder_ != nullptr) {
+    const auto detail = static_cast<std::uint16_t>(direction);
+    trace::Write(recorder_, trace::Event::kTransferStorage, trace::Tag::kSaved, detail, 0, transfer->number,
+                 storage.ToInteger());
+    trace::Write(recorder_, trace::Event::kTransferAsk, trace::Tag::kSaved, detail, 0, transfer->number,
+                 transfer->bytes);
+    TIERLIB_ASSIGN_OR_RETURN(transfer->begin, events_.MarkNow(stream));
+  }
+  TIERLIB_RETURN_IF_ERROR(device_.Copy(runs, direction, stream));
+  TIERLIB_ASSIGN_OR_RETURN(transfer->end, events_.MarkNow(stream));
+  ++transfers_[static_cast<int>(direction)];
+  bytes_in_flight_ += transfer->bytes;
+  in_flight_[direction == CopyDirection::kDeviceToHost ? 0 : 1].push_back(transfer);
+  return transfer;
+}
+
+StatusOr<bool> TransferEngine::WaitOn(Stream stream, const TransferRef& transfer) {
+  if (transfer->ended) {
+    TIERLIB_RETURN_IF_ERROR(transfer->status);
+    return false;
+  }
+  TIERLIB_RETURN_IF_ERROR(events_.WaitOn(stream, *transfer->end));
+  return stream != transfer->end->stream;
+}
+
+void TransferEngine::Finish(Transfer& transfer, Status status) {
+  transfer.ended = true;
+  transfer.status = std::move(status);
+  bytes_in_flight_ -= transfer.bytes;
+  if (!transfer.status.ok() && health_.ok()) health_ = transfer.status;
+  if (recorder_ != nullptr && transfer.begin != nullptr && transfer.status.ok()) {
+    const auto detail = static_cast<std::uint16_t>(transfer.direction);
+    recorder_->WriteAt(device_.EventTimeNs(transfer.begin->event), trace::Event::kTransferBegin, trace::Tag::kSaved,
+                       detail, 0, transfer.number, transfer.bytes);
+    recorder_->WriteAt(device_.EventTimeNs(transfer.end->event), trace::Event::kTransferEnd, trace::Tag::kSaved, detail,
+                       0, transfer.number, transfer.bytes);
+  }
+  transfer.begin = nullptr;
+  transfer.end = nullptr;
+  transfer.keeps = nullptr;
+}
+
+void TransferEngine::Poll() {
+  for (auto& queue : in_flight_) {
+    while (!queue.empty()) {
+      const StatusOr<bool> done = device_.EventDone(queue.front()->end->event);
+      if (done.ok() && !*done) break;
+      const TransferRef transfer = std::move(queue.front());
+      queue.pop_front();
+      Finish(*transfer, done.ok() ? OkStatus() : done.status());
+    }
+  }
+}
+
+Status TransferEngine::Await(const TransferRef& transfer) {
+  auto& queue = in_flight_[transfer->direction == CopyDirection::kDeviceToHost ? 0 : 1];
+  while (!transfer->ended && !queue.empty()) {
+    const TransferRef oldest = queue.front();
+    Status status = device_.SynchronizeEvent(oldest->end->event);
+    queue.pop_front();
+    Finish(*oldest, std::move(status));
+  }
+  return transfer->status;
+}
+
+Status TransferEngine::Drain(std::int64_t deadline_ns) {
+  for (;;) {
+    Poll();
+    if (in_flight_[0].empty() && in_flight_[1].empty()) return OkStatus();
+    if (NowNs() >= deadline_ns) {
+      return Status(StatusCode::kDeadlineExceeded, "copies were still in flight at the deadline");
+    }
+    const timespec pause = {0, 50'000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+Status TransferEngine::AwaitBytesInFlight(std::uint64_t limit) {
+  Poll();
+  while (bytes_in_flight_ > limit) {
+    auto& queue = in_flight_[0].empty() ? in_flight_[1] : in_flight_[0];
+    TIERLIB_RETURN_IF_ERROR(Await(TransferRef(queue.front())));
+  }
+  return OkStatus();
+}
+
+}  // namespace tierlib

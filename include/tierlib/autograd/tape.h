@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tierlib/autograd/tensor.h"
@@ -19,7 +20,7 @@
 namespace tierlib::autograd {
 
 class Tape;
-class Node;
+struct Node;
 
 // A leaf that gradients are accumulated into. `gradient` is undefined until a backward pass reaches it; it has the dtype and
 // sizes of `value`.
@@ -72,7 +73,9 @@ class Tape {
   bool recording() const;
 
   // Gradients of sum(loss * seed) with respect to every leaf, added to Parameter::gradient; seed is ones. `loss` is usually a
-  // scalar. With retain, saved values are kept and Backward may be called again; otherwise each is dropped once used.
+  // scalar. With retain, saved values are kept and Backward may be called again; otherwise each is dropped once used, and a
+  // second pass through the same ops is FailedPrecondition. Gradients are summed in the reverse order of recording. They are
+  // transient storages that are never saved. Marks the phase by Runtime::BeginBackward.
   Status Backward(const Value& loss, bool retain = false);
 
   // The first error of an op on this tape.
@@ -80,7 +83,8 @@ class Tape {
   // Sticks the first error. For ops.
   void Fail(Status status);
 
-  // Forgets everything recorded and the sticky error, giving all saved values back.
+  // Forgets everything recorded and the sticky error, giving all saved values back. Values made before may not be used in ops
+  // any more.
   void Clear();
 
   // What every op saved since the last Clear, counted here on the tape and not by the runtime: values and logical bytes.
@@ -91,11 +95,28 @@ class Tape {
   };
   SavedCount saved(bool count_parameters) const;
 
+  // A name in front of the labels of what is recorded from here to PopScope: "block.3." and "gelu" give "block.3.gelu". Labels
+  // appear in messages and traces. See Scope.
+  void PushScope(std::string_view name);
+  void PopScope();
+
   struct State;
   State& state() const { return *state_; }
 
  private:
   std::unique_ptr<State> state_;
+};
+
+// Names a part of the model while it lives: Scope scope(tape, "block.3.attn");
+class Scope {
+ public:
+  Scope(Tape& tape, std::string_view name) : tape_(tape) { tape_.PushScope(name); }
+  ~Scope() { tape_.PopScope(); }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  Tape& tape_;
 };
 
 }  // namespace tierlib::autograd

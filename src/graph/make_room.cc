@@ -1,0 +1,173 @@
+// SavedStore: device memory, and giving saved bytes up where it is short.
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/saved_store.h"
+#include "tierlib/bytes.h"
+
+namespace tierlib {
+
+void SavedStore::SettleArrivals(Snapshot& snapshot) {
+  if (snapshot.residence.state() != Residency::kLeaving) return;
+  for (const HostPiece& piece : snapshot.host) {
+    if (!piece.arrival->ended) return;
+    if (!piece.arrival->status.ok()) {
+      snapshot.residence.MoveTo(Residency::kLost, snapshot.key.storage, snapshot.needed.bytes(), recorder());
+      return;
+    }
+  }
+  snapshot.residence.MoveTo(snapshot.buffer != nullptr ? Residency::kBoth : Residency::kHost, snapshot.key.storage,
+                            snapshot.host_bytes.bytes(), recorder());
+}
+
+void SavedStore::Poll() {
+  for (const auto& tier : tiers_) tier->transfers->Poll();
+  while (!leaving_.empty()) {
+    const std::shared_ptr<Snapshot> snapshot = leaving_.front().lock();
+    if (snapshot != nullptr) {
+      SettleArrivals(*snapshot);
+      if (snapshot->residence.state() == Residency::kLeaving) break;
+    }
+    leaving_.pop_front();
+  }
+  stalls_.Poll();
+}
+
+StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateDevice(DeviceTier& tier, std::uint64_t origin,
+                                                                   std::uint64_t bytes, Stream stream, trace::Tag tag,
+                                                                   bool reload) {
+  const std::uint64_t budget = tier.options.reload_budget;
+  if (reload && budget > 0) {
+    while (reloaded_bytes_.load() + bytes > budget && EvictOne(tier, /*reloads_only=*/true, /*adopted=*/true) > 0) {
+    }
+  }
+  const auto counted = [this, reload](DeviceBuffer* buffer) {
+    if (!reload) return std::shared_ptr<DeviceBuffer>(buffer);
+    reloaded_bytes_ += buffer->bytes();
+    return std::shared_ptr<DeviceBuffer>(buffer, [this](DeviceBuffer* gone) {
+      reloaded_bytes_ -= gone->bytes();
+      delete gone;
+    });
+  };
+  if (reload && tier.options.allocator != nullptr) {
+    for (;;) {
+      mutex_.Unlock();  // the program's code runs without our lock
+      void* data = tier.options.allocator->allocate(bytes, stream);
+      mutex_.Lock();
+      if (data != nullptr) {
+        auto buffer = counted(new DeviceBuffer(tier.options.allocator, *tier.events, deferred_, data, origin, bytes));
+        buffer->UsedOn(stream);
+        return buffer;
+      }
+      if (EvictOne(tier, /*reloads_only=*/true, /*adopted=*/true) == 0) {
+        return ResourceExhaustedError("the program's device allocator has no " + FormatBytes(bytes) + " for a reload");
+      }
+      mutex_.Unlock();
+      deferred_.Run();
+      mutex_.Lock();
+    }
+  }
+  for (;;) {
+    const StatusOr<void*> block = tier.pool->Allocate(bytes, stream, tag);
+    if (block.ok()) {
+      auto buffer = counted(new DeviceBuffer(*tier.pool, *block, origin, bytes));
+      buffer->UsedOn(stream);
+      return buffer;
+    }
+    if (block.status().code() != StatusCode::kResourceExhausted) return block.status();
+    if (EvictOne(tier, /*reloads_only=*/false, /*adopted=*/false) == 0) return DescribeFull(tier, bytes);
+  }
+}
+
+std::uint64_t SavedStore::EvictOne(DeviceTier& tier, bool reloads_only, bool adopted) {
+  for (const auto& [order, snapshot] : holding_) {
+    if (snapshot->device != tier.options.device) continue;
+    if (snapshot->buffer.use_count() != 1) continue;  // leased, or the storage itself is alive: nothing would be freed
+    if (!adopted && !snapshot->buffer->stream_ordered()) continue;
+    const Residency state = snapshot->residence.state();
+    if (reloads_only && state != Residency::kReplayed && snapshot->reload == nullptr) continue;
+    const std::uint64_t bytes = snapshot->buffer->bytes();
+    if (Evict(*snapshot)) return bytes;
+  }
+  return 0;
+}
+
+bool SavedStore::Evict(Snapshot& snapshot) {
+  const std::uint64_t device_bytes = snapshot.buffer->bytes();
+  if (snapshot.residence.state() == Residency::kReplayed) {
+    LetGo(snapshot);
+    snapshot.residence.MoveTo(Residency::kReplayable, snapshot.key.storage, device_bytes, recorder());
+    return true;
+  }
+  if (snapshot.residence.state() == Residency::kDevice) {
+    PackQuestion question;
+    question.mode = options_.mode;
+    question.policy = options_.policy;
+    question.holds = snapshot.holds;
+    question.logical_bytes = snapshot.needed.bytes();
+    question.minimum_bytes = options_.minimum_bytes;
+    question.missing_bytes = snapshot.needed.bytes();
+    question.memory_short = true;
+    if (options_.mode != OffloadMode::kMarshal) return false;
+    std::vector<RecipeStep> recipe;
+    std::shared_ptr<Snapshot> source;
+    question.lineage_found = FindRecipe(snapshot, snapshot.needed, options_.hop_limit, &recipe, &source);
+    const Decision decision = Decide(question);
+    if (decision.action == trace::DecisionAction::kReplay) {
+      RecordDecision(snapshot, decision, snapshot.needed.bytes());
+      ledger_.avoided_lineage += snapshot.needed.bytes();
+      ledger_.freed += device_bytes;
+      snapshot.recipe = std::move(recipe);
+      snapshot.source = std::move(source);
+      LetGo(snapshot);
+      snapshot.residence.MoveTo(Residency::kReplayable, snapshot.key.storage, device_bytes, recorder());
+      return true;
+    }
+    if (decision.action != trace::DecisionAction::kMove) return false;
+    RecordDecision(snapshot, decision, snapshot.needed.bytes());
+  }
+  const ByteRanges missing = snapshot.needed.Minus(snapshot.host_bytes);
+  if (!missing.empty()) {
+    if (!CopyOut(snapshot, missing, snapshot.buffer).ok())
+      return false;  // the host is full, or the copy cannot be enqueued
+    ledger_.moved += missing.bytes();
+    ledger_.freed += device_bytes;
+  }
+  LetGo(snapshot);
+  if (snapshot.residence.state() == Residency::kBoth) {
+    snapshot.residence.MoveTo(Residency::kHost, snapshot.key.storage, device_bytes, recorder());
+  }
+  return true;
+}
+
+StatusOr<std::uint64_t> SavedStore::Reclaim(int device, std::uint64_t bytes) {
+  Locked lock(*this);
+  Poll();
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(device));
+  std::uint64_t freed = 0;
+  while (freed < bytes) {
+    const std::uint64_t one = EvictOne(*tier, /*reloads_only=*/false, /*adopted=*/true);
+    if (one == 0) break;
+    freed += one;
+  }
+  return freed;
+}
+
+Status SavedStore::DescribeFull(const DeviceTier& tier, std::uint64_t bytes) const {
+  const TierStatistics figures = tier.pool->statistics();
+  std::string message = tier.backend->info().name + " is full: asked " + FormatBytes(bytes) + ", free " +
+                        FormatBytes(figures.capacity - figures.live) + " of " + FormatBytes(figures.capacity) +
+                        ", largest hole " + FormatBytes(tier.pool->LargestHole());
+  const auto largest = table_.LargestLabels(3);
+  for (std::size_t i = 0; i < largest.size(); ++i) {
+    message += (i == 0 ? "; held by '" : ", '") + largest[i].label + "' " + FormatBytes(largest[i].bytes);
+  }
+  std::uint64_t held = 0;
+  for (const auto& [order, snapshot] : holding_) held += snapshot->buffer->bytes();
+  if (held > 0) message += "; saved values that may not or cannot move hold " + FormatBytes(held);
+  return ResourceExhaustedError(message);
+}
+
+}  // namespace tierlib

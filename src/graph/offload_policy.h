@@ -1,0 +1,36 @@
+// The offload decision: a pure function of what is known about a packed value.
+#ifndef TIERLIB_SRC_GRAPH_OFFLOAD_POLICY_H_
+#define TIERLIB_SRC_GRAPH_OFFLOAD_POLICY_H_
+
+#include <cstdint>
+
+#include "tierlib/options.h"
+#include "tierlib/storage_id.h"
+#include "trace/event.h"
+
+namespace tierlib {
+
+// A snapshot of what the decision depends on.
+struct PackQuestion {
+  OffloadMode mode = OffloadMode::kMarshal;
+  OffloadPolicy policy = OffloadPolicy::kAll;
+  Holds holds = Holds::kTransient;
+  std::uint64_t logical_bytes = 0;  // of the value
+  std::uint64_t minimum_bytes = 0;  // options.minimum_bytes
+  std::uint64_t missing_bytes = 0;  // of the value, not on the host and not replayable yet
+  bool lineage_found = false;       // the missing bytes can be made again within the hop limit
+  bool memory_short = false;        // device memory is being asked for right now
+};
+
+struct Decision {
+  trace::DecisionAction action = trace::DecisionAction::kKeep;
+  trace::DecisionReason reason = trace::DecisionReason::kMode;
+};
+
+// In the order of DESIGN's questions: may it move at all, would moving free anything, is it there already, can it be
+// made again; only then copy.
+Decision Decide(const PackQuestion& question);
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_GRAPH_OFFLOAD_POLICY_H_

@@ -1,0 +1,303 @@
+// SavedStore: taking a value into care.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/data_movement.h"
+#include "graph/saved_store.h"
+
+namespace tierlib {
+namespace {
+
+// Where each byte of `ranges` goes in a host block that holds them one after another.
+std::vector<CopyRun> RunsToHost(const ByteRanges& ranges, const DeviceBuffer& from, void* to) {
+  std::vector<CopyRun> runs;
+  runs.reserve(ranges.ranges().size());
+  char* host = static_cast<char*>(to);
+  for (const ByteRange& range : ranges.ranges()) {
+    const std::uint64_t bytes = range.end - range.begin;
+    runs.push_back({host, static_cast<const char*>(from.data()) + (range.begin - from.origin()), bytes});
+    host += bytes;
+  }
+  return runs;
+}
+
+}  // namespace
+
+// --- snapshots ------------------------------------------------------------------------------------------------------
+
+std::shared_ptr<Snapshot> SavedStore::FindSnapshot(const ContentKey& key) const {
+  const auto found = snapshots_.find(key);
+  return found == snapshots_.end() ? nullptr : found->second.lock();
+}
+
+std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool shared) {
+  std::shared_ptr<Snapshot> snapshot(new Snapshot, [this](Snapshot* gone) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    ForgetSnapshot(gone);
+    delete gone;
+  });
+  snapshot->key = {storage.id, storage.version};
+  snapshot->device = storage.device;
+  snapshot->holds = storage.holds;
+  snapshot->storage_bytes = storage.bytes;
+  snapshot->label = storage.label;
+  snapshot->trace_label = storage.trace_label;
+  snapshot->pack_order = next_pack_++;
+  snapshot->shared = shared;
+  snapshot->original = storage.buffer;
+  if (shared) snapshots_[snapshot->key] = snapshot;
+  return snapshot;
+}
+
+void SavedStore::ForgetSnapshot(Snapshot* snapshot) {
+  LetGo(*snapshot);
+  if (!snapshot->shared) return;
+  const auto found = snapshots_.find(snapshot->key);
+  if (found != snapshots_.end() && found->second.expired()) snapshots_.erase(found);
+}
+
+void SavedStore::DropSaved(std::shared_ptr<Snapshot> snapshot) {
+  Locked lock(*this);
+  trace::Write(recorder(), trace::Event::kDrop, trace::Tag::kSaved, 0, snapshot->trace_label,
+               snapshot->key.storage.ToInteger(), 0);
+  snapshot.reset();
+}
+
+void SavedStore::Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer) {
+  snapshot.buffer = std::move(buffer);
+  if (snapshot.holds == Holds::kTransient) holding_[snapshot.pack_order] = &snapshot;
+}
+
+void SavedStore::LetGo(Snapshot& snapshot) {
+  holding_.erase(snapshot.pack_order);
+  snapshot.buffer.reset();
+  snapshot.reload.reset();
+}
+
+// --- the verb -------------------------------------------------------------------------------------------------------
+
+StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label) {
+  auto value = std::make_shared<internal::SavedValue>();
+  value->store = shared_from_this();
+  value->layout = view.layout;
+  Locked lock(*this);
+  Poll();
+  TIERLIB_ASSIGN_OR_RETURN(Storage * storage, table_.Find(view.storage));
+  TIERLIB_RETURN_IF_ERROR(view.layout.Validate(storage->bytes));
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage->device));
+  const std::uint64_t logical = static_cast<std::uint64_t>(view.layout.logical_bytes());
+  ++ledger_.packs;
+  ledger_.naive += logical;
+  trace::Write(recorder(), trace::Event::kPack, trace::Tag::kSaved, 0,
+               recorder_ != nullptr ? recorder_->Intern(label) : 0, view.storage.ToInteger(), logical);
+  if (logical == 0) return Saved(std::move(value));
+  tier->pool->Tick(stream);
+  storage->buffer->UsedOn(stream);
+
+  std::shared_ptr<DeviceBuffer> buffer = storage->buffer;
+  if (storage->adopted) {
+    buffer = std::make_shared<DeviceBuffer>(std::move(keepalive), deferred_, buffer->data(), storage->bytes);
+    buffer->UsedOn(stream);
+  }
+  if (options_.mode == OffloadMode::kNaive) {
+    value->snapshot = NewSnapshot(*storage, /*shared=*/false);
+    value->snapshot->label = label;
+    TIERLIB_RETURN_IF_ERROR(PackNaive(*value->snapshot, view.layout, buffer, stream));
+    return Saved(std::move(value));
+  }
+  std::shared_ptr<Snapshot> snapshot = FindSnapshot({storage->id, storage->version});
+  if (snapshot == nullptr) {
+    snapshot = NewSnapshot(*storage, /*shared=*/true);
+    snapshot->label = label;
+  } else if (holding_.erase(snapshot->pack_order) > 0) {  // backward needs it earlier than thought
+    snapshot->pack_order = next_pack_++;
+    holding_[snapshot->pack_order] = snapshot.get();
+  }
+  const std::optional<ByteRanges> bytes = ByteRanges::Of(view.layout);
+  if (!bytes) {  // scattered beyond description: stays on the device
+    ledger_.kept += logical;
+    snapshot->needed = snapshot->needed.Union(ByteRanges({0, storage->bytes}));
+    TIERLIB_RETURN_IF_ERROR(Keep(*snapshot, buffer, stream));
+    value->snapshot = std::move(snapshot);
+    return Saved(std::move(value));
+  }
+  const bool made_again =
+      snapshot->residence.state() == Residency::kReplayable || snapshot->residence.state() == Residency::kReplayed;
+  if (made_again && !snapshot->recipe.back().to_bytes().Contains(*bytes)) {
+    // The recipe does not give these bytes: they are saved by themselves.
+    snapshot = NewSnapshot(*storage, /*shared=*/false);
+    snapshot->label = label;
+  }
+  value->snapshot = snapshot;
+  TIERLIB_RETURN_IF_ERROR(PackMarshal(snapshot, view.layout, *bytes, buffer, stream));
+  return Saved(std::move(value));
+}
+
+Status SavedStore::Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream) {
+  if (snapshot.buffer == nullptr) Hold(snapshot, buffer);
+  if (snapshot.residence.state() == Residency::kHost) {
+    snapshot.residence.MoveTo(Residency::kBoth, snapshot.key.storage, buffer->bytes(), recorder());
+  }
+  if (snapshot.produced == nullptr || snapshot.produced->stream != stream) {
+    TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
+    TIERLIB_ASSIGN_OR_RETURN(snapshot.produced, tier->events->MarkNow(stream));
+  }
+  return OkStatus();
+}
+
+Status SavedStore::PackMarshal(const std::shared_ptr<Snapshot>& snapshot, const Layout& layout, const ByteRanges& bytes,
+                               const std::shared_ptr<DeviceBuffer>& buffer, Stream stream) {
+  Snapshot& saved = *snapshot;
+  const std::uint64_t logical = static_cast<std::uint64_t>(layout.logical_bytes());
+  const bool made_again =
+      saved.residence.state() == Residency::kReplayable || saved.residence.state() == Residency::kReplayed;
+  const ByteRanges there = made_again ? bytes : bytes.Intersection(saved.host_bytes);
+  const ByteRanges missing = bytes.Minus(there);
+  const std::uint64_t repeated = logical - bytes.bytes();  // elements that share bytes within this one value (expand)
+
+  PackQuestion question;
+  question.mode = options_.mode;
+  question.policy = options_.policy;
+  question.holds = saved.holds;
+  question.logical_bytes = logical;
+  question.minimum_bytes = options_.minimum_bytes;
+  question.missing_bytes = missing.bytes();
+  Decision decision = Decide(question);
+  std::vector<RecipeStep> recipe;
+  std::shared_ptr<Snapshot> source;
+  if (decision.action == trace::DecisionAction::kMove && there.empty() && saved.needed.empty()) {
+    question.lineage_found = FindRecipe(saved, missing, options_.hop_limit, &recipe, &source);
+    if (question.lineage_found) decision = Decide(question);
+  }
+  saved.needed = saved.needed.Union(bytes);
+  RecordDecision(saved, decision, logical);
+  switch (decision.action) {
+    case trace::DecisionAction::kFreesNothing: ledger_.frees_nothing += logical; return Keep(saved, buffer, stream);
+    case trace::DecisionAction::kKeep: ledger_.kept += logical; return Keep(saved, buffer, stream);
+    case trace::DecisionAction::kReference: ledger_.avoided_identity += logical; return OkStatus();
+    case trace::DecisionAction::kReplay:
+      ledger_.avoided_identity += repeated;
+      ledger_.avoided_lineage += missing.bytes();
+      saved.recipe = std::move(recipe);
+      saved.source = std::move(source);
+      saved.residence.MoveTo(Residency::kReplayable, saved.key.storage, missing.bytes(), recorder());
+      return OkStatus();
+    case trace::DecisionAction::kMove: break;
+  }
+  ledger_.avoided_identity += there.bytes() + repeated;
+  if (saved.produced == nullptr || saved.produced->stream != stream || !saved.host.empty()) {
+    TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(saved.device));
+    TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
+  }
+  const Status copied = CopyOut(saved, missing, buffer);
+  if (copied.code() == StatusCode::kResourceExhausted) {
+    RecordDecision(saved, {trace::DecisionAction::kKeep, trace::DecisionReason::kHostFull}, missing.bytes());
+    ledger_.kept += missing.bytes();
+    return Keep(saved, buffer, stream);
+  }
+  TIERLIB_RETURN_IF_ERROR(copied);
+  ledger_.moved += missing.bytes();
+  return OkStatus();
+}
+
+Status SavedStore::PackNaive(Snapshot& saved, const Layout& layout, const std::shared_ptr<DeviceBuffer>& buffer,
+                             Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(saved.device));
+  const std::uint64_t logical = static_cast<std::uint64_t>(layout.logical_bytes());
+  saved.packed = true;
+  saved.packed_from = layout;
+  saved.original.reset();
+  std::shared_ptr<DeviceBuffer> from = buffer;
+  ByteRanges bytes(
+      {static_cast<std::uint64_t>(layout.offset_bytes), static_cast<std::uint64_t>(layout.offset_bytes) + logical});
+  if (!layout.is_contiguous()) {
+    TIERLIB_ASSIGN_OR_RETURN(from, AllocateDevice(*tier, 0, logical, stream, trace::Tag::kWorkspace, /*reload=*/true));
+    from->UsedOn(stream);
+    TIERLIB_RETURN_IF_ERROR(LaunchStridedCopy(*tier->backend, stream, from->storage_base(), PackedLayout(layout),
+                                              buffer->storage_base(), layout));
+    bytes = ByteRanges({0, logical});
+  }
+  TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
+  saved.needed = bytes;
+  RecordDecision(saved, {trace::DecisionAction::kMove, trace::DecisionReason::kMode}, logical);
+  const Status copied = CopyOut(saved, bytes, from);
+  if (copied.code() == StatusCode::kResourceExhausted) {
+    saved.packed = false;
+    RecordDecision(saved, {trace::DecisionAction::kKeep, trace::DecisionReason::kHostFull}, logical);
+    ledger_.kept += logical;
+    return Keep(saved, buffer, stream);
+  }
+  TIERLIB_RETURN_IF_ERROR(copied);
+  ledger_.moved += logical;
+  return OkStatus();
+}
+
+// --- parts ----------------------------------------------------------------------------------------------------------
+
+Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
+  if (tier->options.in_flight_limit > 0) {
+    const std::uint64_t limit = tier->options.in_flight_limit;
+    TIERLIB_RETURN_IF_ERROR(tier->transfers->AwaitBytesInFlight(limit > bytes.bytes() ? limit - bytes.bytes() : 0));
+  }
+  const Stream out = tier->transfers->out_stream();
+  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<HostBuffer> host, tier->AllocateHost(bytes.bytes(), out));
+  buffer->UsedOn(out);
+  TIERLIB_ASSIGN_OR_RETURN(TransferRef arrival,
+                           tier->transfers->CopyOut(RunsToHost(bytes, *buffer, host->data()), *snapshot.produced,
+                                                    snapshot.key.storage, buffer->stream_ordered() ? nullptr : buffer));
+  tier->pool->Tick(out);
+  ++ledger_.copies_out;
+  snapshot.host.push_back({bytes, std::move(host), std::move(arrival)});
+  snapshot.host_bytes = snapshot.host_bytes.Union(bytes);
+  leaving_.push_back(snapshot.weak_from_this());
+  if (snapshot.residence.state() != Residency::kLeaving) {
+    snapshot.residence.MoveTo(Residency::kLeaving, snapshot.key.storage, bytes.bytes(), recorder());
+  }
+  return OkStatus();
+}
+
+bool SavedStore::IsAvailable(const ContentKey& key, const ByteRanges& bytes) const {
+  const std::shared_ptr<Snapshot> snapshot = FindSnapshot(key);
+  if (snapshot != nullptr && snapshot->written_version == 0 && !snapshot->abandoned) {
+    switch (snapshot->residence.state()) {
+      case Residency::kDevice: return snapshot->buffer != nullptr;
+      case Residency::kLeaving:
+      case Residency::kBoth:
+      case Residency::kHost: return snapshot->host_bytes.Contains(bytes);
+      case Residency::kReplayable:
+      case Residency::kReplayed:
+      case Residency::kLost: return false;
+    }
+  }
+  // A persistent storage stays on the device: what is made from it needs no copy.
+  const StatusOr<Storage*> storage = const_cast<StorageTable&>(table_).Find(key.storage);
+  return storage.ok() && (*storage)->version == key.version && (*storage)->holds == Holds::kPersistent &&
+         !(*storage)->adopted;
+}
+
+bool SavedStore::FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, int hops, std::vector<RecipeStep>* recipe,
+                            std::shared_ptr<Snapshot>* source) {
+  *recipe = lineage_.Walk(snapshot.key, bytes, hops,
+                          [this](const ContentKey& key, const ByteRanges& needed)
+                              ABSL_NO_THREAD_SAFETY_ANALYSIS { return IsAvailable(key, needed); });
+  if (recipe->empty()) return false;
+  const ContentKey& start = recipe->front().from();
+  *source = FindSnapshot(start);
+  if (*source == nullptr) {  // a persistent storage that nothing has saved yet
+    const StatusOr<Storage*> storage = table_.Find(start.storage);
+    if (!storage.ok()) return false;
+    *source = NewSnapshot(**storage, /*shared=*/true);
+    (*source)->needed = ByteRanges({0, (*storage)->bytes});
+    Hold(**source, (*storage)->buffer);
+  }
+  return true;
+}
+
+void SavedStore::RecordDecision(const Snapshot& snapshot, Decision decision, std::uint64_t bytes) {
+  trace::Write(recorder(), trace::Event::kDecision, trace::Tag::kSaved,
+               static_cast<std::uint16_t>(static_cast<int>(decision.action) * 256 + static_cast<int>(decision.reason)),
+               snapshot.trace_label, snapshot.key.storage.ToInteger(), bytes);
+}
+
+}  // namespace tierlib

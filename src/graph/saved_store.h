@@ -1,0 +1,189 @@
+// SavedStore: the storages of a runtime and the values saved of them. Everything that a verb of the Runtime does
+// happens here:
+//
+//   storages.cc   register, allocate, retire, begin-write, derive
+//   pack.cc       take a value: decide (offload_policy), book it (ledger), copy it out
+//   unpack.cc     give it back: from the device, by a copy in, or by replaying a recipe
+//   make_room.cc  give device memory back when it runs short
+//
+// Thread-safety: all public functions lock the one mutex of the store. A program's callbacks (replays, allocators,
+// keepalives) run on the caller's thread after the mutex was released.
+#ifndef TIERLIB_SRC_GRAPH_SAVED_STORE_H_
+#define TIERLIB_SRC_GRAPH_SAVED_STORE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "base/mutex.h"
+#include "graph/lineage.h"
+#include "graph/offload_policy.h"
+#include "graph/snapshot.h"
+#include "storage/device_tier.h"
+#include "storage/stall_watch.h"
+#include "storage/storage_table.h"
+#include "tierlib/options.h"
+#include "tierlib/replay.h"
+#include "tierlib/saved.h"
+#include "tierlib/statistics.h"
+#include "trace/recorder.h"
+
+namespace tierlib {
+
+class SavedStore;
+
+namespace internal {
+
+// What a Saved points to.
+class SavedValue {
+ public:
+  ~SavedValue();
+  std::shared_ptr<SavedStore> store;
+  std::shared_ptr<Snapshot> snapshot;  // null: a value without bytes
+  Layout layout;
+};
+
+// What a Loaded points to.
+class LoadedValue {
+ public:
+  ~LoadedValue();
+  std::shared_ptr<SavedStore> store;
+  std::shared_ptr<DeviceBuffer> buffer;  // null: a value without bytes
+  Layout layout;
+  StorageId storage;
+};
+
+}  // namespace internal
+
+class SavedStore : public std::enable_shared_from_this<SavedStore> {
+ public:
+  // `recorder` may be null.
+  static StatusOr<std::shared_ptr<SavedStore>> Create(const Options& options,
+                                                      std::unique_ptr<trace::Recorder> recorder);
+  ~SavedStore();
+
+  // The verbs, as in tierlib/runtime.h.
+  StatusOr<StorageId> Register(void* data, std::uint64_t bytes, int device, Holds holds, std::string_view label);
+  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label);
+  Status Retire(StorageId id, Stream stream);
+  Status BeginWrite(StorageId id, Stream stream);
+  Status Derive(const View& derived, const View& source, Replay replay);
+  StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
+  StatusOr<Loaded> Unpack(const Saved& saved, Stream stream);
+  StatusOr<std::uint64_t> Reclaim(int device, std::uint64_t bytes);
+
+  // Waits for copies in flight until the clock reaches `deadline_ns`, then drops what they kept.
+  Status Drain(std::int64_t deadline_ns);
+  // Forgets lineage of contents that nothing holds any more.
+  void SweepLineage();
+
+  Ledger ledger() const;
+  void FillTierStatistics(Statistics& statistics) const;
+  Status health() const;
+  // InvalidArgument names a device that the options do not have.
+  StatusOr<DeviceTier*> FindTier(int device) const;
+  trace::Recorder* recorder() const { return recorder_.get(); }
+  // Runs a program's deleters that are due. REQUIRES: the mutex is not held.
+  void RunDeferred();
+
+ private:
+  friend class internal::SavedValue;
+
+  // Holds the mutex; on leaving releases it and runs deferred work.
+  class ABSL_SCOPED_LOCKABLE Locked {
+   public:
+    explicit Locked(const SavedStore& store) ABSL_EXCLUSIVE_LOCK_FUNCTION(store.mutex_) : store_(store) {
+      store.mutex_.Lock();
+    }
+    ~Locked() ABSL_UNLOCK_FUNCTION() {
+      store_.mutex_.Unlock();
+      store_.deferred_.Run();
+    }
+
+   private:
+    const SavedStore& store_;
+  };
+
+  SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder);
+
+  // --- snapshots (pack.cc) ---
+  std::shared_ptr<Snapshot> FindSnapshot(const ContentKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::shared_ptr<Snapshot> NewSnapshot(const Storage& storage, bool shared) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ForgetSnapshot(Snapshot* snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropSaved(std::shared_ptr<Snapshot> snapshot);
+  // Makes the snapshot hold `buffer` / hold none, and keeps the list of evictable ones.
+  void Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void LetGo(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- pack.cc ---
+  Status PackMarshal(const std::shared_ptr<Snapshot>& snapshot, const Layout& layout, const ByteRanges& bytes,
+                     const std::shared_ptr<DeviceBuffer>& buffer, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status PackNaive(Snapshot& snapshot, const Layout& layout, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Looks for a recipe that gives `bytes` of `snapshot`; on success the snapshot is replayable.
+  bool FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, int hops, std::vector<RecipeStep>* recipe,
+                  std::shared_ptr<Snapshot>* source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsAvailable(const ContentKey& key, const ByteRanges& bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RecordDecision(const Snapshot& snapshot, Decision decision, std::uint64_t bytes);
+
+  // --- unpack.cc ---
+  StatusOr<std::shared_ptr<DeviceBuffer>> MakeResident(const std::shared_ptr<Snapshot>& snapshot, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  StatusOr<std::shared_ptr<DeviceBuffer>> Reload(Snapshot& snapshot, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  StatusOr<std::shared_ptr<DeviceBuffer>> ReloadPacked(Snapshot& snapshot, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  StatusOr<std::shared_ptr<DeviceBuffer>> RunRecipe(const std::shared_ptr<Snapshot>& snapshot, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffer& from, DeviceTier& tier, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status WaitFor(const Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status CheckReadable(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- storages.cc ---
+  void Sweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- make_room.cc ---
+  // Device memory for work on `stream`, giving saved bytes up where it is short. `reload`: of a saved value, so the
+  // program's allocator is asked where there is one.
+  StatusOr<std::shared_ptr<DeviceBuffer>> AllocateDevice(DeviceTier& tier, std::uint64_t origin, std::uint64_t bytes,
+                                                         Stream stream, trace::Tag tag, bool reload)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Gives up the device bytes of the one that is needed last; how many that frees, 0 where none may go.
+  std::uint64_t EvictOne(DeviceTier& tier, bool reloads_only, bool adopted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Evict(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status DescribeFull(const DeviceTier& tier, std::uint64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Notices copies that ended and moves their snapshots on.
+  void Poll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void SettleArrivals(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Options options_;
+  const std::unique_ptr<trace::Recorder> recorder_;
+  mutable Deferred deferred_;
+  std::vector<std::unique_ptr<DeviceTier>> tiers_;  // the vector is fixed after Create
+  mutable Mutex mutex_;
+  StorageTable table_ ABSL_GUARDED_BY(mutex_);
+  Lineage lineage_ ABSL_GUARDED_BY(mutex_);
+  Ledger ledger_ ABSL_GUARDED_BY(mutex_);
+  StallWatch stalls_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<ContentKey, std::weak_ptr<Snapshot>> snapshots_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::uint64_t, Snapshot*> holding_
+      ABSL_GUARDED_BY(mutex_);  // by pack order: those with a buffer of their own
+  std::deque<std::weak_ptr<Snapshot>> leaving_ ABSL_GUARDED_BY(mutex_);  // in the order of their copies out
+  std::uint64_t next_pack_ ABSL_GUARDED_BY(mutex_) = 1;
+  std::uint64_t derives_since_sweep_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::atomic<std::uint64_t> reloaded_bytes_{0};
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_GRAPH_SAVED_STORE_H_

@@ -1,0 +1,66 @@
+// Snapshot: the bytes of a storage at one version that saved values need, wherever they are. A tensor moved to the host
+// is a replica of the same storage; all values that show the storage at that version share one Snapshot.
+//
+//   I1  kHost: host_bytes contains needed (kBoth may need more of the storage than the host has)
+//   I2  kDevice and kReplayed hold device bytes; kHost and kReplayable hold none
+//   I3  a recipe is there exactly for kReplayable and kReplayed, and gives needed
+//
+// Thread-safety: not synchronised; the store's lock guards every member.
+#ifndef TIERLIB_SRC_GRAPH_SNAPSHOT_H_
+#define TIERLIB_SRC_GRAPH_SNAPSHOT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/container/inlined_vector.h"
+#include "graph/lineage.h"
+#include "storage/buffer.h"
+#include "storage/byte_ranges.h"
+#include "storage/residency.h"
+#include "storage/transfer_engine.h"
+
+namespace tierlib {
+
+// Bytes of a storage in one host block, in the order of `ranges`, without gaps.
+struct HostPiece {
+  ByteRanges ranges;
+  std::shared_ptr<HostBuffer> buffer;
+  TransferRef arrival;  // the copy that brings them there
+};
+
+struct Snapshot : std::enable_shared_from_this<Snapshot> {
+  ContentKey key;
+  int device = 0;
+  Holds holds = Holds::kTransient;
+  std::uint64_t storage_bytes = 0;
+  std::string label;
+  std::uint32_t trace_label = 0;
+  std::uint64_t pack_order = 0;  // of the latest Pack
+  bool shared = true;            // false: no other value may find it (a naive copy; bytes that a recipe does not give)
+  bool packed = false;  // the host holds the elements of `packed_from` in row-major order, not the storage's bytes
+  Layout packed_from;
+
+  Residence residence;
+  ByteRanges needed;  // by the saved values so far
+
+  std::shared_ptr<DeviceBuffer> buffer;  // device bytes that the snapshot itself holds
+  std::weak_ptr<DeviceBuffer> original;  // the storage's own device bytes, while it lives and is unwritten
+  MarkRef produced;                      // work that wrote the device bytes
+  TransferRef reload;                    // the copy that brought `buffer` back, if one did
+
+  absl::InlinedVector<HostPiece, 1> host;
+  ByteRanges host_bytes;
+
+  // How a replayable snapshot is made again: the last step ends here; `source` is the content that the first starts
+  // from.
+  std::vector<RecipeStep> recipe;
+  std::shared_ptr<Snapshot> source;
+
+  std::uint64_t written_version = 0;  // of the first write since: reading is an error as it is without offload
+  bool abandoned = false;             // the owner retired memory that nobody kept alive
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_GRAPH_SNAPSHOT_H_

@@ -1,0 +1,254 @@
+// SavedStore: registering storages, and what is told about them.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "graph/saved_store.h"
+
+namespace tierlib {
+
+namespace internal {
+
+SavedValue::~SavedValue() {
+  if (snapshot != nullptr) store->DropSaved(std::move(snapshot));
+}
+
+LoadedValue::~LoadedValue() {
+  buffer.reset();
+  if (store != nullptr) store->RunDeferred();
+}
+
+}  // namespace internal
+
+SavedStore::SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder)
+    : options_(options), recorder_(std::move(recorder)), stalls_(recorder_.get()) {}
+
+StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
+                                                         std::unique_ptr<trace::Recorder> recorder) {
+  std::shared_ptr<SavedStore> store(new SavedStore(options, std::move(recorder)));
+  const std::uint64_t devices = options.devices.size();
+  for (const DeviceOptions& device : options.devices) {
+    const DeviceTier::HostLimits limits = {options.pinned_limit / devices, options.pageable_limit / devices};
+    TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceTier> tier, DeviceTier::Create(device, limits, store->recorder()));
+    store->tiers_.push_back(std::move(tier));
+  }
+  return store;
+}
+
+SavedStore::~SavedStore() {
+  {
+    Locked lock(*this);
+    table_ = StorageTable();
+  }
+  (void)Drain(NowNs() + static_cast<std::int64_t>(options_.shutdown_deadline_ns));
+}
+
+void SavedStore::RunDeferred() { deferred_.Run(); }
+
+StatusOr<DeviceTier*> SavedStore::FindTier(int device) const {
+  for (const auto& tier : tiers_) {
+    if (tier->options.device == device) return tier.get();
+  }
+  return InvalidArgumentError("device " + std::to_string(device) + " is not among the runtime's devices");
+}
+
+StatusOr<StorageId> SavedStore::Register(void* data, std::uint64_t bytes, int device, Holds holds,
+                                         std::string_view label) {
+  TIERLIB_RETURN_IF_ERROR(FindTier(device).status());
+  if (data == nullptr && bytes > 0) {
+    return InvalidArgumentError("register '" + std::string(label) + "': no address for " + FormatBytes(bytes));
+  }
+  Storage storage;
+  storage.bytes = bytes;
+  storage.device = device;
+  storage.holds = holds;
+  storage.adopted = true;
+  storage.label = label;
+  storage.trace_label = recorder_ != nullptr ? recorder_->Intern(label) : 0;
+  Locked lock(*this);
+  Poll();
+  storage.buffer = std::make_shared<DeviceBuffer>(nullptr, deferred_, data, bytes);
+  const std::uint32_t trace_label = storage.trace_label;
+  const StorageId id = table_.Register(std::move(storage));
+  trace::Write(recorder(), trace::Event::kStorageRegister, trace::Tag::kClient,
+               static_cast<std::uint16_t>(static_cast<int>(holds) + 256), trace_label, id.ToInteger(), bytes);
+  return id;
+}
+
+StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(stream.device));
+  Storage storage;
+  storage.bytes = bytes;
+  storage.device = stream.device;
+  storage.holds = holds;
+  storage.label = label;
+  storage.trace_label = recorder_ != nullptr ? recorder_->Intern(label) : 0;
+  const trace::Tag tag = holds == Holds::kPersistent ? trace::Tag::kParameter : trace::Tag::kActivation;
+  Locked lock(*this);
+  TIERLIB_ASSIGN_OR_RETURN(storage.buffer, AllocateDevice(*tier, 0, bytes, stream, tag, /*reload=*/false));
+  Allocation allocation;
+  allocation.data = storage.buffer->data();
+  const std::uint32_t trace_label = storage.trace_label;
+  allocation.storage = table_.Register(std::move(storage));
+  trace::Write(recorder(), trace::Event::kStorageRegister, tag, static_cast<std::uint16_t>(holds), trace_label,
+               allocation.storage.ToInteger(), bytes);
+  return allocation;
+}
+
+Status SavedStore::Retire(StorageId id, Stream stream) {
+  Locked lock(*this);
+  TIERLIB_ASSIGN_OR_RETURN(Storage storage, table_.Retire(id));
+  storage.buffer->UsedOn(stream);
+  const std::shared_ptr<Snapshot> snapshot = FindSnapshot({id, storage.version});
+  if (snapshot != nullptr) {
+    if (storage.adopted && snapshot->buffer != nullptr && !snapshot->buffer->has_keepalive()) {
+      snapshot->abandoned = true;
+      LetGo(*snapshot);
+    } else if (snapshot->buffer == nullptr) {
+      ledger_.freed += snapshot->needed.bytes();
+    }
+  }
+  trace::Write(recorder(), trace::Event::kStorageRetire, trace::Tag::kNone, 0, storage.trace_label, id.ToInteger(),
+               storage.bytes);
+  return OkStatus();
+}
+
+Status SavedStore::BeginWrite(StorageId id, Stream stream) {
+  Locked lock(*this);
+  TIERLIB_ASSIGN_OR_RETURN(Storage * storage, table_.Find(id));
+  Poll();
+  const std::shared_ptr<Snapshot> snapshot = FindSnapshot({id, storage->version});
+  if (snapshot != nullptr) {
+    for (const HostPiece& piece : snapshot->host) {
+      if (piece.arrival->ended) continue;
+      if (!options_.write_waits) {
+        return FailedPreconditionError("write to " + DescribeStorage(id, storage->label) + " while version " +
+                                       std::to_string(storage->version) + " of it, saved as '" + snapshot->label +
+                                       "', is being copied to the host: wait for it (write_waits) or write elsewhere");
+      }
+      TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage->device));
+      const MarkRef before = stalls_.Before(*tier->events, stream);
+      TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, piece.arrival));
+      if (waits) ++ledger_.stalls;
+      stalls_.After(before, *tier->backend, *tier->events, id, storage->trace_label, trace::StallCause::kWriteFence);
+    }
+    if (snapshot->written_version == 0) snapshot->written_version = storage->version + 1;
+    snapshot->original.reset();
+  }
+  lineage_.Forget({id, storage->version});
+  ++storage->version;
+  storage->buffer->UsedOn(stream);
+  trace::Write(recorder(), trace::Event::kStorageWrite, trace::Tag::kNone, 0, storage->trace_label, id.ToInteger(),
+               storage->version);
+  return OkStatus();
+}
+
+Status SavedStore::Derive(const View& derived, const View& source, Replay replay) {
+  Locked lock(*this);
+  TIERLIB_ASSIGN_OR_RETURN(const Storage* to, table_.Find(derived.storage));
+  TIERLIB_ASSIGN_OR_RETURN(const Storage* from, table_.Find(source.storage));
+  TIERLIB_RETURN_IF_ERROR(derived.layout.Validate(to->bytes));
+  TIERLIB_RETURN_IF_ERROR(source.layout.Validate(from->bytes));
+  if (derived.storage == source.storage) {
+    return InvalidArgumentError("derive: " + DescribeStorage(to->id, to->label) +
+                                " from itself: views of one storage need no telling");
+  }
+  if (to->device != from->device) {
+    return InvalidArgumentError("derive: " + DescribeStorage(to->id, to->label) + " and its source " +
+                                DescribeStorage(from->id, from->label) + " are on different devices");
+  }
+  if (replay.kind == Replay::Kind::kCopy &&
+      (derived.layout.sizes != source.layout.sizes || derived.layout.dtype != source.layout.dtype)) {
+    return InvalidArgumentError("derive by copy needs equal sizes and dtypes: " + derived.layout.ToString() + " from " +
+                                source.layout.ToString());
+  }
+  if (replay.kind == Replay::Kind::kCallback && replay.function == nullptr) {
+    return InvalidArgumentError(std::string("derive '") + replay.name + "': no function to call");
+  }
+  std::optional<ByteRanges> derived_bytes = ByteRanges::Of(derived.layout);
+  std::optional<ByteRanges> source_bytes = ByteRanges::Of(source.layout);
+  if (!derived_bytes || !source_bytes || derived_bytes->empty()) return OkStatus();  // nothing that a walk could use
+  trace::Write(recorder(), trace::Event::kDerive, trace::Tag::kNone, static_cast<std::uint16_t>(replay.kind),
+               recorder_ != nullptr ? recorder_->Intern(replay.name) : 0, derived.storage.ToInteger(),
+               source.storage.ToInteger());
+  lineage_.Add(std::make_shared<const Derivation>(Derivation{{derived.storage, to->version},
+                                                             {source.storage, from->version},
+                                                             derived.layout,
+                                                             source.layout,
+                                                             *std::move(derived_bytes),
+                                                             *std::move(source_bytes),
+                                                             std::move(replay)}));
+  constexpr std::uint64_t kSweepEvery = 4096;  // for programs that never end a step
+  if (++derives_since_sweep_ >= kSweepEvery) Sweep();
+  return OkStatus();
+}
+
+void SavedStore::SweepLineage() {
+  Locked lock(*this);
+  Sweep();
+}
+
+void SavedStore::Sweep() {
+  derives_since_sweep_ = 0;
+  lineage_.ForgetWhere([this](const ContentKey& key) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (FindSnapshot(key) != nullptr) return false;
+    const StatusOr<Storage*> storage = table_.Find(key.storage);
+    return !storage.ok() || (*storage)->version != key.version;
+  });
+}
+
+Status SavedStore::Drain(std::int64_t deadline_ns) {
+  Status first;
+  {
+    Locked lock(*this);
+    for (const auto& tier : tiers_) {
+      Status status = tier->transfers->Drain(deadline_ns);
+      if (first.ok()) first = std::move(status);
+    }
+    Poll();
+  }
+  return first;
+}
+
+Ledger SavedStore::ledger() const {
+  Locked lock(*this);
+  Ledger ledger = ledger_;
+  for (const auto& tier : tiers_) {
+    ledger.engine_out += tier->backend->CopiedBytes(CopyDirection::kDeviceToHost);
+    ledger.engine_in += tier->backend->CopiedBytes(CopyDirection::kHostToDevice);
+  }
+  return ledger;
+}
+
+namespace {
+
+void Accumulate(TierStatistics& sum, const TierStatistics& part) {
+  sum.capacity += part.capacity;
+  sum.reserved += part.reserved;
+  sum.locked += part.locked;
+  sum.live += part.live;
+  sum.live_peak += part.live_peak;
+  sum.extent_peak += part.extent_peak;
+}
+
+}  // namespace
+
+void SavedStore::FillTierStatistics(Statistics& statistics) const {
+  for (const auto& tier : tiers_) {
+    Accumulate(statistics.device, tier->pool->statistics());
+    Accumulate(statistics.pinned, tier->pinned->statistics());
+    Accumulate(statistics.pageable, tier->pageable->statistics());
+  }
+}
+
+Status SavedStore::health() const {
+  Locked lock(*this);
+  for (const auto& tier : tiers_) {
+    TIERLIB_RETURN_IF_ERROR(tier->transfers->health());
+    TIERLIB_RETURN_IF_ERROR(tier->backend->health());
+  }
+  return OkStatus();
+}
+
+}  // namespace tierlib

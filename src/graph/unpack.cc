@@ -1,0 +1,212 @@
+// SavedStore: giving a value back.
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/data_movement.h"
+#include "graph/saved_store.h"
+
+namespace tierlib {
+namespace {
+
+// Where each byte of a host piece goes on the device.
+void AppendRunsToDevice(const HostPiece& piece, const DeviceBuffer& to, std::vector<CopyRun>& runs) {
+  const char* host = static_cast<const char*>(piece.buffer->data());
+  for (const ByteRange& range : piece.ranges.ranges()) {
+    const std::uint64_t bytes = range.end - range.begin;
+    runs.push_back({static_cast<char*>(to.data()) + (range.begin - to.origin()), host, bytes});
+    host += bytes;
+  }
+}
+
+ByteRange HullOf(const Layout& layout) {
+  std::int64_t last = layout.offset_bytes + static_cast<std::int64_t>(ElementBytes(layout.dtype));
+  for (int i = 0; i < layout.rank(); ++i) {
+    last += (layout.sizes[i] - 1) * layout.strides[i] * static_cast<std::int64_t>(ElementBytes(layout.dtype));
+  }
+  return {static_cast<std::uint64_t>(layout.offset_bytes), static_cast<std::uint64_t>(last)};
+}
+
+}  // namespace
+
+StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
+  if (!saved.valid() || saved.value()->store.get() != this) {
+    return InvalidArgumentError("unpack of a value that this runtime did not pack");
+  }
+  const internal::SavedValue& value = *saved.value();
+  auto loaded = std::make_shared<internal::LoadedValue>();
+  loaded->store = shared_from_this();
+  loaded->layout = value.layout;
+  Locked lock(*this);
+  Poll();
+  ++ledger_.unpacks;
+  if (value.snapshot == nullptr) return Loaded(std::move(loaded));
+  const std::shared_ptr<Snapshot> snapshot = value.snapshot;
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot->device));
+  trace::Write(recorder(), trace::Event::kUnpack, trace::Tag::kSaved, 0, snapshot->trace_label,
+               snapshot->key.storage.ToInteger(), static_cast<std::uint64_t>(value.layout.logical_bytes()));
+  tier->pool->Tick(stream);
+  TIERLIB_ASSIGN_OR_RETURN(loaded->buffer, MakeResident(snapshot, stream));
+  loaded->buffer->UsedOn(stream);
+  loaded->storage = snapshot->key.storage;
+  return Loaded(std::move(loaded));
+}
+
+Status SavedStore::CheckReadable(const Snapshot& snapshot) const {
+  if (snapshot.written_version != 0) {
+    return FailedPreconditionError(DescribeStorage(snapshot.key.storage, snapshot.label) + " was saved at version " +
+                                   std::to_string(snapshot.key.version) + " and then written in place (version " +
+                                   std::to_string(snapshot.written_version) + "): what backward needs is gone");
+  }
+  if (snapshot.abandoned) {
+    return FailedPreconditionError(DescribeStorage(snapshot.key.storage, snapshot.label) +
+                                   " was retired while it was saved without a keepalive");
+  }
+  if (snapshot.residence.state() == Residency::kLost) {
+    return DataLossError(DescribeStorage(snapshot.key.storage, snapshot.label) + ": a copy of it failed");
+  }
+  return OkStatus();
+}
+
+Status SavedStore::WaitFor(const Snapshot& snapshot, Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
+  if (snapshot.reload == nullptr) {
+    return snapshot.produced == nullptr ? OkStatus() : tier->events->WaitOn(stream, *snapshot.produced);
+  }
+  const MarkRef before = snapshot.reload->ended ? nullptr : stalls_.Before(*tier->events, stream);
+  TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, snapshot.reload));
+  if (waits) ++ledger_.stalls;
+  stalls_.After(before, *tier->backend, *tier->events, snapshot.key.storage, snapshot.trace_label,
+                trace::StallCause::kLateCopyIn);
+  return OkStatus();
+}
+
+StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::MakeResident(const std::shared_ptr<Snapshot>& snapshot,
+                                                                 Stream stream) {
+  TIERLIB_RETURN_IF_ERROR(CheckReadable(*snapshot));
+  if (snapshot->buffer == nullptr) {
+    std::shared_ptr<DeviceBuffer> original = snapshot->original.lock();
+    if (original != nullptr && !original->adopted()) {
+      TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
+      return original;
+    }
+    if (snapshot->packed) return ReloadPacked(*snapshot, stream);
+    if (snapshot->residence.state() == Residency::kReplayable) return RunRecipe(snapshot, stream);
+    TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> reloaded, Reload(*snapshot, stream));
+    TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
+    return reloaded;
+  }
+  TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
+  return snapshot->buffer;
+}
+
+StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, Stream) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
+  const Stream in = tier->transfers->in_stream();
+  const ByteRange hull = snapshot.needed.hull();
+  TIERLIB_ASSIGN_OR_RETURN(
+      std::shared_ptr<DeviceBuffer> buffer,
+      AllocateDevice(*tier, hull.begin, hull.end - hull.begin, in, trace::Tag::kReload, /*reload=*/true));
+  if (snapshot.buffer != nullptr) return snapshot.buffer;  // another thread was faster while the allocator ran
+  std::vector<CopyRun> runs;
+  std::vector<TransferRef> arrivals;
+  for (const HostPiece& piece : snapshot.host) {
+    AppendRunsToDevice(piece, *buffer, runs);
+    arrivals.push_back(piece.arrival);
+    piece.buffer->UsedOn(in);
+  }
+  TIERLIB_ASSIGN_OR_RETURN(snapshot.reload, tier->transfers->CopyIn(runs, arrivals, snapshot.key.storage,
+                                                                    buffer->stream_ordered() ? nullptr : buffer));
+  tier->pool->Tick(in);
+  ledger_.moved_in += snapshot.reload->bytes;
+  ++ledger_.copies_in;
+  if (snapshot.residence.state() == Residency::kHost) {
+    snapshot.residence.MoveTo(Residency::kBoth, snapshot.key.storage, snapshot.reload->bytes, recorder());
+  }
+  Hold(snapshot, buffer);
+  return buffer;
+}
+
+// A naive copy comes back as its elements in row-major order and, where the value had another layout, is spread out
+// again.
+StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::ReloadPacked(Snapshot& snapshot, Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
+  const Layout layout = snapshot.packed_from;
+  const HostPiece& piece = snapshot.host.front();
+  const Stream in = tier->transfers->in_stream();
+  const std::uint64_t bytes = piece.ranges.bytes();
+  const bool in_place = layout.is_contiguous();
+  const std::uint64_t origin = in_place ? static_cast<std::uint64_t>(layout.offset_bytes) : 0;
+  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> elements,
+                           AllocateDevice(*tier, origin, bytes, in, trace::Tag::kReload, /*reload=*/true));
+  std::vector<CopyRun> runs;
+  AppendRunsToDevice(piece, *elements, runs);
+  piece.buffer->UsedOn(in);
+  TIERLIB_ASSIGN_OR_RETURN(const TransferRef reload,
+                           tier->transfers->CopyIn(runs, {&piece.arrival, 1}, snapshot.key.storage,
+                                                   elements->stream_ordered() ? nullptr : elements));
+  tier->pool->Tick(in);
+  ledger_.moved_in += bytes;
+  ++ledger_.copies_in;
+  const MarkRef before = stalls_.Before(*tier->events, stream);
+  TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, reload));
+  if (waits) ++ledger_.stalls;
+  stalls_.After(before, *tier->backend, *tier->events, snapshot.key.storage, snapshot.trace_label,
+                trace::StallCause::kLateCopyIn);
+  elements->UsedOn(stream);
+  if (in_place) return elements;
+  const ByteRange hull = HullOf(layout);
+  TIERLIB_ASSIGN_OR_RETURN(
+      std::shared_ptr<DeviceBuffer> spread,
+      AllocateDevice(*tier, hull.begin, hull.end - hull.begin, stream, trace::Tag::kReload, /*reload=*/true));
+  TIERLIB_RETURN_IF_ERROR(LaunchStridedCopy(*tier->backend, stream, spread->storage_base(), layout,
+                                            elements->storage_base(), PackedLayout(layout)));
+  return spread;
+}
+
+StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_ptr<Snapshot>& snapshot,
+                                                              Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot->device));
+  const std::vector<RecipeStep> recipe = snapshot->recipe;
+  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> from, MakeResident(snapshot->source, stream));
+  for (const RecipeStep& step : recipe) {
+    const ByteRange hull = step.to_bytes().hull();
+    TIERLIB_ASSIGN_OR_RETURN(
+        std::shared_ptr<DeviceBuffer> to,
+        AllocateDevice(*tier, hull.begin, hull.end - hull.begin, stream, trace::Tag::kReload, /*reload=*/true));
+    from->UsedOn(stream);
+    TIERLIB_RETURN_IF_ERROR(RunStep(step, *to, *from, *tier, stream));
+    ledger_.replayed += hull.end - hull.begin;
+    trace::Write(recorder(), trace::Event::kReplay, trace::Tag::kReload, 0, snapshot->trace_label,
+                 step.to().storage.ToInteger(), hull.end - hull.begin);
+    from = std::move(to);
+  }
+  if (snapshot->buffer != nullptr) {  // another thread was faster while a callback ran
+    TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
+    return snapshot->buffer;
+  }
+  TIERLIB_ASSIGN_OR_RETURN(snapshot->produced, tier->events->MarkNow(stream));
+  snapshot->residence.MoveTo(Residency::kReplayed, snapshot->key.storage, from->bytes(), recorder());
+  Hold(*snapshot, from);
+  return from;
+}
+
+Status SavedStore::RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffer& from, DeviceTier& tier,
+                           Stream stream) {
+  if (step.derivation->replay.kind == Replay::Kind::kCopy) {
+    return LaunchStridedCopy(*tier.backend, stream, to.storage_base(), step.to_layout(), from.storage_base(),
+                             step.from_layout());
+  }
+  ReplayArguments arguments;
+  arguments.destination = to.storage_base();
+  arguments.destination_layout = step.to_layout();
+  arguments.source = from.storage_base();
+  arguments.source_layout = step.from_layout();
+  arguments.stream = stream;
+  mutex_.Unlock();  // the program's code runs without our lock
+  Status status = step.derivation->replay.function(arguments);
+  mutex_.Lock();
+  return status;
+}
+
+}  // namespace tierlib

@@ -1,0 +1,103 @@
+// DeviceBuffer and HostBuffer: blocks of memory that are given back, in stream order, when their last reference is
+// dropped.
+#ifndef TIERLIB_SRC_STORAGE_BUFFER_H_
+#define TIERLIB_SRC_STORAGE_BUFFER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/container/inlined_vector.h"
+#include "allocator/block_pool.h"
+#include "base/mutex.h"
+#include "storage/deferred.h"
+#include "storage/event_pool.h"
+#include "tierlib/options.h"
+#include "tierlib/storage_id.h"
+#include "tierlib/stream.h"
+
+namespace tierlib {
+
+// The streams whose work uses a block. Thread-safety: all functions lock.
+class StreamSet {
+ public:
+  void Add(Stream stream) {
+    MutexLock lock(mutex_);
+    for (Stream known : streams_) {
+      if (known == stream) return;
+    }
+    streams_.push_back(stream);
+  }
+  absl::InlinedVector<Stream, 4> Get() const {
+    MutexLock lock(mutex_);
+    return streams_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  absl::InlinedVector<Stream, 4> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Bytes [origin, origin + bytes) of a storage on the device. Shared by the storage, its snapshots and the leases on it;
+// its memory goes back to where it came from after the work enqueued on every stream that used it.
+class DeviceBuffer {
+ public:
+  // A block of tierlib's pool, which outlives the buffer.
+  DeviceBuffer(BlockPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes);
+  // Memory of the program's own allocator. Given back through `deferred`.
+  DeviceBuffer(std::shared_ptr<DeviceAllocator> allocator, EventPool& events, Deferred& deferred, void* data,
+               std::uint64_t origin, std::uint64_t bytes);
+  // Memory that the program owns, held by its keepalive (may be null), which is dropped through `deferred`.
+  DeviceBuffer(Keepalive keepalive, Deferred& deferred, void* data, std::uint64_t bytes);
+  ~DeviceBuffer();
+  DeviceBuffer(const DeviceBuffer&) = delete;
+  DeviceBuffer& operator=(const DeviceBuffer&) = delete;
+
+  void* data() const { return data_; }
+  std::uint64_t origin() const { return origin_; }
+  std::uint64_t bytes() const { return bytes_; }
+  // Where byte 0 of the storage would lie.
+  void* storage_base() const { return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(data_) - origin_); }
+  void UsedOn(Stream stream) { streams_.Add(stream); }
+
+  // Blocks of the pool come back in stream order, so a copy may outlive the buffer; other memory must be kept by the
+  // copy.
+  bool stream_ordered() const { return pool_ != nullptr; }
+  bool adopted() const { return pool_ == nullptr && allocator_ == nullptr; }
+  bool has_keepalive() const { return keepalive_ != nullptr; }
+
+ private:
+  void ReturnToAllocator();
+
+  BlockPool* const pool_ = nullptr;
+  const std::shared_ptr<DeviceAllocator> allocator_;
+  Keepalive keepalive_;
+  EventPool* const events_ = nullptr;
+  Deferred* const deferred_ = nullptr;
+  void* const data_;
+  const std::uint64_t origin_;
+  const std::uint64_t bytes_;
+  StreamSet streams_;
+};
+
+// A block of a host tier.
+class HostBuffer {
+ public:
+  HostBuffer(BlockPool& pool, void* data, std::uint64_t bytes) : pool_(pool), data_(data), bytes_(bytes) {}
+  ~HostBuffer();
+  HostBuffer(const HostBuffer&) = delete;
+  HostBuffer& operator=(const HostBuffer&) = delete;
+
+  void* data() const { return data_; }
+  std::uint64_t bytes() const { return bytes_; }
+  void UsedOn(Stream stream) { streams_.Add(stream); }
+
+ private:
+  BlockPool& pool_;
+  void* const data_;
+  const std::uint64_t bytes_;
+  StreamSet streams_;
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_STORAGE_BUFFER_H_

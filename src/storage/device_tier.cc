@@ -1,0 +1,62 @@
+#include "storage/device_tier.h"
+
+#include <utility>
+
+#include "allocator/device_factory.h"
+#include "allocator/memory_source.h"
+
+namespace tierlib {
+namespace {
+
+StatusOr<std::unique_ptr<BlockPool>> MakePool(std::unique_ptr<MemorySource> source, DeviceBackend& device,
+                                              trace::Recorder* recorder) {
+  BlockPool::Options options;
+  options.source = std::move(source);
+  options.device = &device;
+  options.alignment = device.info().alignment;
+  options.recorder = recorder;
+  return std::make_unique<BlockPool>(std::move(options));
+}
+
+StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(Tier tier, std::uint64_t capacity, DeviceBackend& device,
+                                                  trace::Recorder* recorder) {
+  HostSourceOptions options;
+  options.tier = tier;
+  options.capacity = capacity;
+  options.shape_only = device.info().shape_only;
+  options.device = &device;
+  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeHostSource(options));
+  return MakePool(std::move(source), device, recorder);
+}
+
+}  // namespace
+
+StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& options, HostLimits limits,
+                                                         trace::Recorder* recorder) {
+  auto tier = std::make_unique<DeviceTier>();
+  tier->options = options;
+  TIERLIB_ASSIGN_OR_RETURN(tier->backend, MakeDevice(options));
+  DeviceBackend& device = *tier->backend;
+  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeDeviceSource(device));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, recorder));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(Tier::kPinned, limits.pinned, device, recorder));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(Tier::kPageable, limits.pageable, device, recorder));
+  tier->events = std::make_unique<EventPool>(device);
+  TIERLIB_ASSIGN_OR_RETURN(tier->transfers, TransferEngine::Create(device, *tier->events, recorder));
+  return tier;
+}
+
+StatusOr<std::shared_ptr<HostBuffer>> DeviceTier::AllocateHost(std::uint64_t bytes, Stream stream) {
+  for (BlockPool* host : {pinned.get(), pageable.get()}) {
+    const StatusOr<void*> block = host->Allocate(bytes, stream, trace::Tag::kSaved);
+    if (block.ok()) {
+      auto buffer = std::make_shared<HostBuffer>(*host, *block, bytes);
+      buffer->UsedOn(stream);
+      return buffer;
+    }
+    if (block.status().code() != StatusCode::kResourceExhausted) return block.status();
+  }
+  return Status(StatusCode::kResourceExhausted);
+}
+
+}  // namespace tierlib

@@ -1,0 +1,45 @@
+// DeviceTier: one device with its pool, the host pools that serve it, its copy streams and its events.
+//
+// Thread-safety: the pools and the event pool lock for themselves; `transfers` is guarded by the store's lock.
+#ifndef TIERLIB_SRC_STORAGE_DEVICE_TIER_H_
+#define TIERLIB_SRC_STORAGE_DEVICE_TIER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "allocator/block_pool.h"
+#include "allocator/device_backend.h"
+#include "storage/buffer.h"
+#include "storage/event_pool.h"
+#include "storage/transfer_engine.h"
+#include "tierlib/options.h"
+#include "tierlib/status.h"
+#include "trace/recorder.h"
+
+namespace tierlib {
+
+// Members are destroyed from the last to the first: copies end before the memory they use goes away.
+struct DeviceTier {
+  struct HostLimits {
+    std::uint64_t pinned = 0;
+    std::uint64_t pageable = 0;
+  };
+  // `recorder` may be null and outlives the tier.
+  static StatusOr<std::unique_ptr<DeviceTier>> Create(const DeviceOptions& options, HostLimits limits,
+                                                      trace::Recorder* recorder);
+
+  DeviceOptions options;
+  std::unique_ptr<DeviceBackend> backend;
+  std::unique_ptr<BlockPool> pool;
+  std::unique_ptr<BlockPool> pinned;
+  std::unique_ptr<BlockPool> pageable;
+  std::unique_ptr<EventPool> events;
+  std::unique_ptr<TransferEngine> transfers;
+
+  // A host block for a copy on `stream`: pinned, or pageable where that is full. ResourceExhausted where both are.
+  StatusOr<std::shared_ptr<HostBuffer>> AllocateHost(std::uint64_t bytes, Stream stream);
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_STORAGE_DEVICE_TIER_H_

@@ -1,0 +1,53 @@
+// EventPool: device events, made once and used again. Mark: a point in a stream's work that others can wait for.
+//
+// Thread-safety: all functions may be called from any thread.
+#ifndef TIERLIB_SRC_STORAGE_EVENT_POOL_H_
+#define TIERLIB_SRC_STORAGE_EVENT_POOL_H_
+
+#include <memory>
+#include <vector>
+
+#include "allocator/device_backend.h"
+#include "base/mutex.h"
+#include "tierlib/status.h"
+
+namespace tierlib {
+
+class EventPool;
+
+// The work that was enqueued on `stream` when the mark was made. Its event goes back to the pool with the last
+// reference; waits that were enqueued before keep their meaning (device contract, WaitEvent).
+struct Mark {
+  Mark(EventPool& owner, EventId recorded, Stream of) : pool(owner), event(recorded), stream(of) {}
+  ~Mark();
+  Mark(const Mark&) = delete;
+  Mark& operator=(const Mark&) = delete;
+
+  EventPool& pool;
+  const EventId event;
+  const Stream stream;
+};
+using MarkRef = std::shared_ptr<const Mark>;
+
+class EventPool {
+ public:
+  // REQUIRES: `device` outlives the pool, the pool its marks.
+  explicit EventPool(DeviceBackend& device) : device_(device) {}
+  ~EventPool();
+
+  StatusOr<MarkRef> MarkNow(Stream stream);
+  // Later work of `stream` starts after the mark. Does nothing where the mark is of the same stream.
+  Status WaitOn(Stream stream, const Mark& mark);
+
+ private:
+  friend struct Mark;
+  void Return(EventId event);
+
+  DeviceBackend& device_;
+  Mutex mutex_;
+  std::vector<EventId> idle_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_STORAGE_EVENT_POOL_H_

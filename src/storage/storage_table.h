@@ -1,0 +1,64 @@
+// StorageTable: the storages that are registered, by id.
+//
+// Thread-safety: not synchronised; the store's lock guards it. A Storage* is valid until the next Register or Retire.
+#ifndef TIERLIB_SRC_STORAGE_STORAGE_TABLE_H_
+#define TIERLIB_SRC_STORAGE_STORAGE_TABLE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "storage/buffer.h"
+#include "tierlib/status.h"
+#include "tierlib/storage_id.h"
+
+namespace tierlib {
+
+struct Storage {
+  StorageId id;
+  std::uint64_t bytes = 0;
+  int device = 0;
+  Holds holds = Holds::kTransient;
+  bool adopted = false;
+  std::uint64_t version = 0;  // raised by each announced write
+  std::string label;
+  std::uint32_t trace_label = 0;
+  std::shared_ptr<DeviceBuffer> buffer;
+};
+
+class StorageTable {
+ public:
+  // The id is filled in.
+  StorageId Register(Storage storage);
+  // FailedPrecondition, naming the id, where it was retired or never registered.
+  StatusOr<Storage*> Find(StorageId id);
+  // Gives the slot to a later storage under another generation; returns what was there.
+  StatusOr<Storage> Retire(StorageId id);
+  std::size_t size() const { return live_; }
+
+  // Who holds the most: bytes summed by label, at most `count` labels, largest first.
+  struct LabelBytes {
+    std::string label;
+    std::uint64_t bytes = 0;
+  };
+  std::vector<LabelBytes> LargestLabels(std::size_t count) const;
+
+ private:
+  struct Slot {
+    std::uint32_t generation = 0;
+    bool live = false;
+    Storage storage;
+  };
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> idle_;
+  std::size_t live_ = 0;
+};
+
+// "storage 17.3 'block.3.attn'", for messages.
+std::string DescribeStorage(StorageId id, std::string_view label);
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_STORAGE_STORAGE_TABLE_H_
