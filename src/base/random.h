@@ -60,9 +60,9 @@ class Random {
   std::uint64_t NextU64();
   float UniformFloat();    // [0, 1), 24 bits, one number
   double UniformDouble();  // [0, 1), 53 bits, two numbers
-  // [0, bound), every value equally likely (numbers that would favour some are drawn again). REQUIRES: bound > 0.
+  // In [0, bound), every value equally likely (numbers that would favour some are drawn again). REQUIRES: bound > 0.
   std::uint64_t UniformInt(std::uint64_t bound);
-  // Mean 0, variance 1 by Box and Muller in double precision; two calls' worth of numbers for each call, so that the
+  // Mean 0, variance 1 by Box and Muller in double precision. Takes four numbers and keeps no second value, so that the
   // position says everything. Bits depend on the C library's log and cos.
   double Normal();
 
