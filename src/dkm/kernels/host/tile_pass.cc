@@ -1,9 +1,8 @@
 // The tile passes with Highway: one source for SSE2, AVX2, AVX-512 and NEON, chosen when the program runs.
 //
-// A block is at most 32 vectors of lanes of weights, in rows of kDim components; e[j][i] holds what belongs to centroid
-// j and weight i. Loops over j inside a weight's lanes make what belongs to the weight (maximum, normaliser, gradient);
-// loops over i inside a centroid make what belongs to the centroid, in one register. kDim is d where it is known at
-// compile time (1), else 0.
+// A block is at most 32 vectors of lanes of weights. Its buffers lie as [vector][row][lane], a row being a component or
+// a centroid. Loops over j inside a vector make what belongs to its weights (nearest, normaliser, gradient); loops over
+// the vectors inside a centroid make what belongs to the centroid, in one register.
 #include "dkm/kernels/tile_pass.h"
 
 #include <algorithm>
@@ -34,15 +33,38 @@ inline constexpr std::size_t kScratchBytes = 16384;  // of one buffer of a block
 template <typename T>
 struct alignas(64) Block {
   static constexpr std::size_t kElements = kScratchBytes / sizeof(T);
-  T x[kElements];        // [dim][width] weights
-  T e[kElements];        // [clusters][width] distances, then exponentials, then attention
-  T h[kElements];        // [clusters][width] adjoints
-  T g[kElements];        // [dim][width] gradient of the output
-  T dw[kElements];       // [dim][width] gradient of the weights
-  T inverse[kElements];  // [width] 1 / sum of exponentials; 0 beyond the last weight
+  T x[kElements];        // [vectors][dim] weights
+  T e[kElements];        // [vectors][clusters] distances, then exponentials, then attention
+  T h[kElements];        // [vectors][clusters] adjoints
+  T g[kElements];        // [vectors][dim] gradient of the output
+  T dw[kElements];       // [vectors][dim] gradient of the weights
+  T inverse[kElements];  // [vectors] 1 / sum of exponentials; 0 beyond the last weight
+};
+
+// What is fixed when a pass is compiled: d and k, or 0 where they are known at run time only, and the metric.
+template <int kDim, int kClusters, bool kSqrt>
+struct Variant {
+  static constexpr bool kRoot = kSqrt;
+  template <typename T>
+  static std::size_t Dim(const Tile<T>& tile) {
+    return kDim != 0 ? kDim : static_cast<std::size_t>(tile.dim);
+  }
+  template <typename T>
+  static std::size_t Clusters(const Tile<T>& tile) {
+    return kClusters != 0 ? kClusters : static_cast<std::size_t>(tile.clusters);
+  }
 };
 
 }  // namespace tierlib::dkm::host
+
+// Before a loop over centroids or components.
+#if defined(__clang__)
+#define TIERLIB_UNROLL _Pragma("clang loop unroll_count(8)")
+#elif defined(__GNUC__)
+#define TIERLIB_UNROLL _Pragma("GCC unroll 8")
+#else
+#define TIERLIB_UNROLL
+#endif
 #endif
 
 HWY_BEFORE_NAMESPACE();
@@ -53,44 +75,41 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <typename T>
 using Lanes = hn::CappedTag<T, 64 / sizeof(T)>;
 
-// How many of a tile's vectors make a block, and how it is walked.
-struct Extent {
-  std::size_t width;  // of a row, in elements
-  std::size_t lanes;
-};
-
+// Vectors of lanes in a block: as many as the buffers hold.
 template <typename T>
-HWY_INLINE Extent BlockExtent(const Tile<T>& tile) {
-  const std::size_t lanes = hn::Lanes(Lanes<T>());
+std::size_t BlockVectors(const Tile<T>& tile) {
   const std::size_t rows = static_cast<std::size_t>(std::max(tile.clusters, tile.dim));
-  const std::size_t vectors = std::clamp<std::size_t>(Block<T>::kElements / (rows * lanes), 1, 32);
-  return {vectors * lanes, lanes};
+  return std::clamp<std::size_t>(Block<T>::kElements / (rows * hn::Lanes(Lanes<T>())), 1, 32);
 }
 
-// Rows [dim][width] from `count` vectors [count][dim], zeros behind them up to a whole vector of lanes.
+// Fills [vectors][dim][lane] from `count` weights [count][dim]; zeros in the lanes behind the last.
 template <typename T>
-void LoadRows(const T* from, std::size_t count, std::size_t dim, const Extent& extent, T* rows) {
-  const std::size_t padded = (count + extent.lanes - 1) / extent.lanes * extent.lanes;
-  for (std::size_t c = 0; c < dim; ++c) {
-    T* row = rows + c * extent.width;
-    if (dim == 1) {
-      std::memcpy(row, from, count * sizeof(T));
-    } else {
-      for (std::size_t i = 0; i < count; ++i) row[i] = from[i * dim + c];
-    }
-    std::fill(row + count, row + padded, T{0});
+void LoadRows(const T* from, std::size_t count, std::size_t dim, T* rows) {
+  const std::size_t lanes = hn::Lanes(Lanes<T>());
+  const std::size_t padded = (count + lanes - 1) / lanes * lanes;
+  if (dim == 1) {
+    std::memcpy(rows, from, count * sizeof(T));
+    std::fill(rows + count, rows + padded, T{0});
+    return;
+  }
+  for (std::size_t i = 0; i < padded; ++i) {
+    T* to = rows + i / lanes * lanes * dim + i % lanes;
+    for (std::size_t c = 0; c < dim; ++c) to[c * lanes] = i < count ? from[i * dim + c] : T{0};
   }
 }
 
 // The other way. With `add`, onto what is there.
 template <typename T>
-void StoreRows(const T* rows, std::size_t count, std::size_t dim, const Extent& extent, bool add, T* to) {
-  for (std::size_t c = 0; c < dim; ++c) {
-    const T* row = rows + c * extent.width;
-    if (add) {
-      for (std::size_t i = 0; i < count; ++i) to[i * dim + c] += row[i];
-    } else {
-      for (std::size_t i = 0; i < count; ++i) to[i * dim + c] = row[i];
+void StoreRows(const T* rows, std::size_t count, std::size_t dim, bool add, T* to) {
+  const std::size_t lanes = hn::Lanes(Lanes<T>());
+  if (dim == 1 && !add) {
+    std::memcpy(to, rows, count * sizeof(T));
+  } else if (dim == 1) {
+    for (std::size_t i = 0; i < count; ++i) to[i] += rows[i];
+  } else {
+    for (std::size_t i = 0; i < count; ++i) {
+      const T* from = rows + i / lanes * lanes * dim + i % lanes;
+      for (std::size_t c = 0; c < dim; ++c) to[i * dim + c] = from[c * lanes] + (add ? to[i * dim + c] : T{0});
     }
   }
 }
@@ -129,73 +148,75 @@ HWY_INLINE double SumLanes(D d, V v) {
   return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v)));
 }
 
-// Distance of the weights at x (row 0, lane 0 of a vector) to a centroid.
-template <int kDim, bool kSqrt, class D, typename T = hn::TFromD<D>>
-HWY_INLINE hn::Vec<D> Distance(D d, const T* HWY_RESTRICT x, std::size_t width, const T* HWY_RESTRICT centroid,
-                               std::size_t dim) {
+// Distance of the weights of one vector, x [dim][lane], to a centroid.
+template <class Form, class D, typename T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> Distance(D d, const T* HWY_RESTRICT x, const T* HWY_RESTRICT centroid, std::size_t dim) {
   const auto first = hn::Sub(hn::Load(d, x), hn::Set(d, centroid[0]));
   auto sum = hn::Mul(first, first);
-  if constexpr (kDim != 1) {
-    for (std::size_t c = 1; c < dim; ++c) {
-      const auto difference = hn::Sub(hn::Load(d, x + c * width), hn::Set(d, centroid[c]));
-      sum = hn::MulAdd(difference, difference, sum);
-    }
+  for (std::size_t c = 1; c < dim; ++c) {
+    const auto difference = hn::Sub(hn::Load(d, x + c * hn::Lanes(d)), hn::Set(d, centroid[c]));
+    sum = hn::MulAdd(difference, difference, sum);
   }
-  if constexpr (kSqrt) sum = hn::Sqrt(sum);
+  if constexpr (Form::kRoot) sum = hn::Sqrt(sum);
   return sum;
 }
 
 // Fills block.e with exponentials and block.inverse with what makes them attention.
-template <int kDim, bool kSqrt, typename T>
-HWY_INLINE void Attention(const Tile<T>& tile, std::size_t count, const Extent& extent, Block<T>& block) {
+template <class Form, typename T>
+HWY_INLINE void Attention(const Tile<T>& tile, std::size_t count, Block<T>& block) {
   const Lanes<T> d;
-  const std::size_t dim = kDim != 0 ? kDim : static_cast<std::size_t>(tile.dim);
-  const std::size_t k = static_cast<std::size_t>(tile.clusters);
+  const std::size_t lanes = hn::Lanes(d);
+  const std::size_t dim = Form::Dim(tile);
+  const std::size_t k = Form::Clusters(tile);
+  const std::size_t vectors = (count + lanes - 1) / lanes;
   const auto scale = hn::Set(d, ExponentScale(T{}, tile.tau));
-  for (std::size_t v = 0; v < count; v += extent.lanes) {
-    T* HWY_RESTRICT e = block.e + v;
+  for (std::size_t v = 0; v < vectors; ++v) {
+    const T* HWY_RESTRICT x = block.x + v * dim * lanes;
+    T* HWY_RESTRICT e = block.e + v * k * lanes;
     auto nearest = hn::Set(d, std::numeric_limits<T>::infinity());
+    TIERLIB_UNROLL
     for (std::size_t j = 0; j < k; ++j) {
-      const auto distance = Distance<kDim, kSqrt>(d, block.x + v, extent.width, tile.centroids + j * dim, dim);
-      hn::Store(distance, d, e + j * extent.width);
+      const auto distance = Distance<Form>(d, x, tile.centroids + j * dim, dim);
+      hn::Store(distance, d, e + j * lanes);
       nearest = hn::Min(nearest, distance);
     }
     auto sum = hn::Zero(d);
+    TIERLIB_UNROLL
     for (std::size_t j = 0; j < k; ++j) {
-      const auto y = hn::Mul(hn::Sub(nearest, hn::Load(d, e + j * extent.width)), scale);
-      const auto power = Exponential(d, y);
-      hn::Store(power, d, e + j * extent.width);
+      const auto power = Exponential(d, hn::Mul(hn::Sub(nearest, hn::Load(d, e + j * lanes)), scale));
+      hn::Store(power, d, e + j * lanes);
       sum = hn::Add(sum, power);
     }
-    hn::Store(hn::Div(hn::Set(d, T{1}), sum), d, block.inverse + v);
+    hn::Store(hn::Div(hn::Set(d, T{1}), sum), d, block.inverse + v * lanes);
   }
-  const std::size_t padded = (count + extent.lanes - 1) / extent.lanes * extent.lanes;
-  std::fill(block.inverse + count, block.inverse + padded, T{0});
+  std::fill(block.inverse + count, block.inverse + vectors * lanes, T{0});
 }
 
-template <int kDim, bool kSqrt, typename T>
+template <class Form, typename T>
 void Accumulate(const Tile<T>& tile, double* mass, double* moment) {
   const Lanes<T> d;
-  const std::size_t dim = kDim != 0 ? kDim : static_cast<std::size_t>(tile.dim);
-  const std::size_t k = static_cast<std::size_t>(tile.clusters);
+  const std::size_t lanes = hn::Lanes(d);
+  const std::size_t dim = Form::Dim(tile);
+  const std::size_t k = Form::Clusters(tile);
   const std::size_t total = static_cast<std::size_t>(tile.vectors);
-  const Extent extent = BlockExtent(tile);
+  const std::size_t width = BlockVectors(tile) * lanes;
   Block<T> block;
-  for (std::size_t begin = 0; begin < total; begin += extent.width) {
-    const std::size_t count = std::min(extent.width, total - begin);
-    LoadRows(tile.weights + begin * dim, count, dim, extent, block.x);
-    Attention<kDim, kSqrt>(tile, count, extent, block);
+  for (std::size_t begin = 0; begin < total; begin += width) {
+    const std::size_t count = std::min(width, total - begin);
+    const std::size_t vectors = (count + lanes - 1) / lanes;
+    LoadRows(tile.weights + begin * dim, count, dim, block.x);
+    Attention<Form>(tile, count, block);
     for (std::size_t j = 0; j < k; ++j) {
-      const T* HWY_RESTRICT e = block.e + j * extent.width;
       for (std::size_t c = 0; c < dim; ++c) {
-        const T* HWY_RESTRICT x = block.x + c * extent.width;
+        const T* HWY_RESTRICT e = block.e + j * lanes;
+        const T* HWY_RESTRICT x = block.x + c * lanes;
         const auto centroid = hn::Set(d, tile.centroids[j * dim + c]);
         auto masses = hn::Zero(d);
         auto moments = hn::Zero(d);
-        for (std::size_t v = 0; v < count; v += extent.lanes) {
-          const auto attention = hn::Mul(hn::Load(d, e + v), hn::Load(d, block.inverse + v));
+        for (std::size_t v = 0; v < vectors; ++v) {
+          const auto attention = hn::Mul(hn::Load(d, e + v * k * lanes), hn::Load(d, block.inverse + v * lanes));
           masses = hn::Add(masses, attention);
-          moments = hn::MulAdd(attention, hn::Sub(hn::Load(d, x + v), centroid), moments);
+          moments = hn::MulAdd(attention, hn::Sub(hn::Load(d, x + v * dim * lanes), centroid), moments);
         }
         if (c == 0) mass[j] += SumLanes(d, masses);
         moment[j * dim + c] += SumLanes(d, moments);
@@ -204,161 +225,175 @@ void Accumulate(const Tile<T>& tile, double* mass, double* moment) {
   }
 }
 
-template <int kDim, bool kSqrt, typename T>
+template <class Form, typename T>
 void Attend(const Tile<T>& tile, const T* values, T* output) {
   const Lanes<T> d;
-  const std::size_t dim = kDim != 0 ? kDim : static_cast<std::size_t>(tile.dim);
-  const std::size_t k = static_cast<std::size_t>(tile.clusters);
+  const std::size_t lanes = hn::Lanes(d);
+  const std::size_t dim = Form::Dim(tile);
+  const std::size_t k = Form::Clusters(tile);
   const std::size_t total = static_cast<std::size_t>(tile.vectors);
-  const Extent extent = BlockExtent(tile);
+  const std::size_t width = BlockVectors(tile) * lanes;
   Block<T> block;
-  for (std::size_t begin = 0; begin < total; begin += extent.width) {
-    const std::size_t count = std::min(extent.width, total - begin);
-    LoadRows(tile.weights + begin * dim, count, dim, extent, block.x);
-    Attention<kDim, kSqrt>(tile, count, extent, block);
-    for (std::size_t c = 0; c < dim; ++c) {
-      for (std::size_t v = 0; v < count; v += extent.lanes) {
+  for (std::size_t begin = 0; begin < total; begin += width) {
+    const std::size_t count = std::min(width, total - begin);
+    LoadRows(tile.weights + begin * dim, count, dim, block.x);
+    Attention<Form>(tile, count, block);
+    for (std::size_t v = 0; v * lanes < count; ++v) {
+      const T* HWY_RESTRICT e = block.e + v * k * lanes;
+      for (std::size_t c = 0; c < dim; ++c) {
         auto sum = hn::Zero(d);
+        TIERLIB_UNROLL
         for (std::size_t j = 0; j < k; ++j) {
-          sum = hn::MulAdd(hn::Load(d, block.e + j * extent.width + v), hn::Set(d, values[j * dim + c]), sum);
+          sum = hn::MulAdd(hn::Load(d, e + j * lanes), hn::Set(d, values[j * dim + c]), sum);
         }
-        hn::Store(hn::Mul(sum, hn::Load(d, block.inverse + v)), d, block.dw + c * extent.width + v);
+        hn::Store(hn::Mul(sum, hn::Load(d, block.inverse + v * lanes)), d, block.dw + (v * dim + c) * lanes);
       }
     }
-    StoreRows(block.dw, count, dim, extent, false, output + begin * dim);
+    StoreRows(block.dw, count, dim, false, output + begin * dim);
   }
 }
 
-// adjoint[j][c] += sum_i e_ij (g_ic * weight_i), with weight the normaliser where e are exponentials and null where
-// they are attention already.
-template <int kDim, typename T>
-HWY_INLINE void CollectBlock(const Tile<T>& tile, std::size_t count, const Extent& extent, const T* weight,
-                             Block<T>& block, double* adjoint) {
+// adjoint[j][c] += sum_i e_ij g_ic.
+template <class Form, typename T>
+HWY_INLINE void CollectBlock(const Tile<T>& tile, std::size_t vectors, const Block<T>& block, double* adjoint) {
   const Lanes<T> d;
-  const std::size_t dim = kDim != 0 ? kDim : static_cast<std::size_t>(tile.dim);
-  for (std::size_t c = 0; weight != nullptr && c < dim; ++c) {
-    T* HWY_RESTRICT g = block.g + c * extent.width;
-    for (std::size_t v = 0; v < count; v += extent.lanes) {
-      hn::Store(hn::Mul(hn::Load(d, g + v), hn::Load(d, weight + v)), d, g + v);
-    }
-  }
-  for (std::size_t j = 0; j < static_cast<std::size_t>(tile.clusters); ++j) {
-    const T* HWY_RESTRICT e = block.e + j * extent.width;
+  const std::size_t lanes = hn::Lanes(d);
+  const std::size_t dim = Form::Dim(tile);
+  const std::size_t k = Form::Clusters(tile);
+  for (std::size_t j = 0; j < k; ++j) {
     for (std::size_t c = 0; c < dim; ++c) {
-      const T* HWY_RESTRICT g = block.g + c * extent.width;
+      const T* HWY_RESTRICT e = block.e + j * lanes;
+      const T* HWY_RESTRICT g = block.g + c * lanes;
       auto sum = hn::Zero(d);
-      for (std::size_t v = 0; v < count; v += extent.lanes) {
-        sum = hn::MulAdd(hn::Load(d, e + v), hn::Load(d, g + v), sum);
+      for (std::size_t v = 0; v < vectors; ++v) {
+        sum = hn::MulAdd(hn::Load(d, e + v * k * lanes), hn::Load(d, g + v * dim * lanes), sum);
       }
       adjoint[j * dim + c] += SumLanes(d, sum);
     }
   }
 }
 
-template <int kDim, bool kSqrt, typename T>
+template <class Form, typename T>
 void Collect(const Tile<T>& tile, const T* gradient, double* adjoint) {
-  const std::size_t dim = kDim != 0 ? kDim : static_cast<std::size_t>(tile.dim);
-  const std::size_t total = static_cast<std::size_t>(tile.vectors);
-  const Extent extent = BlockExtent(tile);
-  Block<T> block;
-  for (std::size_t begin = 0; begin < total; begin += extent.width) {
-    const std::size_t count = std::min(extent.width, total - begin);
-    LoadRows(tile.weights + begin * dim, count, dim, extent, block.x);
-    LoadRows(gradient + begin * dim, count, dim, extent, block.g);
-    Attention<kDim, kSqrt>(tile, count, extent, block);
-    CollectBlock<kDim>(tile, count, extent, block.inverse, block, adjoint);
-  }
-}
-
-// Turns block.e into attention and block.h into h_ij; fills block.dw.
-template <int kDim, bool kSqrt, typename T>
-HWY_INLINE void DifferentiateBlock(const Tile<T>& tile, const TileAdjoint<T>& adjoint, std::size_t count,
-                                   const Extent& extent, Block<T>& block) {
   const Lanes<T> d;
-  const std::size_t dim = kDim != 0 ? kDim : static_cast<std::size_t>(tile.dim);
-  const std::size_t k = static_cast<std::size_t>(tile.clusters);
-  const std::size_t width = extent.width;
-  const auto factor = hn::Set(d, static_cast<T>((kSqrt ? 1.0 : 2.0) / tile.tau));
-  for (std::size_t v = 0; v < count; v += extent.lanes) {
-    T* HWY_RESTRICT e = block.e + v;
-    T* HWY_RESTRICT h = block.h + v;
-    const T* HWY_RESTRICT x = block.x + v;
-    const T* HWY_RESTRICT g = block.g + v;
-    const auto inverse = hn::Load(d, block.inverse + v);
-    auto mean = hn::Zero(d);
-    for (std::size_t j = 0; j < k; ++j) {
-      const auto attention = hn::Mul(hn::Load(d, e + j * width), inverse);
-      auto a = hn::Zero(d);
+  const std::size_t lanes = hn::Lanes(d);
+  const std::size_t dim = Form::Dim(tile);
+  const std::size_t total = static_cast<std::size_t>(tile.vectors);
+  const std::size_t width = BlockVectors(tile) * lanes;
+  Block<T> block;
+  for (std::size_t begin = 0; begin < total; begin += width) {
+    const std::size_t count = std::min(width, total - begin);
+    const std::size_t vectors = (count + lanes - 1) / lanes;
+    LoadRows(tile.weights + begin * dim, count, dim, block.x);
+    LoadRows(gradient + begin * dim, count, dim, block.g);
+    Attention<Form>(tile, count, block);
+    for (std::size_t v = 0; v < vectors; ++v) {  // the normaliser goes to g, which is smaller than e
+      const auto inverse = hn::Load(d, block.inverse + v * lanes);
       for (std::size_t c = 0; c < dim; ++c) {
-        const auto factor_jc = hn::Sub(hn::Set(d, adjoint.u[j * dim + c]), hn::Load(d, g + c * width));
-        a = hn::MulAdd(factor_jc, hn::Sub(hn::Load(d, x + c * width), hn::Set(d, adjoint.targets[j * dim + c])), a);
+        T* g = block.g + (v * dim + c) * lanes;
+        hn::Store(hn::Mul(hn::Load(d, g), inverse), d, g);
       }
-      hn::Store(attention, d, e + j * width);
-      hn::Store(a, d, h + j * width);
-      mean = hn::MulAdd(attention, a, mean);
     }
-    const auto scaled_mean = hn::Mul(mean, factor);
-    for (std::size_t j = 0; j < k; ++j) {
-      const auto attention = hn::Load(d, e + j * width);
-      auto h_j = hn::Mul(attention, hn::MulSub(hn::Load(d, h + j * width), factor, scaled_mean));
-      if constexpr (kSqrt) {
-        const auto distance = Distance<kDim, kSqrt>(d, x, width, tile.centroids + j * dim, dim);
-        h_j = hn::IfThenZeroElse(hn::Eq(distance, hn::Zero(d)), hn::Div(h_j, distance));
-      }
-      hn::Store(h_j, d, h + j * width);
-    }
-    for (std::size_t c = 0; c < dim; ++c) {
-      auto sum = hn::Zero(d);
-      const auto x_c = hn::Load(d, x + c * width);
-      for (std::size_t j = 0; j < k; ++j) {
-        const auto difference = hn::Sub(x_c, hn::Set(d, tile.centroids[j * dim + c]));
-        sum = hn::MulAdd(hn::Load(d, e + j * width), hn::Set(d, adjoint.u[j * dim + c]), sum);
-        sum = hn::NegMulAdd(hn::Load(d, h + j * width), difference, sum);
-      }
-      hn::Store(sum, d, block.dw + c * width + v);
-    }
+    CollectBlock<Form>(tile, vectors, block, adjoint);
   }
 }
 
-template <int kDim, bool kSqrt, typename T>
+// One vector of weights: turns e into attention, h into h_ij, and writes dw [dim][lane].
+template <class Form, typename T>
+HWY_INLINE void DifferentiateVector(const Tile<T>& tile, const TileAdjoint<T>& adjoint, const T* HWY_RESTRICT x,
+                                    const T* HWY_RESTRICT g, const T* inverse, T* HWY_RESTRICT e, T* HWY_RESTRICT h,
+                                    T* HWY_RESTRICT dw) {
+  const Lanes<T> d;
+  const std::size_t lanes = hn::Lanes(d);
+  const std::size_t dim = Form::Dim(tile);
+  const std::size_t k = Form::Clusters(tile);
+  const auto factor = hn::Set(d, static_cast<T>((Form::kRoot ? 1.0 : 2.0) / tile.tau));
+  const auto normaliser = hn::Load(d, inverse);
+  auto mean = hn::Zero(d);
+  TIERLIB_UNROLL
+  for (std::size_t j = 0; j < k; ++j) {
+    const auto attention = hn::Mul(hn::Load(d, e + j * lanes), normaliser);
+    auto a = hn::Zero(d);
+    for (std::size_t c = 0; c < dim; ++c) {
+      const auto pull = hn::Sub(hn::Set(d, adjoint.u[j * dim + c]), hn::Load(d, g + c * lanes));
+      a = hn::MulAdd(pull, hn::Sub(hn::Load(d, x + c * lanes), hn::Set(d, adjoint.targets[j * dim + c])), a);
+    }
+    hn::Store(attention, d, e + j * lanes);
+    hn::Store(a, d, h + j * lanes);
+    mean = hn::MulAdd(attention, a, mean);
+  }
+  const auto scaled_mean = hn::Mul(mean, factor);
+  TIERLIB_UNROLL
+  for (std::size_t j = 0; j < k; ++j) {
+    const auto attention = hn::Load(d, e + j * lanes);
+    auto h_j = hn::Mul(attention, hn::MulSub(hn::Load(d, h + j * lanes), factor, scaled_mean));
+    if constexpr (Form::kRoot) {
+      const auto distance = Distance<Form>(d, x, tile.centroids + j * dim, dim);
+      h_j = hn::IfThenZeroElse(hn::Eq(distance, hn::Zero(d)), hn::Div(h_j, distance));
+    }
+    hn::Store(h_j, d, h + j * lanes);
+  }
+  for (std::size_t c = 0; c < dim; ++c) {
+    auto sum = hn::Zero(d);
+    const auto x_c = hn::Load(d, x + c * lanes);
+    TIERLIB_UNROLL
+    for (std::size_t j = 0; j < k; ++j) {
+      const auto difference = hn::Sub(x_c, hn::Set(d, tile.centroids[j * dim + c]));
+      sum = hn::MulAdd(hn::Load(d, e + j * lanes), hn::Set(d, adjoint.u[j * dim + c]), sum);
+      sum = hn::NegMulAdd(hn::Load(d, h + j * lanes), difference, sum);
+    }
+    hn::Store(sum, d, dw + c * lanes);
+  }
+}
+
+template <class Form, typename T>
 void Differentiate(const Tile<T>& tile, const TileAdjoint<T>& adjoint, T* weight_gradient, double* centroid_adjoint) {
   const Lanes<T> d;
-  const std::size_t dim = kDim != 0 ? kDim : static_cast<std::size_t>(tile.dim);
-  const std::size_t k = static_cast<std::size_t>(tile.clusters);
+  const std::size_t lanes = hn::Lanes(d);
+  const std::size_t dim = Form::Dim(tile);
+  const std::size_t k = Form::Clusters(tile);
   const std::size_t total = static_cast<std::size_t>(tile.vectors);
-  const Extent extent = BlockExtent(tile);
+  const std::size_t width = BlockVectors(tile) * lanes;
   Block<T> block;
-  if (adjoint.gradient == nullptr) std::fill_n(block.g, dim * extent.width, T{0});
-  for (std::size_t begin = 0; begin < total; begin += extent.width) {
-    const std::size_t count = std::min(extent.width, total - begin);
-    LoadRows(tile.weights + begin * dim, count, dim, extent, block.x);
-    if (adjoint.gradient != nullptr) LoadRows(adjoint.gradient + begin * dim, count, dim, extent, block.g);
-    Attention<kDim, kSqrt>(tile, count, extent, block);
-    DifferentiateBlock<kDim, kSqrt>(tile, adjoint, count, extent, block);
-    StoreRows(block.dw, count, dim, extent, !adjoint.overwrite, weight_gradient + begin * dim);
+  if (adjoint.gradient == nullptr) std::fill_n(block.g, dim * width, T{0});
+  for (std::size_t begin = 0; begin < total; begin += width) {
+    const std::size_t count = std::min(width, total - begin);
+    const std::size_t vectors = (count + lanes - 1) / lanes;
+    LoadRows(tile.weights + begin * dim, count, dim, block.x);
+    if (adjoint.gradient != nullptr) LoadRows(adjoint.gradient + begin * dim, count, dim, block.g);
+    Attention<Form>(tile, count, block);
+    for (std::size_t v = 0; v < vectors; ++v) {
+      const std::size_t row = v * dim * lanes;
+      const std::size_t column = v * k * lanes;
+      DifferentiateVector<Form>(tile, adjoint, block.x + row, block.g + row, block.inverse + v * lanes,
+                                block.e + column, block.h + column, block.dw + row);
+    }
+    StoreRows(block.dw, count, dim, !adjoint.overwrite, weight_gradient + begin * dim);
     for (std::size_t j = 0; j < k; ++j) {
-      const T* HWY_RESTRICT h = block.h + j * extent.width;
       for (std::size_t c = 0; c < dim; ++c) {
-        const T* HWY_RESTRICT x = block.x + c * extent.width;
+        const T* HWY_RESTRICT h = block.h + j * lanes;
+        const T* HWY_RESTRICT x = block.x + c * lanes;
         const auto centroid = hn::Set(d, tile.centroids[j * dim + c]);
         auto sum = hn::Zero(d);
-        for (std::size_t v = 0; v < count; v += extent.lanes) {
-          sum = hn::MulAdd(hn::Load(d, h + v), hn::Sub(hn::Load(d, x + v), centroid), sum);
+        for (std::size_t v = 0; v < vectors; ++v) {
+          sum = hn::MulAdd(hn::Load(d, h + v * k * lanes), hn::Sub(hn::Load(d, x + v * dim * lanes), centroid), sum);
         }
         centroid_adjoint[j * dim + c] += SumLanes(d, sum);
       }
     }
-    if (adjoint.collect) CollectBlock<kDim, T>(tile, count, extent, nullptr, block, centroid_adjoint);
+    if (adjoint.collect) CollectBlock<Form>(tile, vectors, block, centroid_adjoint);
   }
 }
 
-// The entries that are chosen at run time. float64 serves tests and has no form of its own for d = 1.
-#define TIERLIB_DKM_DISPATCH(function, tile, ...)                                               \
-  const bool root = (tile).metric == Metric::kEuclidean;                                        \
-  if (sizeof((tile).weights[0]) == 4 && (tile).dim == 1) {                                      \
-    return root ? function<1, true>(tile, __VA_ARGS__) : function<1, false>(tile, __VA_ARGS__); \
-  }                                                                                             \
-  return root ? function<0, true>(tile, __VA_ARGS__) : function<0, false>(tile, __VA_ARGS__)
+// The entries that are chosen at run time. Training's case, float32 with d = 1 and the squared distance, has code of
+// its own for 2, 3 and 4 bits; float64 serves tests.
+#define TIERLIB_DKM_DISPATCH(function, tile, ...)                                                                  \
+  if ((tile).metric == Metric::kEuclidean) return function<Variant<0, 0, true>>(tile, __VA_ARGS__);                \
+  if (sizeof((tile).weights[0]) == 8 || (tile).dim != 1) return function<Variant<0, 0, false>>(tile, __VA_ARGS__); \
+  if ((tile).clusters == 4) return function<Variant<1, 4, false>>(tile, __VA_ARGS__);                              \
+  if ((tile).clusters == 8) return function<Variant<1, 8, false>>(tile, __VA_ARGS__);                              \
+  if ((tile).clusters == 16) return function<Variant<1, 16, false>>(tile, __VA_ARGS__);                            \
+  return function<Variant<1, 0, false>>(tile, __VA_ARGS__)
 
 void AccumulateF32(const Tile<float>& tile, double* mass, double* moment) {
   TIERLIB_DKM_DISPATCH(Accumulate, tile, mass, moment);

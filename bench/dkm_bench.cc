@@ -1,0 +1,103 @@
+// The tiled form of DKM on its own: forward and backward of the 16 block matrices of the character model (786,432
+// weights), and of square matrices, in float32.
+#include <benchmark/benchmark.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/random.h"
+#include "base/thread_pool.h"
+#include "dkm/kernels/tiled.h"
+
+namespace tierlib::dkm::host {
+namespace {
+
+struct Layer {
+  TiledShape shape;
+  std::vector<float> weights, gradient, output, weight_gradient, start, trajectory;
+  std::vector<double> workspace;
+};
+
+Layer MakeLayer(std::int64_t vectors, int dim, int clusters, int iterations, std::uint64_t seed) {
+  constexpr float kDeviation = 0.02f;
+  Layer layer;
+  layer.shape = {
+      vectors, dim, clusters, iterations, Metric::kSquared, Attention::kLast, 0.01 * kDeviation * kDeviation};
+  Random random(seed);
+  const std::size_t values = static_cast<std::size_t>(vectors * dim);
+  layer.weights.resize(values);
+  layer.gradient.resize(values);
+  for (float& w : layer.weights) w = kDeviation * static_cast<float>(random.Normal());
+  for (float& g : layer.gradient) g = static_cast<float>(random.Normal());
+  for (int i = 0; i < clusters * dim; ++i) {
+    layer.start.push_back(kDeviation * 4 * (static_cast<float>(i) + 0.5f) / static_cast<float>(clusters * dim) -
+                          2 * kDeviation);
+  }
+  layer.output.resize(values);
+  layer.weight_gradient.resize(values);
+  layer.trajectory.resize(TiledTrajectoryElements(layer.shape));
+  layer.workspace.resize((TiledWorkspaceBytes(layer.shape, sizeof(float)) + 7) / 8);
+  return layer;
+}
+
+void Forward(KernelContext& context, Layer& layer) {
+  TiledForward(context, layer.shape, layer.weights.data(), layer.start.data(), layer.trajectory.data(),
+               layer.output.data(), layer.workspace.data());
+}
+
+void Backward(KernelContext& context, Layer& layer) {
+  TiledBackward(context, layer.shape, layer.weights.data(), layer.trajectory.data(), layer.gradient.data(),
+                layer.weight_gradient.data(), nullptr, layer.workspace.data());
+}
+
+// Arguments: threads, k, T.
+void CharacterModel(benchmark::State& state) {
+  ThreadPool pool(static_cast<int>(state.range(0)));
+  KernelContext context{pool};
+  std::vector<Layer> layers;
+  for (int block = 0; block < 4; ++block) {
+    for (const std::int64_t values : {384 * 128, 128 * 128, 512 * 128, 128 * 512}) {
+      layers.push_back(
+          MakeLayer(values, 1, static_cast<int>(state.range(1)), static_cast<int>(state.range(2)), layers.size() + 1));
+    }
+  }
+  for (auto _ : state) {
+    for (Layer& layer : layers) Forward(context, layer);
+    for (Layer& layer : layers) Backward(context, layer);
+  }
+}
+BENCHMARK(CharacterModel)
+    ->ArgNames({"threads", "k", "T"})
+    ->Args({1, 8, 3})
+    ->Args({2, 8, 3})
+    ->Args({2, 4, 3})
+    ->Args({2, 16, 3})
+    ->Args({2, 8, 1})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+// Arguments: n of an n x n matrix, d, k. Two threads, T = 3.
+void Square(benchmark::State& state) {
+  ThreadPool pool(2);
+  KernelContext context{pool};
+  const std::int64_t values = state.range(0) * state.range(0);
+  Layer layer =
+      MakeLayer(values / state.range(1), static_cast<int>(state.range(1)), static_cast<int>(state.range(2)), 3, 1);
+  for (auto _ : state) {
+    Forward(context, layer);
+    Backward(context, layer);
+  }
+  state.SetItemsProcessed(state.iterations() * values);
+}
+BENCHMARK(Square)
+    ->ArgNames({"n", "d", "k"})
+    ->ArgsProduct({{1024}, {1, 2, 4}, {8}})
+    ->ArgsProduct({{1024}, {1}, {4, 16, 64, 256}})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+}  // namespace
+}  // namespace tierlib::dkm::host
+
+BENCHMARK_MAIN();
