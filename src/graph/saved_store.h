@@ -69,7 +69,12 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   // The verbs, as in tierlib/runtime.h.
   StatusOr<StorageId> Register(void* data, std::uint64_t bytes, int device, Holds holds, std::string_view label);
-  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label);
+  // `tag` says what the trace books the bytes under.
+  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label, trace::Tag tag);
+  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label) {
+    return Allocate(bytes, holds, stream, label,
+                    holds == Holds::kPersistent ? trace::Tag::kParameter : trace::Tag::kActivation);
+  }
   Status Retire(StorageId id, Stream stream);
   Status BeginWrite(StorageId id, Stream stream);
   Status Derive(const View& derived, const View& source, Replay replay);

@@ -76,7 +76,8 @@ StatusOr<StorageId> SavedStore::Register(void* data, std::uint64_t bytes, int de
   return id;
 }
 
-StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label) {
+StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label,
+                                          trace::Tag tag) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(stream.device));
   Storage storage;
   storage.bytes = bytes;
@@ -84,7 +85,6 @@ StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stre
   storage.holds = holds;
   storage.label = label;
   storage.trace_label = recorder_ != nullptr ? recorder_->Intern(label) : 0;
-  const trace::Tag tag = holds == Holds::kPersistent ? trace::Tag::kParameter : trace::Tag::kActivation;
   Locked lock(*this);
   TIERLIB_ASSIGN_OR_RETURN(storage.buffer, AllocateDevice(*tier, 0, bytes, stream, tag, /*reload=*/false));
   Allocation allocation;

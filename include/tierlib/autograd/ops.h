@@ -1,8 +1,8 @@
-// The ops of tierlib's autograd. Each lives in one file of src/autograd/ops/, forward and backward side by side, and says there
-// what it saves for backward.
+// The ops of tierlib's autograd. Each lives in one file of src/autograd/ops/, forward and backward side by side, and
+// says there what it saves for backward.
 //
-// Sizes are in elements; dimensions count from 0, negative ones from the end. Compute is float32 for f32, bf16 and f16 and
-// float64 for f64; results have the dtype of the first argument. Results do not depend on the number of threads.
+// Sizes are in elements; dimensions count from 0, negative ones from the end. Compute is float32 for f32, bf16 and f16
+// and float64 for f64; results have the dtype of the first argument. Results do not depend on the number of threads.
 // Wrong shapes or dtypes fail the tape (see tape.h) with a message that names the op and the sizes.
 #ifndef TIERLIB_AUTOGRAD_OPS_H_
 #define TIERLIB_AUTOGRAD_OPS_H_
@@ -15,15 +15,15 @@
 namespace tierlib::autograd {
 
 // --- Views: alias the storage, move no byte -------------------------------------------------------------------------
-Value Reshape(const Value& x, Dims sizes);              // one size may be -1; copies where no view exists
+Value Reshape(const Value& x, Dims sizes);  // one size may be -1; copies where no view exists
 Value Transpose(const Value& x, int dim0 = -2, int dim1 = -1);
 Value Permute(const Value& x, std::vector<int> dims);
 Value Slice(const Value& x, int dim, std::int64_t begin, std::int64_t end, std::int64_t step = 1);
 std::vector<Value> Split(const Value& x, int parts, int dim);  // equal parts; backward writes them side by side
-Value Expand(const Value& x, Dims sizes);               // size-1 dimensions repeat with stride 0
+Value Expand(const Value& x, Dims sizes);                      // size-1 dimensions repeat with stride 0
 Value Squeeze(const Value& x, int dim);
 Value Unsqueeze(const Value& x, int dim);
-Value Contiguous(const Value& x);                       // x itself where it is row-major, otherwise a copy
+Value Contiguous(const Value& x);  // x itself where it is row-major, otherwise a copy
 Value Clone(const Value& x);
 Value Cast(const Value& x, DType dtype);
 
@@ -41,7 +41,7 @@ Value Log(const Value& x);
 Value Gelu(const Value& x);  // exact: x Phi(x)
 Value Silu(const Value& x);
 Value Clamp(const Value& x, double low, double high);
-Value MaskedFill(const Value& x, const Tensor& mask, double fill);  // mask: bool, broadcasts to x
+Value MaskedFill(const Value& x, const Tensor& mask, double fill);                   // mask: bool, broadcasts to x
 Value Dropout(const Value& x, double p, std::uint64_t seed, std::uint64_t counter);  // replayed from (seed, counter)
 
 // --- Reductions -----------------------------------------------------------------------------------------------------
@@ -50,15 +50,16 @@ Value SumDim(const Value& x, int dim, bool keep);
 Value Mean(const Value& x);
 
 // --- Products and layers --------------------------------------------------------------------------------------------
-Value MatMul(const Value& a, const Value& b);  // [.., m, k] x [.., k, n]; leading dimensions broadcast
-Value Linear(const Value& x, const Value& w);  // x [.., in] times the transpose of w [out, in]
+Value MatMul(const Value& a, const Value& b);                // [.., m, k] x [.., k, n]; leading dimensions broadcast
+Value Linear(const Value& x, const Value& w);                // x [.., in] times the transpose of w [out, in]
 Value Embedding(const Value& table, const Tensor& indices);  // table [V, C], indices i32 of any sizes
-Value LayerNorm(const Value& x, const Value& weight, const Value& bias, double epsilon);  // over the last dim; bias may be undefined
+Value LayerNorm(const Value& x, const Value& weight, const Value& bias,
+                double epsilon);  // over the last dim; bias may be undefined
 Value Softmax(const Value& x, int dim);
 Value CrossEntropy(const Value& logits, const Tensor& targets);  // logits [N, V], targets i32 [N]; the mean over N
 
-// Causal self-attention of q, k, v [B, H, T, D], scaled by 1/sqrt(D). kComposed is made of the ops above and saves what they
-// save; kFused keeps no score matrix and saves q, k, v, its output and one float per row.
+// Causal self-attention of q, k, v [B, H, T, D], scaled by 1/sqrt(D). kComposed is made of the ops above and saves what
+// they save; kFused keeps no score matrix and saves q, k, v, its output and one float per row.
 enum class AttentionForm : std::uint8_t { kComposed, kFused };
 Value CausalAttention(const Value& q, const Value& k, const Value& v, AttentionForm form, double dropout = 0,
                       std::uint64_t seed = 0, std::uint64_t counter = 0);

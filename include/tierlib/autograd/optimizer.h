@@ -11,7 +11,8 @@
 
 namespace tierlib::autograd {
 
-// Decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101), bias-corrected moments, as torch.optim.AdamW computes it.
+// Decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101), bias-corrected moments, as torch.optim.AdamW computes
+// it.
 struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.99;
@@ -25,7 +26,8 @@ class AdamW {
     std::vector<Parameter*> parameters;  // outlive the optimizer
     double weight_decay = 0;
   };
-  static StatusOr<std::unique_ptr<AdamW>> Create(Context& context, std::vector<Group> groups, AdamWOptions options = {});
+  static StatusOr<std::unique_ptr<AdamW>> Create(Context& context, std::vector<Group> groups,
+                                                 AdamWOptions options = {});
   ~AdamW();
 
   // One update of every parameter that has a gradient. Enqueues and returns.
@@ -53,7 +55,8 @@ Status ClipGradientNorm(Context& context, const std::vector<Parameter*>& paramet
 // Drops all gradients.
 void ClearGradients(const std::vector<Parameter*>& parameters);
 
-// Linear warm-up to `peak` over `warmup` steps (step 0 gives peak / (warmup + 1)), then a cosine down to `floor` at `total`.
+// Linear warm-up to `peak` over `warmup` steps (step 0 gives peak / (warmup + 1)), then a cosine down to `floor` at
+// `total`.
 double CosineLearningRate(std::uint64_t step, double peak, double floor, std::uint64_t warmup, std::uint64_t total);
 
 }  // namespace tierlib::autograd

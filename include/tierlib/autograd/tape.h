@@ -1,8 +1,8 @@
-// Tape: records ops in the order they run and differentiates through them. What an op needs for backward goes through the
-// runtime's Pack and comes back through Unpack.
+// Tape: records ops in the order they run and differentiates through them. What an op needs for backward goes through
+// the runtime's Pack and comes back through Unpack.
 //
-// Errors: an op that fails (a full device, wrong shapes) returns an undefined Value and its status stays on the tape; ops on
-// undefined Values do nothing. Backward and status() return the first error.
+// Errors: an op that fails (a full device, wrong shapes) returns an undefined Value and its status stays on the tape;
+// ops on undefined Values do nothing. Backward and status() return the first error.
 //
 // Thread-safety: one thread at a time per tape; several tapes may run on several threads.
 #ifndef TIERLIB_AUTOGRAD_TAPE_H_
@@ -22,8 +22,8 @@ namespace tierlib::autograd {
 class Tape;
 struct Node;
 
-// A leaf that gradients are accumulated into. `gradient` is undefined until a backward pass reaches it; it has the dtype and
-// sizes of `value`.
+// A leaf that gradients are accumulated into. `gradient` is undefined until a backward pass reaches it; it has the
+// dtype and sizes of `value`.
 struct Parameter {
   std::string name;
   Tensor value;
@@ -72,10 +72,10 @@ class Tape {
   void set_recording(bool recording);
   bool recording() const;
 
-  // Gradients of sum(loss * seed) with respect to every leaf, added to Parameter::gradient; seed is ones. `loss` is usually a
-  // scalar. With retain, saved values are kept and Backward may be called again; otherwise each is dropped once used, and a
-  // second pass through the same ops is FailedPrecondition. Gradients are summed in the reverse order of recording. They are
-  // transient storages that are never saved. Marks the phase by Runtime::BeginBackward.
+  // Gradients of sum(loss * seed) with respect to every leaf, added to Parameter::gradient; seed is ones. `loss` is
+  // usually a scalar. With retain, saved values are kept and Backward may be called again; otherwise each is dropped
+  // once used, and a second pass through the same ops is FailedPrecondition. Gradients are summed in the reverse order
+  // of recording. They are transient storages that are never saved. Marks the phase by Runtime::BeginBackward.
   Status Backward(const Value& loss, bool retain = false);
 
   // The first error of an op on this tape.
@@ -83,20 +83,20 @@ class Tape {
   // Sticks the first error. For ops.
   void Fail(Status status);
 
-  // Forgets everything recorded and the sticky error, giving all saved values back. Values made before may not be used in ops
-  // any more.
+  // Forgets everything recorded and the sticky error, giving all saved values back. Values made before may not be used
+  // in ops any more.
   void Clear();
 
-  // What every op saved since the last Clear, counted here on the tape and not by the runtime: values and logical bytes.
-  // With `count_parameters` false, values whose storage is persistent are left out.
+  // What every op saved since the last Clear, counted here on the tape and not by the runtime: values and logical
+  // bytes. With `count_parameters` false, values whose storage is persistent are left out.
   struct SavedCount {
     std::uint64_t values = 0;
     std::uint64_t bytes = 0;
   };
   SavedCount saved(bool count_parameters) const;
 
-  // A name in front of the labels of what is recorded from here to PopScope: "block.3." and "gelu" give "block.3.gelu". Labels
-  // appear in messages and traces. See Scope.
+  // A name in front of the labels of what is recorded from here to PopScope: "block.3." and "gelu" give "block.3.gelu".
+  // Labels appear in messages and traces. See Scope.
   void PushScope(std::string_view name);
   void PopScope();
 

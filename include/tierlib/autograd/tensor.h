@@ -13,8 +13,8 @@
 
 namespace tierlib::autograd {
 
-// Where tensors live and work is enqueued: one device and one compute stream of a Runtime. Made once, outlives its tensors'
-// creation (tensors themselves keep the runtime's core alive). Thread-safety: as Runtime.
+// Where tensors live and work is enqueued: one device and one compute stream of a Runtime. Made once, outlives its
+// tensors' creation (tensors themselves keep the runtime's core alive). Thread-safety: as Runtime.
 class Context {
  public:
   // REQUIRES: the runtime outlives the context.

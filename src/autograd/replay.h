@@ -1,0 +1,20 @@
+// Replays by one kernel: how an op tells the runtime to make its output again from its input.
+#ifndef TIERLIB_SRC_AUTOGRAD_REPLAY_H_
+#define TIERLIB_SRC_AUTOGRAD_REPLAY_H_
+
+#include <functional>
+
+#include "autograd/kernels/operand.h"
+#include "autograd/launch.h"
+#include "tierlib/runtime.h"
+
+namespace tierlib::autograd {
+
+using ReplayKernel = std::function<void(KernelContext&, const host::Source&, const host::Target&)>;
+
+// `name` is a string literal. The kernel must give the bits that the op gave, whatever the addresses.
+Replay KernelReplay(Context& context, const char* name, ReplayKernel kernel);
+
+}  // namespace tierlib::autograd
+
+#endif  // TIERLIB_SRC_AUTOGRAD_REPLAY_H_
