@@ -8,7 +8,8 @@
 namespace tierlib::autograd::host {
 
 // y = x with the source broadcast as in elementwise.h. Dtypes are equal (any dtype: bits are kept, layouts may differ:
-// this is also Contiguous and Clone), or both float (to nearest even; beyond the range gives infinity).
+// this is also Contiguous and Clone), or both float (to nearest even; beyond the range gives infinity;
+// f64 reaches 16 bits by way of f32).
 struct CastArguments {
   Source x;
   Target y;

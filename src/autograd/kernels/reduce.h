@@ -1,5 +1,4 @@
-// Sums over dimensions, in an order that depends on shapes only: rows and columns are added in blocks in the compute
-// type over at most 1024 terms per lane, and blocks are added in float64.
+// Sums over dimensions, accumulated in float64 in an order that depends on sizes and strides only.
 #ifndef TIERLIB_SRC_AUTOGRAD_KERNELS_REDUCE_H_
 #define TIERLIB_SRC_AUTOGRAD_KERNELS_REDUCE_H_
 
@@ -17,7 +16,7 @@ struct SumToArguments {
   Source x;
   Target y;
   double scale = 1;
-  void* workspace = nullptr;  // SumToWorkspaceBytes
+  void* workspace = nullptr;  // SumToWorkspaceBytes; may be null where that is 0
 };
 void SumTo(KernelContext& context, const SumToArguments& a);
 std::size_t SumToWorkspaceBytes(const Dims& x_sizes, const Dims& y_sizes);

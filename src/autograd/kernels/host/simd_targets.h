@@ -1,0 +1,8 @@
+// Which instruction sets the lanes_*.cc files are compiled for. Include before Highway. Each set is one more
+// compilation of the file: on x86 these are AVX-512, AVX2, SSE4 and the baseline.
+#ifndef TIERLIB_SRC_AUTOGRAD_KERNELS_HOST_SIMD_TARGETS_H_
+#define TIERLIB_SRC_AUTOGRAD_KERNELS_HOST_SIMD_TARGETS_H_
+
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+
+#endif  // TIERLIB_SRC_AUTOGRAD_KERNELS_HOST_SIMD_TARGETS_H_
