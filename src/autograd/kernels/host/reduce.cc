@@ -4,7 +4,6 @@
 #include "autograd/kernels/reduce.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "autograd/kernels/host/chunk.h"
 #include "autograd/kernels/host/lanes_rows.h"
