@@ -1,0 +1,28 @@
+// Batches of sequences: random ones for training, all non-overlapping windows of the validation part for evaluation.
+#ifndef TRAIN_LM_BATCHES_H_
+#define TRAIN_LM_BATCHES_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "train_lm/text.h"
+
+namespace train_lm {
+
+// Row-major [sequences, context].
+struct Batch {
+  std::int64_t sequences = 0;
+  std::vector<std::int32_t> tokens;
+  std::vector<std::int32_t> targets;  // the successor of each token
+};
+
+// The batch of a step: sequences at offsets that (seed, step) decide, each equally likely.
+Batch TrainingBatch(const Text& text, std::int64_t context, std::int64_t sequences, std::uint64_t seed,
+                    std::uint64_t step);
+
+// Windows [first, first + sequences) of the validation part. REQUIRES: they are there.
+Batch ValidationBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences);
+
+}  // namespace train_lm
+
+#endif  // TRAIN_LM_BATCHES_H_

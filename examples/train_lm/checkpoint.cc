@@ -1,0 +1,154 @@
+#include "train_lm/checkpoint.h"
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "tierlib/io/safetensors.h"
+#include "train_lm/options.h"
+#include "train_lm/text.h"
+
+namespace train_lm {
+namespace {
+
+using tierlib::DataLossError;
+using tierlib::DType;
+using tierlib::Status;
+using tierlib::StatusOr;
+using tierlib::io::SafetensorsReader;
+using tierlib::io::TensorEntry;
+using Json = nlohmann::json;
+
+constexpr char kMetadata[] = "train_lm";  // one JSON text under this key
+constexpr int kVersion = 1;
+constexpr char kOptimizer[] = "optimizer.";
+constexpr char kDkm[] = "dkm.";
+constexpr char kCentroids[] = ".centroids";
+
+bool StartsWith(const std::string& text, const std::string& start) { return text.rfind(start, 0) == 0; }
+
+// Bits of a double, exactly.
+std::string Hexadecimal(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%a", value);
+  return text;
+}
+
+std::optional<double> FromHexadecimal(const Json& json) {
+  if (!json.is_string()) return std::nullopt;
+  const std::string& text = json.get_ref<const std::string&>();
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+// The metadata, checked for the kinds of its fields.
+StatusOr<Json> ReadMetadata(const SafetensorsReader& reader, const std::string& path) {
+  const auto found = reader.metadata().find(kMetadata);
+  if (found == reader.metadata().end()) {
+    return DataLossError(path + ": is not a checkpoint of train_lm (for plain weights use --init)");
+  }
+  Json json = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  const bool whole = json.is_object() && json.value("version", Json()) == kVersion &&
+                     json.value("step", Json()).is_number_unsigned() &&
+                     json.value("text", Json()).is_number_unsigned() && json.value("options", Json()).is_object() &&
+                     json.value("tau", Json()).is_object() &&
+                     FromHexadecimal(json.value("val_loss_start", Json())).has_value();
+  if (!whole) return DataLossError(path + ": the checkpoint's metadata is damaged or of another version of train_lm");
+  return json;
+}
+
+std::vector<float> Floats(const SafetensorsReader& reader, const TensorEntry& entry) {
+  std::vector<float> floats(entry.bytes / sizeof(float));
+  if (!floats.empty()) std::memcpy(floats.data(), reader.Data(entry), floats.size() * sizeof(float));
+  return floats;
+}
+
+Checkpoint::Entry Copy(const SafetensorsReader& reader, const TensorEntry& entry) {
+  const char* data = static_cast<const char*>(reader.Data(entry));
+  return {entry.name, entry.dtype, entry.sizes, std::vector<char>(data, data + entry.bytes)};
+}
+
+Status ReadTensors(const SafetensorsReader& reader, const std::string& path, Checkpoint& checkpoint) {
+  const std::string end = kCentroids;
+  for (const TensorEntry& entry : reader.tensors()) {
+    if (StartsWith(entry.name, kOptimizer)) {
+      checkpoint.optimizer.push_back(Copy(reader, entry));
+    } else if (StartsWith(entry.name, kDkm)) {
+      const std::size_t length = entry.name.size();
+      const std::size_t start = std::strlen(kDkm);
+      const bool named = length > start + end.size() && entry.name.compare(length - end.size(), end.size(), end) == 0;
+      if (!named || entry.dtype != DType::kF32)
+        return DataLossError(path + ": tensor " + entry.name + " is not centroids");
+      checkpoint.centroids[entry.name.substr(start, length - start - end.size())] = Floats(reader, entry);
+    }
+  }
+  return tierlib::OkStatus();
+}
+
+}  // namespace
+
+Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint, const Options& options,
+                       const Text& text) {
+  Json tau = Json::object();
+  for (const auto& [name, value] : checkpoint.tau) tau[name] = Hexadecimal(value);
+  const Json metadata = {{"version", kVersion},
+                         {"step", checkpoint.step},
+                         {"text", text.fingerprint},
+                         {"options", DecidingOptions(options)},
+                         {"tau", tau},
+                         {"val_loss_start", Hexadecimal(checkpoint.val_loss_start)}};
+  std::vector<tierlib::io::TensorToWrite> tensors;
+  for (const auto* entries : {&checkpoint.weights, &checkpoint.optimizer}) {
+    for (const Checkpoint::Entry& entry : *entries) {
+      tensors.push_back({entry.name, entry.dtype, entry.sizes, entry.bytes.data()});
+    }
+  }
+  for (const auto& [name, values] : checkpoint.centroids) {
+    tensors.push_back(
+        {kDkm + name + kCentroids, DType::kF32, {static_cast<std::int64_t>(values.size())}, values.data()});
+  }
+  return tierlib::io::WriteSafetensors(path, tensors, {{kMetadata, metadata.dump()}});
+}
+
+StatusOr<std::map<std::string, std::string>> CheckpointOptions(const std::string& path) {
+  TIERLIB_ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(path));
+  TIERLIB_ASSIGN_OR_RETURN(const Json metadata, ReadMetadata(reader, path));
+  const std::map<std::string, std::string> known = DecidingOptions(Options{});
+  std::map<std::string, std::string> options;
+  for (const auto& [name, value] : metadata["options"].items()) {
+    if (known.count(name) != 0 && value.is_string()) options[name] = value.get<std::string>();
+  }
+  if (options.size() != known.size() || metadata["options"].size() != known.size()) {
+    return DataLossError(path + ": the checkpoint's options are damaged or of another version of train_lm");
+  }
+  return options;
+}
+
+StatusOr<Checkpoint> ReadCheckpoint(const std::string& path, const Options& options, const Text& text) {
+  TIERLIB_ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(path));
+  TIERLIB_ASSIGN_OR_RETURN(const Json metadata, ReadMetadata(reader, path));
+  if (metadata["text"].get<std::uint64_t>() != text.fingerprint) {
+    return tierlib::FailedPreconditionError(path + ": the checkpoint was made with another text than " + options.data);
+  }
+  Checkpoint checkpoint;
+  checkpoint.step = metadata["step"].get<std::uint64_t>();
+  checkpoint.val_loss_start = *FromHexadecimal(metadata["val_loss_start"]);
+  if (checkpoint.step > static_cast<std::uint64_t>(options.steps)) {
+    return DataLossError(path + ": the checkpoint is at step " + std::to_string(checkpoint.step) + " of " +
+                         std::to_string(options.steps));
+  }
+  for (const auto& [name, value] : metadata["tau"].items()) {
+    const std::optional<double> tau = FromHexadecimal(value);
+    if (!tau.has_value()) return DataLossError(path + ": tau of " + name + " is damaged");
+    checkpoint.tau[name] = *tau;
+  }
+  TIERLIB_RETURN_IF_ERROR(ReadTensors(reader, path, checkpoint));
+  return checkpoint;
+}
+
+}  // namespace train_lm

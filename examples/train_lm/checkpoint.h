@@ -1,0 +1,50 @@
+// Checkpoints: a safetensors file with the weights (under nanoGPT's names, so it serves --init too), the optimizer's
+// state, the centroids, and in its metadata the options that decide the result, the text's fingerprint and the
+// position. Random numbers are functions of (seed, step): the seed is among the options, the step is the position, so
+// they need no more state.
+#ifndef TRAIN_LM_CHECKPOINT_H_
+#define TRAIN_LM_CHECKPOINT_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tierlib/dtype.h"
+#include "tierlib/status.h"
+
+namespace train_lm {
+
+struct Options;
+struct Text;
+
+struct Checkpoint {
+  struct Entry {
+    std::string name;
+    tierlib::DType dtype = tierlib::DType::kF32;
+    std::vector<std::int64_t> sizes;
+    std::vector<char> bytes;
+  };
+  std::uint64_t step = 0;                               // steps taken
+  double val_loss_start = 0;                            // of the first run
+  std::vector<Entry> weights;                           // nanoGPT's names; ReadCheckpoint leaves them to LoadWeights
+  std::vector<Entry> optimizer;                         // "optimizer.<parameter>.exp_avg", ...
+  std::map<std::string, std::vector<float>> centroids;  // by parameter; "dkm.<parameter>.centroids" in the file
+  std::map<std::string, double> tau;                    // by parameter
+};
+
+// Replaces the file at `path` as a whole.
+tierlib::Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint, const Options& options,
+                                const Text& text);
+
+// The deciding options that a checkpoint was made with, as the command line would give them. DataLoss where they are
+// not there or not what this program writes.
+tierlib::StatusOr<std::map<std::string, std::string>> CheckpointOptions(const std::string& path);
+
+// Reads a checkpoint, less its weights, and checks it against itself: who uses an entry checks it against the model.
+// FailedPrecondition where it was made with another text; DataLoss where the file is damaged.
+tierlib::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path, const Options& options, const Text& text);
+
+}  // namespace train_lm
+
+#endif  // TRAIN_LM_CHECKPOINT_H_

@@ -1,0 +1,21 @@
+// A job from its files to its results: what main does with the options.
+#ifndef TRAIN_LM_JOB_RUN_H_
+#define TRAIN_LM_JOB_RUN_H_
+
+#include <csignal>
+
+#include "tierlib/status.h"
+#include "train_lm/options.h"
+
+namespace train_lm {
+
+// Set by the handler of SIGINT and SIGTERM: the run ends after the step it is in, as with --stop-at.
+extern volatile std::sig_atomic_t stop_signal;
+
+// Does what the options ask for. Everything that can be refused is refused before training starts and before an
+// existing file is touched. Cancelled where a signal stopped the run, after the checkpoint was written.
+tierlib::Status RunJob(const Options& options);
+
+}  // namespace train_lm
+
+#endif  // TRAIN_LM_JOB_RUN_H_

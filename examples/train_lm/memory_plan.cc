@@ -1,0 +1,110 @@
+#include "train_lm/memory_plan.h"
+
+#include <cmath>
+#include <cstdio>
+
+namespace train_lm {
+namespace {
+
+using tierlib::OffloadMode;
+using tierlib::Status;
+using tierlib::StatusCode;
+using tierlib::StatusOr;
+
+constexpr std::uint64_t kAmple = std::uint64_t{1} << 46;  // a capacity that nothing fills
+constexpr int kSteps = 3;  // the second meets the memory as the first left it, the third as every later one does
+
+// The job in short: every allocation that the whole would make, on a device of this capacity.
+StatusOr<tierlib::Statistics> Try(const Job& job, OffloadMode mode, std::uint64_t device_memory,
+                                  std::uint64_t host_memory) {
+  tierlib::Options options = RuntimeOptions(job.options, tierlib::DeviceKind::kEmulated);
+  options.devices[0].capacity = device_memory;
+  options.devices[0].emulated.schedule = tierlib::EmulatedSchedule::kShapeOnly;
+  options.pinned_limit = host_memory;
+  options.mode = mode;
+  options.trace.clear();
+  TIERLIB_ASSIGN_OR_RETURN(const std::unique_ptr<tierlib::Runtime> runtime, tierlib::Runtime::Create(options));
+  TIERLIB_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(job, *runtime));
+  if (!job.options.eval_only) {
+    TIERLIB_RETURN_IF_ERROR(trainer->Evaluate(Trainer::Weights::kPlain, Trainer::Extent::kSample).status());
+    for (int step = 0; step < kSteps; ++step) TIERLIB_RETURN_IF_ERROR(trainer->Step().status());
+  }
+  TIERLIB_RETURN_IF_ERROR(trainer->Evaluate(Trainer::Weights::kCoarse, Trainer::Extent::kSample).status());
+  return runtime->statistics();
+}
+
+bool IsFull(const Status& status) { return status.code() == StatusCode::kResourceExhausted; }
+
+// The smallest capacity, to within half a percent, with which the job succeeds in `mode` with ample host memory.
+StatusOr<std::uint64_t> SmallestDevice(const Job& job, OffloadMode mode) {
+  TIERLIB_ASSIGN_OR_RETURN(const tierlib::Statistics ample, Try(job, mode, kAmple, kAmple));
+  std::uint64_t enough = ample.device.extent_peak;  // blocks are placed the same way until the capacity is met
+  if (mode == OffloadMode::kOff) return enough;
+  std::uint64_t too_small = 0;
+  while (enough - too_small > enough / 200) {
+    const std::uint64_t middle = too_small + (enough - too_small) / 2;
+    const StatusOr<tierlib::Statistics> tried = Try(job, mode, middle, kAmple);
+    if (!tried.ok() && !IsFull(tried.status())) return tried.status();
+    (tried.ok() ? enough : too_small) = middle;
+  }
+  return enough;
+}
+
+Status DeviceTooSmall(const Job& job) {
+  const OffloadMode mode = job.options.offload == OffloadMode::kOff ? OffloadMode::kMarshal : job.options.offload;
+  TIERLIB_ASSIGN_OR_RETURN(const std::uint64_t offloaded, SmallestDevice(job, mode));
+  TIERLIB_ASSIGN_OR_RETURN(const std::uint64_t plain, SmallestDevice(job, OffloadMode::kOff));
+  return tierlib::ResourceExhaustedError(
+      "--device-memory " + tierlib::FormatBytes(job.options.device_memory) + " is not enough: the largest step needs " +
+      FormatEnough(offloaded) + " with offload (" + OffloadName(mode) + "), " + FormatEnough(plain) + " without");
+}
+
+}  // namespace
+
+tierlib::Options RuntimeOptions(const Options& options, tierlib::DeviceKind kind) {
+  tierlib::Options runtime;
+  runtime.devices[0].kind = kind;
+  runtime.devices[0].capacity = options.device_memory;
+  runtime.devices[0].emulated.kernel_threads = options.threads;
+  runtime.pinned_limit = options.host_memory;
+  runtime.pageable_limit = 0;  // --host-memory bounds all of it
+  runtime.mode = options.offload;
+  runtime.policy = options.policy;
+  runtime.trace = options.trace;
+  return runtime;
+}
+
+Status CheckMemory(const Job& job) {
+  const Options& o = job.options;
+  const StatusOr<tierlib::Statistics> asked = Try(job, o.offload, o.device_memory, o.host_memory);
+  if (asked.ok() || !IsFull(asked.status())) return asked.status();
+  const StatusOr<tierlib::Statistics> ample_host = Try(job, o.offload, o.device_memory, kAmple);
+  if (!ample_host.ok()) return IsFull(ample_host.status()) ? DeviceTooSmall(job) : ample_host.status();
+  return tierlib::ResourceExhaustedError("--host-memory " + tierlib::FormatBytes(o.host_memory) +
+                                         " is not enough: with --device-memory " +
+                                         tierlib::FormatBytes(o.device_memory) + " offload (" + OffloadName(o.offload) +
+                                         ") holds up to " + FormatEnough(ample_host->pinned.extent_peak) + " there");
+}
+
+StatusOr<std::uint64_t> DeviceBytesWithoutOffload(const Job& job) { return SmallestDevice(job, OffloadMode::kOff); }
+
+std::string FormatEnough(std::uint64_t bytes) {
+  static constexpr const char* kUnits[] = {"KiB", "MiB", "GiB", "TiB"};
+  double value = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  while (value > 999 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  const int decimals = value < 10 ? 2 : value < 100 ? 1 : 0;
+  const double scale = std::pow(10.0, decimals);
+  // Reading the text back rounds; one more in the last digit is enough for that.
+  for (double digits = std::ceil(value * scale);; digits += 1) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.*f %s", decimals, digits / scale, kUnits[unit]);
+    const StatusOr<std::uint64_t> read = tierlib::ParseBytes(text);
+    if (!read.ok() || *read >= bytes) return text;
+  }
+}
+
+}  // namespace train_lm

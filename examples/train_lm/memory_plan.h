@@ -1,0 +1,29 @@
+// What a job needs, computed before it runs: the trainer's own code on a device without bytes
+// (EmulatedSchedule::kShapeOnly), where a step takes milliseconds and every allocation is made as in the true run.
+#ifndef TRAIN_LM_MEMORY_PLAN_H_
+#define TRAIN_LM_MEMORY_PLAN_H_
+
+#include <cstdint>
+#include <string>
+
+#include "tierlib/tierlib.h"
+#include "train_lm/trainer.h"
+
+namespace train_lm {
+
+// The runtime that the options ask for, on this kind of device.
+tierlib::Options RuntimeOptions(const Options& options, tierlib::DeviceKind kind);
+
+// OK where the job fits into --device-memory and --host-memory. ResourceExhausted is one line for the user, with the
+// figures that would suffice: given as --device-memory they do, and 3 % less does not.
+tierlib::Status CheckMemory(const Job& job);
+
+// Device bytes that the job needs with --offload off.
+tierlib::StatusOr<std::uint64_t> DeviceBytesWithoutOffload(const Job& job);
+
+// The smallest size of three digits that is at least `bytes`, as --device-memory reads it: "131 MiB".
+std::string FormatEnough(std::uint64_t bytes);
+
+}  // namespace train_lm
+
+#endif  // TRAIN_LM_MEMORY_PLAN_H_

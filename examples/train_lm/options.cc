@@ -1,0 +1,309 @@
+#include "train_lm/options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <set>
+
+#include "train_lm/checkpoint.h"
+
+namespace train_lm {
+namespace {
+
+using tierlib::Status;
+using tierlib::StatusCode;
+using tierlib::StatusOr;
+
+template <typename T>
+using Names = std::vector<std::pair<std::string, T>>;
+
+const Names<tierlib::DType> kDTypes = {
+    {"f32", tierlib::DType::kF32}, {"bf16", tierlib::DType::kBF16}, {"f16", tierlib::DType::kF16}};
+const Names<tierlib::dkm::Form> kForms = {{"auto", tierlib::dkm::Form::kAuto},
+                                          {"reference", tierlib::dkm::Form::kReference},
+                                          {"paper", tierlib::dkm::Form::kPaper},
+                                          {"tiled", tierlib::dkm::Form::kTiled}};
+const Names<DeviceChoice> kDevices = {
+    {"emulated", DeviceChoice::kEmulated}, {"cuda", DeviceChoice::kCuda}, {"auto", DeviceChoice::kAuto}};
+const Names<tierlib::OffloadMode> kModes = {{"off", tierlib::OffloadMode::kOff},
+                                            {"naive", tierlib::OffloadMode::kNaive},
+                                            {"marshal", tierlib::OffloadMode::kMarshal}};
+const Names<tierlib::OffloadPolicy> kPolicies = {{"all", tierlib::OffloadPolicy::kAll},
+                                                 {"fit", tierlib::OffloadPolicy::kFit}};
+
+template <typename T>
+std::string NameOf(const Names<T>& names, T value) {
+  for (const auto& [name, known] : names) {
+    if (known == value) return name;
+  }
+  return "?";
+}
+
+std::string Decimal(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.17g", value);
+  return text;
+}
+
+// The arguments as they were read, before the defaults that depend on others. An option is `given` where count() > 0.
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+    app_.set_help_flag("-h,--help", "Print this and exit");
+    Files();
+    Model();
+    Training();
+    Clustering();
+    Memory();
+  }
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  StatusOr<Options> Parse(std::vector<std::string> arguments);
+  bool Given(const std::string& name) const { return app_.get_option("--" + name)->count() > 0; }
+
+ private:
+  template <typename T>
+  void Choice(const std::string& option, T& value, const Names<T>& names, const std::string& what) {
+    std::string list;
+    for (const auto& [name, unused] : names) list += (list.empty() ? "" : " | ") + name;
+    app_.add_option_function<std::string>(
+            option,
+            [&value, &names, option, list](const std::string& text) {
+              for (const auto& [name, known] : names) {
+                if (name == text) {
+                  value = known;
+                  return;
+                }
+              }
+              throw CLI::ValidationError(option, text + " is not one of " + list);
+            },
+            what + ", default " + NameOf(names, value))
+        ->type_name(list);
+  }
+  void Size(const std::string& option, std::uint64_t& value, const std::string& what) {
+    app_.add_option_function<std::string>(
+            option,
+            [&value, option](const std::string& text) {
+              const StatusOr<std::uint64_t> bytes = tierlib::ParseBytes(text);
+              if (!bytes.ok()) throw CLI::ValidationError(option, std::string(bytes.status().message()));
+              if (*bytes == 0) throw CLI::ValidationError(option, "0 is too small");
+              value = *bytes;
+            },
+            what + ", default " + tierlib::FormatBytes(value))
+        ->type_name("SIZE");
+  }
+  void Real(const std::string& option, double& value, double low, double high, const std::string& what) {
+    app_.add_option_function<double>(
+            option,
+            [&value, option, low, high](double given) {
+              if (!(given >= low && given <= high)) {
+                throw CLI::ValidationError(option, "must be from " + Decimal(low) + " to " + Decimal(high));
+              }
+              value = given;
+            },
+            what)
+        ->type_name("NUMBER");
+  }
+  void Whole(const std::string& option, std::int64_t& value, std::int64_t low, std::int64_t high,
+             const std::string& what) {
+    app_.add_option(option, value, what)->check(CLI::Range(low, high))->type_name("N");
+  }
+
+  void Files();
+  void Model();
+  void Training();
+  void Clustering();
+  void Memory();
+  void ApplyDependentDefaults();
+  Status CheckTogether() const;
+
+  CLI::App app_{"Trains a character language model with clustered weights on a device too small for it.", "train_lm"};
+  Options options_;
+};
+
+void CommandLine::Files() {
+  app_.add_option("--data", options_.data, "UTF-8 text; the last tenth is for validation")->required();
+  app_.add_option("--init", options_.init, "Start from these weights (safetensors with nanoGPT's names)");
+  app_.add_option("--resume", options_.resume, "Go on from this checkpoint, to the same bits as without a stop");
+  app_.add_option("--save", options_.save, "Write a checkpoint here at the end and on SIGINT or SIGTERM");
+  app_.add_option("--trace", options_.trace, "Write a trace for tierlib-trace here")->envname("TIERLIB_TRACE");
+  app_.add_option("--report", options_.report, "Write the results here as JSON");
+}
+
+void CommandLine::Model() {
+  Whole("--context", options_.context, 1, 1 << 16, "Characters in a sequence, default 64");
+  Whole("--layers", options_.layers, 1, 1 << 10, "Default 4");
+  Whole("--heads", options_.heads, 1, 1 << 10, "Default 4; divides the width");
+  Whole("--width", options_.width, 1, 1 << 16, "Default 128");
+  Real("--dropout", options_.dropout, 0, 0.99, "Default 0");
+  Choice("--dtype", options_.dtype, kDTypes, "Storage of parameters and activations; arithmetic is f32");
+}
+
+void CommandLine::Training() {
+  Whole("--steps", options_.steps, 0, std::int64_t{1} << 40, "Steps of the schedule, default 2000, with --init 300");
+  Whole("--stop-at", options_.stop_at, 1, std::int64_t{1} << 40,
+        "Stop before the schedule ends, after this step, as SIGTERM would");
+  Whole("--batch", options_.batch, 1, 1 << 16, "Sequences in a step, default 12");
+  Real("--lr", options_.lr, 0, 1e3, "Highest learning rate, default 1e-3, with --init 3e-4");
+  Real("--min-lr", options_.min_lr, 0, 1e3, "Learning rate at the end, default 1e-4, with --init 3e-5");
+  Whole("--warmup", options_.warmup, 0, std::int64_t{1} << 40, "Steps of warm-up, default 100, with --init 0");
+  Real("--weight-decay", options_.weight_decay, 0, 1e3, "On matrices, default 0.1, with --init 0");
+  Real("--clip", options_.clip, 0, 1e9, "Norm that gradients are clipped to, default 1; 0: none");
+  app_.add_option("--seed", options_.seed, "Of weights, batches, dropout and k-means++, default 1337")->type_name("N");
+  app_.add_flag("--eval-only", options_.eval_only, "Only evaluate on the validation part");
+}
+
+void CommandLine::Clustering() {
+  app_.add_option_function<int>(
+          "--bits",
+          [this](int bits) {
+            if (!((bits >= 1 && bits <= 8) || bits == 16 || bits == 32)) {
+              throw CLI::ValidationError("--bits", std::to_string(bits) + " is not one of 1 to 8, 16, 32");
+            }
+            options_.bits = bits;
+          },
+          "Of a weight of the block matrices: 1 to 8 clusters them by DKM; 16 rounds them to bfloat16 at "
+          "evaluation; 32 leaves them, default 32")
+      ->type_name("1..8 | 16 | 32");
+  app_.add_option_function<std::string>(
+          "--tau",
+          [this](const std::string& text) {
+            char* end = nullptr;
+            const double tau = std::strtod(text.c_str(), &end);
+            if (text == "auto") {
+              options_.tau = 0;
+            } else if (text.empty() || *end != '\0' || !(tau >= 1e-30 && tau <= 1e30)) {
+              throw CLI::ValidationError("--tau", text + " is neither auto nor a number from 1e-30 to 1e30");
+            } else {
+              options_.tau = tau;
+            }
+          },
+          "Temperature of DKM, default auto: 0.01 times the variance of the weight at the start")
+      ->type_name("NUMBER | auto");
+  app_.add_option("--dkm-iterations", options_.dkm_iterations, "Of DKM in a step, default 3")
+      ->check(CLI::Range(1, 100))
+      ->type_name("N");
+  Choice("--dkm-form", options_.dkm_form, kForms, "How DKM is computed");
+}
+
+void CommandLine::Memory() {
+  Choice("--device", options_.device, kDevices, "auto is cuda where that can train, otherwise emulated");
+  Size("--device-memory", options_.device_memory, "Device memory to use");
+  Size("--host-memory", options_.host_memory, "Host memory for what is moved there");
+  Choice("--offload", options_.offload, kModes, "What happens to the tensors that backward needs");
+  Choice("--offload-policy", options_.policy, kPolicies, "all: move what may move; fit: only what must");
+  app_.add_option("--threads", options_.threads, "Threads of a kernel, default 0: all processors")
+      ->check(CLI::Range(0, 1024))
+      ->type_name("N");
+}
+
+void CommandLine::ApplyDependentDefaults() {
+  if (options_.init.empty()) return;
+  if (!Given("steps")) options_.steps = 300;
+  if (!Given("lr")) options_.lr = 3e-4;
+  if (!Given("min-lr")) options_.min_lr = 3e-5;
+  if (!Given("warmup")) options_.warmup = 0;
+  if (!Given("weight-decay")) options_.weight_decay = 0;
+}
+
+Status CommandLine::CheckTogether() const {
+  const Options& o = options_;
+  if (o.width % o.heads != 0) {
+    return tierlib::InvalidArgumentError("--width " + std::to_string(o.width) + " cannot be divided by --heads " +
+                                         std::to_string(o.heads));
+  }
+  if (!o.init.empty() && !o.resume.empty()) {
+    return tierlib::InvalidArgumentError("--init and --resume exclude each other: a checkpoint has the weights");
+  }
+  if (o.eval_only && !o.save.empty()) {
+    return tierlib::InvalidArgumentError("--eval-only trains nothing that --save could write");
+  }
+  for (const std::string* output : {&o.save, &o.report, &o.trace}) {
+    const std::vector<const std::string*> files = {&o.data, &o.save, &o.report, &o.trace};
+    if (output->empty()) continue;
+    if (std::count_if(files.begin(), files.end(), [&](const std::string* file) { return *file == *output; }) > 1) {
+      return tierlib::InvalidArgumentError("two of --data, --save, --report and --trace are " + *output);
+    }
+  }
+  if (o.min_lr > o.lr) return tierlib::InvalidArgumentError("--min-lr is above --lr");
+  if (o.stop_at > o.steps) return tierlib::InvalidArgumentError("--stop-at is above --steps");
+  return tierlib::OkStatus();
+}
+
+StatusOr<Options> CommandLine::Parse(std::vector<std::string> arguments) {
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+  try {
+    app_.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    return Status(StatusCode::kCancelled, app_.help());
+  } catch (const CLI::ParseError& error) {
+    return tierlib::InvalidArgumentError(error.what());
+  }
+  ApplyDependentDefaults();
+  TIERLIB_RETURN_IF_ERROR(CheckTogether());
+  return options_;
+}
+
+// Parses again with the checkpoint's options in place of those that were not given.
+StatusOr<Options> ParseWithCheckpoint(std::vector<std::string> arguments, const CommandLine& first,
+                                      const std::string& path) {
+  TIERLIB_ASSIGN_OR_RETURN(const auto stored, CheckpointOptions(path));
+  for (const auto& [name, value] : stored) {
+    if (!first.Given(name)) arguments.push_back("--" + name + "=" + value);
+  }
+  CommandLine second;
+  TIERLIB_ASSIGN_OR_RETURN(Options options, second.Parse(std::move(arguments)));
+  for (const auto& [name, value] : DecidingOptions(options)) {
+    const std::string& kept = stored.at(name);
+    if (value != kept) {
+      return tierlib::InvalidArgumentError("--" + name + " " + value + ", but the checkpoint " + path +
+                                           " was made with " + kept + ": leave the option out to go on with it");
+    }
+  }
+  return options;
+}
+
+}  // namespace
+
+const char* OffloadName(tierlib::OffloadMode mode) {
+  for (const auto& [name, known] : kModes) {
+    if (known == mode) return name.c_str();
+  }
+  return "?";
+}
+
+StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) {
+  CommandLine line;
+  TIERLIB_ASSIGN_OR_RETURN(Options options, line.Parse(arguments));
+  if (options.resume.empty()) return options;
+  return ParseWithCheckpoint(arguments, line, options.resume);
+}
+
+std::map<std::string, std::string> DecidingOptions(const Options& options) {
+  return {
+      {"steps", std::to_string(options.steps)},
+      {"batch", std::to_string(options.batch)},
+      {"context", std::to_string(options.context)},
+      {"layers", std::to_string(options.layers)},
+      {"heads", std::to_string(options.heads)},
+      {"width", std::to_string(options.width)},
+      {"dropout", Decimal(options.dropout)},
+      {"lr", Decimal(options.lr)},
+      {"min-lr", Decimal(options.min_lr)},
+      {"warmup", std::to_string(options.warmup)},
+      {"weight-decay", Decimal(options.weight_decay)},
+      {"clip", Decimal(options.clip)},
+      {"dtype", NameOf(kDTypes, options.dtype)},
+      {"seed", std::to_string(options.seed)},
+      {"bits", std::to_string(options.bits)},
+      {"tau", options.tau == 0 ? "auto" : Decimal(options.tau)},
+      {"dkm-iterations", std::to_string(options.dkm_iterations)},
+      {"dkm-form", NameOf(kForms, options.dkm_form)},
+  };
+}
+
+}  // namespace train_lm

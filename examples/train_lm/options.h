@@ -1,0 +1,75 @@
+// The command line of train_lm: every option, its default and its range.
+#ifndef TRAIN_LM_OPTIONS_H_
+#define TRAIN_LM_OPTIONS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tierlib/dkm/clustering.h"
+#include "tierlib/tierlib.h"
+
+namespace train_lm {
+
+enum class DeviceChoice { kEmulated, kCuda, kAuto };
+
+struct Options {
+  // Files.
+  std::string data;    // any UTF-8 text
+  std::string init;    // safetensors with nanoGPT's names; "": from scratch
+  std::string resume;  // a checkpoint of --save
+  std::string save;
+  std::string trace;
+  std::string report;
+
+  // The model.
+  std::int64_t context = 64;
+  std::int64_t layers = 4;
+  std::int64_t heads = 4;
+  std::int64_t width = 128;
+  double dropout = 0;
+  tierlib::DType dtype = tierlib::DType::kF32;
+
+  // Training. Where the command line is silent these depend on --init.
+  std::int64_t steps = 2000;  // with --init 300
+  std::int64_t stop_at = 0;   // 0: at `steps`
+  std::int64_t batch = 12;
+  double lr = 1e-3;           // with --init 3e-4
+  double min_lr = 1e-4;       // with --init 3e-5
+  std::int64_t warmup = 100;  // with --init 0
+  double weight_decay = 0.1;  // with --init 0; on matrices only
+  double clip = 1.0;          // 0: no clipping
+  std::uint64_t seed = 1337;
+  bool eval_only = false;
+
+  // Clustering of the block matrices.
+  int bits = 32;   // 1 to 8: DKM; 16: rounded to bfloat16 at evaluation; 32: as they are
+  double tau = 0;  // 0: auto
+  int dkm_iterations = 3;
+  tierlib::dkm::Form dkm_form = tierlib::dkm::Form::kAuto;
+
+  // Memory.
+  DeviceChoice device = DeviceChoice::kAuto;
+  std::uint64_t device_memory = tierlib::MiB(512);
+  std::uint64_t host_memory = tierlib::GiB(2);
+  tierlib::OffloadMode offload = tierlib::OffloadMode::kMarshal;
+  tierlib::OffloadPolicy policy = tierlib::OffloadPolicy::kFit;
+  int threads = 0;  // of kernels; 0: all processors
+
+  bool clusters() const { return bits <= 8; }
+};
+
+const char* OffloadName(tierlib::OffloadMode mode);
+
+// Reads the arguments after the program's name. With --resume, options that decide the result and are not given are the
+// checkpoint's, and given ones must be equal to them. InvalidArgument is a mistake in the arguments (exit code 2);
+// other codes come from the checkpoint's file. Cancelled carries the text that --help asked for.
+tierlib::StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments);
+
+// The options that decide the result to the bit, as the command line would give them: what a checkpoint holds.
+std::map<std::string, std::string> DecidingOptions(const Options& options);
+
+}  // namespace train_lm
+
+#endif  // TRAIN_LM_OPTIONS_H_

@@ -1,0 +1,77 @@
+// Trainer: a model, its optimizer and its clusterings on one Runtime, and the two things done with them: a step and an
+// evaluation. The memory plan runs the same code on a device without bytes, so nothing here that allocates may depend
+// on a number read from the device.
+#ifndef TRAIN_LM_TRAINER_H_
+#define TRAIN_LM_TRAINER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "tierlib/autograd/optimizer.h"
+#include "tierlib/tierlib.h"
+#include "train_lm/block_matrices.h"
+#include "train_lm/checkpoint.h"
+#include "train_lm/model.h"
+#include "train_lm/options.h"
+#include "train_lm/text.h"
+
+namespace train_lm {
+
+// What to train, on whatever device. All of it outlives the trainers made from it.
+struct Job {
+  const Options& options;
+  const Text& text;
+  ModelShape shape;
+  HostWeights weights;
+  std::unique_ptr<Checkpoint> checkpoint;  // null: from the first step
+};
+
+// Thread-safety: one thread at a time.
+class Trainer {
+ public:
+  // REQUIRES: job and runtime outlive it.
+  static tierlib::StatusOr<std::unique_ptr<Trainer>> Create(const Job& job, tierlib::Runtime& runtime);
+
+  // One optimizer step; the loss of its batch, before the update.
+  tierlib::StatusOr<float> Step();
+  // Steps taken, over all runs.
+  std::uint64_t step() const { return step_; }
+
+  enum class Weights {
+    kPlain,   // as they are stored
+    kCoarse,  // as --bits makes them for inference
+  };
+  enum class Extent {
+    kAll,     // every window
+    kSample,  // the first batch and the last: every size of batch that kAll meets
+  };
+  // The mean loss over windows of the validation part. `progress` is told the windows done.
+  tierlib::StatusOr<double> Evaluate(Weights weights, Extent extent,
+                                     const std::function<void(std::int64_t)>& progress = {});
+
+  // Bytes of all that decides how training goes on. Waits for the device.
+  tierlib::StatusOr<Checkpoint> Snapshot();
+  // FNV-1a of all parameters' bytes.
+  tierlib::StatusOr<std::uint64_t> ParametersFingerprint();
+
+  BlockMatrices& matrices() { return *matrices_; }
+
+ private:
+  Trainer(const Job& job, tierlib::Runtime& runtime) : job_(job), runtime_(runtime) {}
+  tierlib::Status Restore(const Checkpoint& checkpoint);
+  tierlib::Status Update();
+
+  const Job& job_;
+  tierlib::Runtime& runtime_;
+  std::unique_ptr<tierlib::autograd::Context> context_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<tierlib::autograd::AdamW> optimizer_;
+  std::unique_ptr<BlockMatrices> matrices_;
+  std::uint64_t step_ = 0;
+};
+
+}  // namespace train_lm
+
+#endif  // TRAIN_LM_TRAINER_H_

@@ -1,0 +1,58 @@
+// The weights of a model on the host: which there are, how they begin, and how they are read from a file.
+#ifndef TRAIN_LM_WEIGHTS_H_
+#define TRAIN_LM_WEIGHTS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tierlib/dtype.h"
+#include "tierlib/status.h"
+#include "train_lm/options.h"
+
+namespace train_lm {
+
+struct ModelShape {
+  std::int64_t vocabulary = 0;
+  std::int64_t context = 0;
+  std::int64_t layers = 0;
+  std::int64_t heads = 0;
+  std::int64_t width = 0;
+};
+
+// One weight. Names are nanoGPT's; the head is tied to wte.weight.
+struct WeightSpec {
+  std::string name;
+  std::vector<std::int64_t> sizes;
+  double deviation = 0;       // of the normal distribution it is drawn from; 0: ones
+  bool block_matrix = false;  // clustered with --bits 1 to 8
+
+  std::int64_t elements() const;
+};
+
+// In the order that a forward pass uses them: wte, wpe, the blocks, ln_f. A block has six weights.
+std::vector<WeightSpec> WeightsOf(const ModelShape& shape);
+
+// Row-major elements of one weight.
+struct HostWeight {
+  tierlib::DType dtype = tierlib::DType::kF32;
+  std::vector<char> bytes;
+};
+using HostWeights = std::vector<HostWeight>;  // in the order of WeightsOf
+
+// InvalidArgument where the model has more parameters than any machine here could hold.
+tierlib::Status CheckParameterCount(const ModelShape& shape);
+
+// Drawn from (seed, weight, element): GPT-2's initialisation as nanoGPT has it.
+HostWeights DrawWeights(const ModelShape& shape, tierlib::DType dtype, std::uint64_t seed);
+
+// From a file of floats of any kind, converted to `dtype`. Errors name the file, the tensor and what is wrong: missing,
+// of other sizes (both are told), a layer too many, a head that is not tied, NaN or Inf (with its position).
+tierlib::StatusOr<HostWeights> LoadWeights(const std::string& path, const ModelShape& shape, tierlib::DType dtype);
+
+// "[384, 128]"
+std::string SizesText(const std::vector<std::int64_t>& sizes);
+
+}  // namespace train_lm
+
+#endif  // TRAIN_LM_WEIGHTS_H_
