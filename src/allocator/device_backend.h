@@ -90,6 +90,8 @@ class DeviceBackend {
   virtual Status DestroyStream(Stream stream) = 0;
   // Blocks the calling thread until all work enqueued so far has ended.
   virtual Status SynchronizeStream(Stream stream) = 0;
+  // The same for every stream of the device.
+  virtual Status Synchronize() = 0;
 
   // --- Events -------------------------------------------------------------------------------------------------------
   // An event may be recorded again after it completed. Waiting for an event that was never recorded returns at once.

@@ -215,8 +215,8 @@ Ledger SavedStore::ledger() const {
   Locked lock(*this);
   Ledger ledger = ledger_;
   for (const auto& tier : tiers_) {
-    ledger.engine_out += tier->backend->CopiedBytes(CopyDirection::kDeviceToHost);
-    ledger.engine_in += tier->backend->CopiedBytes(CopyDirection::kHostToDevice);
+    ledger.engine_out += tier->transfers->copied_bytes(CopyDirection::kDeviceToHost);
+    ledger.engine_in += tier->transfers->copied_bytes(CopyDirection::kHostToDevice);
   }
   return ledger;
 }

@@ -31,6 +31,10 @@ StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(Tier tier, std::uint64_t capac
 
 }  // namespace
 
+DeviceTier::~DeviceTier() {
+  if (backend != nullptr) (void)backend->Synchronize();
+}
+
 StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& options, HostLimits limits,
                                                          trace::Recorder* recorder) {
   auto tier = std::make_unique<DeviceTier>();

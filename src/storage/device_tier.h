@@ -20,6 +20,9 @@ namespace tierlib {
 
 // Members are destroyed from the last to the first: copies end before the memory they use goes away.
 struct DeviceTier {
+  DeviceTier() = default;
+  // Waits for the device's work: the pools' memory goes away.
+  ~DeviceTier();
   struct HostLimits {
     std::uint64_t pinned = 0;
     std::uint64_t pageable = 0;

@@ -56,7 +56,7 @@ StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, Co
   }
   TIERLIB_RETURN_IF_ERROR(device_.Copy(runs, direction, stream));
   TIERLIB_ASSIGN_OR_RETURN(transfer->end, events_.MarkNow(stream));
-  ++transfers_[static_cast<int>(direction)];
+  for (const CopyRun& run : runs) copied_bytes_[static_cast<int>(direction)] += run.bytes;
   bytes_in_flight_ += transfer->bytes;
   in_flight_[direction == CopyDirection::kDeviceToHost ? 0 : 1].push_back(transfer);
   return transfer;

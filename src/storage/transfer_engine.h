@@ -64,7 +64,8 @@ class TransferEngine {
   Status AwaitBytesInFlight(std::uint64_t limit);
 
   std::uint64_t bytes_in_flight() const { return bytes_in_flight_; }
-  std::uint64_t transfers(CopyDirection direction) const { return transfers_[static_cast<int>(direction)]; }
+  // What was handed to the device for copying so far, summed over the runs of each copy and independent of every decision.
+  std::uint64_t copied_bytes(CopyDirection direction) const { return copied_bytes_[static_cast<int>(direction)]; }
   // OK, or the first copy that failed.
   const Status& health() const { return health_; }
 
@@ -81,7 +82,7 @@ class TransferEngine {
   const Stream in_;
   std::deque<TransferRef> in_flight_[2];  // out, in: each ends in order
   std::uint64_t bytes_in_flight_ = 0;
-  std::uint64_t transfers_[3] = {};
+  std::uint64_t copied_bytes_[3] = {};
   std::uint64_t next_number_ = 1;
   Status health_;
 };

@@ -111,6 +111,11 @@ class CudaDevice final : public DeviceBackend {
     return Checked(cudaStreamSynchronize(AsCuda(stream)), "cudaStreamSynchronize");
   }
 
+  Status Synchronize() override {
+    const CurrentDevice current(info_.device);
+    return Checked(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  }
+
   StatusOr<EventId> CreateEvent() override {
     const CurrentDevice current(info_.device);
     cudaEvent_t event = nullptr;

@@ -84,6 +84,11 @@ class DeterministicSchedule : public Schedule {
     return RunUntil([&recording] { return recording.done(); });
   }
 
+  Status WaitForAll() override {
+    MutexLock lock(mutex_);
+    return RunUntil([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return backlog_ == 0; });
+  }
+
   void Poll() override {
     MutexLock lock(mutex_);
     Progress();

@@ -81,6 +81,12 @@ class EmulatedDevice : public DeviceBackend {
     return health_.Get();
   }
 
+  Status Synchronize() override {
+    if (KernelScope::Active()) return InsideKernel();
+    TIERLIB_RETURN_IF_ERROR(schedule_->WaitForAll());
+    return health_.Get();
+  }
+
   // --- Events -------------------------------------------------------------------------------------------------------
   StatusOr<EventId> CreateEvent() override { return events_.Create(); }
   void DestroyEvent(EventId event) override { events_.Destroy(event); }

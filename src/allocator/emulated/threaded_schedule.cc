@@ -147,6 +147,21 @@ class ThreadedSchedule : public Schedule {
     return OkStatus();
   }
 
+  Status WaitForAll() override {
+    std::vector<std::shared_ptr<StreamWorker>> workers;
+    {
+      MutexLock lock(mutex_);
+      for (const auto& [stream, worker] : workers_) workers.push_back(worker);
+    }
+    std::vector<std::shared_ptr<Recording>> ends;
+    for (const auto& worker : workers) {
+      ends.push_back(std::make_shared<Recording>());
+      worker->Push(RecordWork{ends.back()});
+    }
+    for (const auto& end : ends) end->Wait();
+    return OkStatus();
+  }
+
   void Poll() override {}
 
  private:
