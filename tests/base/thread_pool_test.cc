@@ -5,27 +5,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
-#include <new>
 #include <thread>
 #include <vector>
 
+#include "base/allocation_count.h"
 #include "base/random.h"
-
-namespace {
-std::atomic<std::int64_t> allocations{0};
-}  // namespace
-
-// Counts what this program allocates: a loop must not.
-void* operator new(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  void* memory = std::malloc(size != 0 ? size : 1);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace tierlib {
 namespace {
@@ -124,9 +109,9 @@ TEST(ThreadPool, ALoopAllocatesNothing) {
     });
   };
   loop();
-  const std::int64_t before = allocations;
+  const std::int64_t before = AllocationCount();
   for (int i = 0; i < 100; ++i) loop();
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(AllocationCount(), before);
   EXPECT_EQ(values[0], 101);
 }
 
