@@ -15,7 +15,7 @@ namespace {
 
 struct Layer {
   TiledShape shape;
-  std::vector<float> weights, gradient, output, weight_gradient, start, trajectory;
+  std::vector<float> weights, gradient, output, weight_gradient, trajectory;
   std::vector<double> workspace;
 };
 
@@ -30,20 +30,20 @@ Layer MakeLayer(std::int64_t vectors, int dim, int clusters, int iterations, std
   layer.gradient.resize(values);
   for (float& w : layer.weights) w = kDeviation * static_cast<float>(random.Normal());
   for (float& g : layer.gradient) g = static_cast<float>(random.Normal());
+  layer.trajectory.resize(TiledTrajectoryElements(layer.shape));
   for (int i = 0; i < clusters * dim; ++i) {
-    layer.start.push_back(kDeviation * 4 * (static_cast<float>(i) + 0.5f) / static_cast<float>(clusters * dim) -
-                          2 * kDeviation);
+    const float part = (static_cast<float>(i) + 0.5f) / static_cast<float>(clusters * dim);
+    layer.trajectory[static_cast<std::size_t>(i)] = kDeviation * (4 * part - 2);
   }
   layer.output.resize(values);
   layer.weight_gradient.resize(values);
-  layer.trajectory.resize(TiledTrajectoryElements(layer.shape));
   layer.workspace.resize((TiledWorkspaceBytes(layer.shape, sizeof(float)) + 7) / 8);
   return layer;
 }
 
 void Forward(KernelContext& context, Layer& layer) {
-  TiledForward(context, layer.shape, layer.weights.data(), layer.start.data(), layer.trajectory.data(),
-               layer.output.data(), layer.workspace.data());
+  TiledForward(context, layer.shape, layer.weights.data(), layer.trajectory.data(), layer.output.data(),
+               layer.workspace.data());
 }
 
 void Backward(KernelContext& context, Layer& layer) {

@@ -43,8 +43,8 @@ Result<T> Solve(const TiledShape& shape, const std::vector<T>& weights, const st
   result.trajectory.assign(TiledTrajectoryElements(shape), nan);
   result.weight_gradient.assign(weights.size(), nan);
   result.start_gradient.assign(start.size(), std::numeric_limits<double>::quiet_NaN());
-  TiledForward(context, shape, weights.data(), start.data(), result.trajectory.data(), result.output.data(),
-               workspace.data());
+  std::copy(start.begin(), start.end(), result.trajectory.begin());
+  TiledForward(context, shape, weights.data(), result.trajectory.data(), result.output.data(), workspace.data());
   std::fill(workspace.begin(), workspace.end(), std::numeric_limits<double>::quiet_NaN());
   TiledBackward(context, shape, weights.data(), result.trajectory.data(), gradient.data(),
                 result.weight_gradient.data(), result.start_gradient.data(), workspace.data());

@@ -65,12 +65,15 @@ std::size_t TiledWorkspaceBytes(const TiledShape& shape, std::size_t element_byt
 
 // Elements of `trajectory`: the centroids C_0 .. C_T [T+1][k][d], then the masses s_1 .. s_T [T][k].
 std::size_t TiledTrajectoryElements(const TiledShape& shape);
+// Where C_t begins in it.
+std::size_t TiledCentroidOffset(const TiledShape& shape, int t);
 
-// weights [N][d], start [k][d] (C_0), trajectory as above (written), output [N][d] (W~, written).
-void TiledForward(KernelContext& context, const TiledShape& shape, const float* weights, const float* start,
-                  float* trajectory, float* output, void* workspace);
-void TiledForward(KernelContext& context, const TiledShape& shape, const double* weights, const double* start,
-                  double* trajectory, double* output, void* workspace);
+// weights [N][d]; trajectory as above, C_0 given and the rest written; output [N][d] (W~, written), null where only the
+// centroids are wanted.
+void TiledForward(KernelContext& context, const TiledShape& shape, const float* weights, float* trajectory,
+                  float* output, void* workspace);
+void TiledForward(KernelContext& context, const TiledShape& shape, const double* weights, double* trajectory,
+                  double* output, void* workspace);
 
 // trajectory from TiledForward, gradient [N][d] (G); written: weight_gradient [N][d] and, unless null, start_gradient
 // [k][d] (dL/dC_0: DKM takes C_0 for constant, tests do not). weight_gradient must not be gradient.

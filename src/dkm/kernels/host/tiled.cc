@@ -2,7 +2,6 @@
 #include "dkm/kernels/tiled.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/thread_pool.h"
 #include "dkm/kernels/tile_pass.h"
@@ -70,14 +69,13 @@ void SumOverTiles(KernelContext& context, const TiledShape& shape, const T* weig
 }
 
 template <typename T>
-void Forward(KernelContext& context, const TiledShape& shape, const T* weights, const T* start, T* trajectory,
-             T* output, void* workspace) {
+void Forward(KernelContext& context, const TiledShape& shape, const T* weights, T* trajectory, T* output,
+             void* workspace) {
   const Workspace w = Cut(shape, workspace);
   const std::size_t k = static_cast<std::size_t>(shape.clusters);
   const std::size_t d = static_cast<std::size_t>(shape.dim);
   const std::size_t kd = k * d;
   T* masses = trajectory + static_cast<std::size_t>(shape.iterations + 1) * kd;
-  std::memcpy(trajectory, start, kd * sizeof(T));
   for (int t = 0; t < shape.iterations; ++t) {
     const T* from = trajectory + static_cast<std::size_t>(t) * kd;
     T* to = trajectory + static_cast<std::size_t>(t + 1) * kd;
@@ -92,7 +90,8 @@ void Forward(KernelContext& context, const TiledShape& shape, const T* weights, 
       }
     }
   }
-  const T* last = trajectory + static_cast<std::size_t>(shape.iterations) * kd;
+  if (output == nullptr) return;
+  const T* last = trajectory + TiledCentroidOffset(shape, shape.iterations);
   const T* attended = shape.attention == Attention::kLast ? last - kd : last;
   context.pool.ParallelFor(shape.vectors, TileVectors(shape), [&](std::int64_t begin, std::int64_t end) {
     AttendTile(TileAt(shape, weights, attended, begin, end), last, output + begin * shape.dim);
@@ -152,18 +151,22 @@ std::size_t TiledWorkspaceBytes(const TiledShape& shape, std::size_t element_byt
   return doubles * sizeof(double) + CentroidElements(shape) * element_bytes;
 }
 
+std::size_t TiledCentroidOffset(const TiledShape& shape, int t) {
+  return static_cast<std::size_t>(t) * CentroidElements(shape);
+}
+
 std::size_t TiledTrajectoryElements(const TiledShape& shape) {
   const std::size_t iterations = static_cast<std::size_t>(shape.iterations);
   return (iterations + 1) * CentroidElements(shape) + iterations * static_cast<std::size_t>(shape.clusters);
 }
 
-void TiledForward(KernelContext& context, const TiledShape& shape, const float* weights, const float* start,
-                  float* trajectory, float* output, void* workspace) {
-  Forward(context, shape, weights, start, trajectory, output, workspace);
+void TiledForward(KernelContext& context, const TiledShape& shape, const float* weights, float* trajectory,
+                  float* output, void* workspace) {
+  Forward(context, shape, weights, trajectory, output, workspace);
 }
-void TiledForward(KernelContext& context, const TiledShape& shape, const double* weights, const double* start,
-                  double* trajectory, double* output, void* workspace) {
-  Forward(context, shape, weights, start, trajectory, output, workspace);
+void TiledForward(KernelContext& context, const TiledShape& shape, const double* weights, double* trajectory,
+                  double* output, void* workspace) {
+  Forward(context, shape, weights, trajectory, output, workspace);
 }
 
 void TiledBackward(KernelContext& context, const TiledShape& shape, const float* weights, const float* trajectory,

@@ -1,0 +1,73 @@
+#include "dkm/dense_chain.h"
+
+#include "dkm/kernels/tiled.h"
+#include "dkm/pair_distance.h"
+#include "tierlib/autograd/ops.h"
+
+namespace tierlib::dkm {
+namespace {
+
+using autograd::Value;
+
+constexpr double kSmallestAttention = 1e-7;  // the paper's clamp
+
+// f(w_i, c_j) [N, k].
+Value ReferenceDistance(const Value& w, const Value& c, Metric metric) {
+  Value distance;
+  if (w.sizes()[1] == 1) {
+    distance = Square(Sub(w, Transpose(c)));
+  } else {
+    distance = SumDim(Square(Sub(Unsqueeze(w, 1), Unsqueeze(c, 0))), 2, /*keep=*/false);
+  }
+  return metric == Metric::kEuclidean ? Sqrt(distance) : distance;
+}
+
+Value PaperDistance(const Value& w, const Value& c, Metric metric) {
+  const Value distance = PairDistance(w, c);
+  return metric == Metric::kEuclidean ? distance : Square(distance);
+}
+
+// (A' w + phi c) / (sum A + phi): kernels/tiled.h says what phi does.
+Value NewCentroids(const Value& attention, const Value& w, const Value& c, bool contiguous_transpose) {
+  Value transposed = Transpose(attention);
+  Value mass = Unsqueeze(SumDim(attention, 0, /*keep=*/false), 1);
+  if (contiguous_transpose) {
+    transposed = Contiguous(transposed);
+    mass = SumDim(transposed, 1, /*keep=*/true);
+  }
+  const Value moment = Add(MatMul(transposed, w), MulScalar(c, host::kMassFloor));
+  return Div(moment, AddScalar(mass, host::kMassFloor));
+}
+
+using DistanceFunction = Value (*)(const Value&, const Value&, Metric);
+
+ChainResult Chain(const Value& w, const Value& start, const ChainOptions& options, DistanceFunction distance,
+                  bool clamp) {
+  const auto attend = [&](const Value& c) {
+    const Value attention = Softmax(MulScalar(distance(w, c, options.metric), -1 / options.tau), 1);
+    return clamp ? Clamp(attention, kSmallestAttention, 1) : attention;
+  };
+  Value c = start;
+  Value attention;
+  for (int t = 0; t < options.iterations && c.defined(); ++t) {
+    attention = attend(c);
+    c = NewCentroids(attention, w, c, options.contiguous_transpose);
+  }
+  if (!c.defined()) return {};
+  if (options.attention == Attention::kRecomputed) attention = attend(c);
+  return {MatMul(attention, c), c};
+}
+
+}  // namespace
+
+ChainResult ReferenceChain(const Value& w, const Value& c, const ChainOptions& options) {
+  if (!w.defined() || !c.defined()) return {};
+  return Chain(w, c, options, ReferenceDistance, /*clamp=*/false);
+}
+
+ChainResult PaperChain(const Value& w, const Value& c, const ChainOptions& options) {
+  if (!w.defined() || !c.defined()) return {};
+  return Chain(w, c, options, PaperDistance, /*clamp=*/true);
+}
+
+}  // namespace tierlib::dkm

@@ -1,0 +1,40 @@
+// The dense forms of DKM, composed of autograd ops: N x k maps stand in memory and are saved for backward. They exist
+// to be compared with: training uses the tiled form.
+#ifndef TIERLIB_SRC_DKM_DENSE_CHAIN_H_
+#define TIERLIB_SRC_DKM_DENSE_CHAIN_H_
+
+#include "tierlib/autograd/tape.h"
+#include "tierlib/dkm/clustering.h"
+
+namespace tierlib::dkm {
+
+struct ChainOptions {
+  double tau = 1;
+  int iterations = 3;
+  Metric metric = Metric::kSquared;
+  Attention attention = Attention::kLast;
+  bool contiguous_transpose = false;  // copy A's transpose before multiplying by it, as some programs do
+};
+
+struct ChainResult {
+  autograd::Value output;     // W~ [N, d]
+  autograd::Value centroids;  // C_T [k, d]
+};
+
+// w [N, d] and the start c [k, d] of one dtype: f32, f64 or bf16 (sums over N leave the range of f16). Formulas as
+// kernels/tiled.h; every op rounds its result to the dtype. Undefined where the tape failed.
+//
+// kReference, per iteration: difference, square, [sum over d, where d > 1], [root, for the Euclidean metric], scale,
+// softmax, A' w / sum A. For d = 1, the squared metric and T iterations naively saved: 3T + 1 maps (T differences, T
+// attentions, T transposes, and the attention of the output) and T copies of W; with storage identity 2T maps and one
+// W.
+ChainResult ReferenceChain(const autograd::Value& w, const autograd::Value& c, const ChainOptions& options);
+
+// The chain of eDKM's Table 2, per iteration: distance, square (not for the Euclidean metric), scale, softmax, clamp at
+// 1e-7, A' w / sum A. Naively saved 5T + 1 maps and 2T copies of W; with storage identity 3T maps; with the clamp
+// replayed 2T, and one W.
+ChainResult PaperChain(const autograd::Value& w, const autograd::Value& c, const ChainOptions& options);
+
+}  // namespace tierlib::dkm
+
+#endif  // TIERLIB_SRC_DKM_DENSE_CHAIN_H_

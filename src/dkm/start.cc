@@ -1,0 +1,96 @@
+#include "dkm/start.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "autograd/kernels/host/chunk.h"
+#include "autograd/shape.h"
+#include "dkm/kernels/tile_pass.h"
+#include "dkm/kmeans.h"
+
+namespace tierlib::dkm {
+namespace {
+
+// tau of a weight without variance: any value does where all weights are equal, but 0.
+constexpr double kSmallestTau = 1e-20;
+
+double Variance(const std::vector<double>& values) {
+  const double count = static_cast<double>(values.size());
+  double mean = 0;
+  for (const double value : values) mean += value / count;
+  double variance = 0;
+  for (const double value : values) variance += (value - mean) * (value - mean) / count;
+  return variance;
+}
+
+}  // namespace
+
+Status CheckOptions(const Options& options) {
+  const auto wrong = [](const std::string& text) { return InvalidArgumentError("dkm: " + text); };
+  if (options.bits < 1 || options.bits > 8) {
+    return wrong("bits are 1 to 8, not " + std::to_string(options.bits));
+  }
+  if (options.cluster_dim < 1 || options.cluster_dim > host::kMostDimensions) {
+    return wrong("cluster_dim is 1 to 256, not " + std::to_string(options.cluster_dim));
+  }
+  if (options.iterations < 1) {
+    return wrong("iterations are at least 1, not " + std::to_string(options.iterations));
+  }
+  if (!(options.tau >= 0) || !std::isfinite(options.tau)) {
+    return wrong("tau is positive, or 0 for 0.01 of the variance, not " + std::to_string(options.tau));
+  }
+  return OkStatus();
+}
+
+Status CheckWeight(const std::string& name, const Options& options, const autograd::Tensor& weight) {
+  if (!weight.defined()) return InvalidArgumentError("dkm: weight " + name + " is undefined");
+  const std::string who = "dkm: weight " + name + " " + weight.layout().ToString();
+  if (!IsFloat(weight.dtype())) return InvalidArgumentError(who + " is not of a float type");
+  const std::int64_t vectors = weight.elements() / options.cluster_dim;
+  const std::int64_t clusters = std::int64_t{1} << options.bits;
+  if (vectors * options.cluster_dim != weight.elements()) {
+    return InvalidArgumentError(who + " cannot be cut into vectors of " + std::to_string(options.cluster_dim));
+  }
+  if (vectors < clusters) {
+    return InvalidArgumentError(who + " has " + std::to_string(vectors) + " vectors, fewer than the " +
+                                std::to_string(clusters) + " clusters of " + std::to_string(options.bits) + " bits");
+  }
+  return OkStatus();
+}
+
+Status NotFiniteError(const std::string& name, const Dims& sizes, std::int64_t position) {
+  Dims at = sizes;
+  std::int64_t rest = position;
+  for (int i = sizes.rank() - 1; i >= 0; --i) {
+    at[i] = rest % sizes[i];
+    rest /= sizes[i];
+  }
+  return InvalidArgumentError("dkm: weight " + name + ": value " + std::to_string(position) + ", at " +
+                              autograd::SizesText(at) + ", is NaN or infinite");
+}
+
+StatusOr<std::vector<double>> ReadWeight(const std::string& name, const Options& options,
+                                         const autograd::Tensor& weight) {
+  TIERLIB_RETURN_IF_ERROR(CheckWeight(name, options, weight));
+  std::vector<std::byte> bytes(static_cast<std::size_t>(weight.layout().logical_bytes()));
+  TIERLIB_RETURN_IF_ERROR(weight.CopyToHost(bytes.data(), bytes.size()));
+  std::vector<double> values(static_cast<std::size_t>(weight.elements()));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto position = static_cast<std::int64_t>(i);
+    values[i] = autograd::host::ReadElement<double>(weight.dtype(), bytes.data(), position);
+    if (!std::isfinite(values[i])) return NotFiniteError(name, weight.sizes(), position);
+  }
+  return values;
+}
+
+Start MakeStart(const Options& options, const std::vector<double>& values) {
+  Start start;
+  start.tau = options.tau > 0 ? options.tau : std::max(0.01 * Variance(values), kSmallestTau);
+  const std::vector<double> centroids = KMeans(values, options.cluster_dim, 1 << options.bits, options.seed);
+  start.centroids.assign(centroids.begin(), centroids.end());
+  return start;
+}
+
+}  // namespace tierlib::dkm

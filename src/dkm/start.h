@@ -1,0 +1,37 @@
+// What a clustering begins with: a look at the weight on the host.
+#ifndef TIERLIB_SRC_DKM_START_H_
+#define TIERLIB_SRC_DKM_START_H_
+
+#include <string>
+#include <vector>
+
+#include "tierlib/autograd/tensor.h"
+#include "tierlib/dkm/clustering.h"
+#include "tierlib/status.h"
+
+namespace tierlib::dkm {
+
+// InvalidArgument names the option that cannot hold.
+Status CheckOptions(const Options& options);
+
+// InvalidArgument, naming the weight, where it is not of a float type, d does not divide its size, or it has fewer
+// vectors than clusters.
+Status CheckWeight(const std::string& name, const Options& options, const autograd::Tensor& weight);
+
+// "weight block.0.c_attn: value 1027, at [8,3], is NaN or infinite".
+Status NotFiniteError(const std::string& name, const Dims& sizes, std::int64_t position);
+
+// The weight's elements, row-major; waits for the device. Errors of CheckWeight; NotFiniteError. Zeros on a device
+// without bytes (shape_only).
+StatusOr<std::vector<double>> ReadWeight(const std::string& name, const Options& options,
+                                         const autograd::Tensor& weight);
+
+struct Start {
+  std::vector<float> centroids;  // [k, d], by k-means
+  double tau = 0;                // the option, or 0.01 times the variance of the values
+};
+Start MakeStart(const Options& options, const std::vector<double>& values);
+
+}  // namespace tierlib::dkm
+
+#endif  // TIERLIB_SRC_DKM_START_H_
