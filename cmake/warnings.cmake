@@ -7,8 +7,11 @@ function(tierlib_target target)
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers>
     $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:Clang>>:-Wthread-safety>)
   if(TIERLIB_WARNINGS_AS_ERRORS)
+    # GCC's warnings that follow the flow of values see what is not there in inlined Abseil code: shown, not errors.
     target_compile_options(${target} PRIVATE
-      $<$<COMPILE_LANGUAGE:CXX>:-Werror> $<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings>)
+      $<$<COMPILE_LANGUAGE:CXX>:-Werror> $<$<COMPILE_LANGUAGE:CUDA>:--Werror=all-warnings>
+      $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-error=maybe-uninitialized -Wno-error=uninitialized
+      -Wno-error=array-bounds -Wno-error=stringop-overflow -Wno-error=restrict>)
   endif()
   if(TIERLIB_SANITIZE)
     target_compile_options(${target} PUBLIC

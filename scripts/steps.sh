@@ -1,3 +1,5 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+#
 # What scripts/test, scripts/demo and scripts/gpu-check share: steps with a name, their times, and one clear line on failure.
 # To be sourced. The caller sets `program`, the name that stands before messages.
 

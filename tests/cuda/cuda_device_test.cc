@@ -39,7 +39,8 @@ class OnCudaDevice : public ::testing::Test {
     stream_ = device_->CreateStream("test").value();
   }
   void TearDown() override {
-    if (device_ != nullptr) EXPECT_TRUE(device_->DestroyStream(stream_).ok());
+    if (device_ == nullptr) return;
+    EXPECT_TRUE(device_->DestroyStream(stream_).ok());
   }
 
   std::unique_ptr<DeviceBackend> device_;
@@ -97,8 +98,7 @@ TEST_F(OnCudaDevice, CopiesTheRowsOfASliceThereAndBack) {
 }
 
 TEST_F(OnCudaDevice, RefusesHostKernelsAndImpossibleCapacities) {
-  HostKernel kernel;
-  kernel.name = "anything";
+  HostKernel kernel{"anything", {Access{}}, [](KernelContext&) {}};
   EXPECT_EQ(device_->Launch(stream_, std::move(kernel)).code(), StatusCode::kUnimplemented);
   EXPECT_EQ(MakeCudaDevice(Cuda(std::uint64_t{1} << 50)).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(MakeCudaDevice(Cuda(1)).status().code(), StatusCode::kInvalidArgument);
