@@ -22,7 +22,7 @@ struct Context::State {
   DeviceBackend* backend = nullptr;     // the core's
   trace::Recorder* recorder = nullptr;  // the core's; null: no trace
   Stream stream;
-  std::atomic<std::uint64_t> launches{0};  // numbers ops in the trace
+  std::atomic<std::uint64_t> launches{0};  // kernels enqueued so far; numbers ops in the trace
 };
 
 // Either owns a storage, which it retires when dropped, or holds the lease on an unpacked value.

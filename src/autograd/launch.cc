@@ -27,10 +27,10 @@ Status Launcher::Launch(const char* name, const Operands& operands, std::functio
     TIERLIB_RETURN_IF_ERROR(state.runtime->BeginWrite(tensor->storage(), state.stream));
     kernel.accesses.push_back(AccessTo(*tensor, true));
   }
+  const std::uint64_t number = state.launches.fetch_add(1, std::memory_order_relaxed) + 1;
   if (state.recorder == nullptr) {
     kernel.run = std::move(run);
   } else {
-    const std::uint64_t number = state.launches.fetch_add(1, std::memory_order_relaxed) + 1;
     kernel.run = [recorder = state.recorder, number, label = state.recorder->Intern(label_), backward = backward_,
                   inner = std::move(run)](KernelContext& context) {
       recorder->Write(trace::Event::kOpBegin, trace::Tag::kNone, backward ? 1 : 0, label, number, 0);
