@@ -2,6 +2,8 @@
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED CONFIG)
+# The parts of Abseil that the runtime is linked with: for its target and for tierlib.pc.
+set(tierlib_absl_libraries base btree flat_hash_map flat_hash_set function_ref inlined_vector span strings str_format)
 find_package(nlohmann_json REQUIRED CONFIG)
 
 include(cmake/tierlib_find.cmake)
