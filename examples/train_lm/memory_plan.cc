@@ -11,7 +11,7 @@ using tierlib::Status;
 using tierlib::StatusCode;
 using tierlib::StatusOr;
 
-constexpr std::uint64_t kAmple = std::uint64_t{1} << 46;  // a capacity that nothing fills
+constexpr std::uint64_t kAmple = std::uint64_t{1} << 44;  // a capacity that nothing fills
 constexpr int kSteps = 3;  // the second meets the memory as the first left it, the third as every later one does
 
 // The job in short: every allocation that the whole would make, on a device of this capacity.

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -153,7 +154,17 @@ void CommandLine::Training() {
   Whole("--warmup", options_.warmup, 0, std::int64_t{1} << 40, "Steps of warm-up, default 100, with --init 0");
   Real("--weight-decay", options_.weight_decay, 0, 1e3, "On matrices, default 0.1, with --init 0");
   Real("--clip", options_.clip, 0, 1e9, "Norm that gradients are clipped to, default 1; 0: none");
-  app_.add_option("--seed", options_.seed, "Of weights, batches, dropout and k-means++, default 1337")->type_name("N");
+  app_.add_option_function<std::string>(
+          "--seed",
+          [this](const std::string& text) {  // CLI11 would take -1 for 2^64 - 1
+            const char* const end = text.data() + text.size();
+            const auto [stopped, error] = std::from_chars(text.data(), end, options_.seed);
+            if (error != std::errc() || stopped != end) {
+              throw CLI::ValidationError("--seed", text + " is not a whole number from 0 to 2^64 - 1");
+            }
+          },
+          "Of weights, batches, dropout and k-means++, default 1337")
+      ->type_name("N");
   app_.add_flag("--eval-only", options_.eval_only, "Only evaluate on the validation part");
 }
 

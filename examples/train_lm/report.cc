@@ -70,6 +70,7 @@ Json MakeReport(const Options& options, const Results& r) {
   report["options"] = DecidingOptions(options);
   report["val_loss_start_bits"] = BitsOrNull(r.val_loss_start);
   report["val_loss_bits"] = BitsOrNull(r.val_loss);
+  report["step_ms"] = r.step_ms;
   report["losses"] = r.losses;
   report["loss_bits"] = std::move(loss_bits);
   report["parameters_fingerprint"] = r.parameters_fingerprint;

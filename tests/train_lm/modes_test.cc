@@ -1,0 +1,87 @@
+// What may not change the result: where tensors wait for backward, how often one runs, how many threads compute.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "io/temporary_folder.h"
+#include "train_lm/process.h"
+#include "train_lm/sample_text.h"
+
+namespace train_lm {
+namespace {
+
+class Modes : public ::testing::TestWithParam<const char*> {
+ protected:
+  Modes() { tierlib::WriteWhole(data_, SampleText(3000)); }
+  // The bits of everything a run computes: losses of all steps, both evaluations, the trained weights.
+  nlohmann::json Run(std::vector<std::string> more) {
+    more.insert(more.end(), {"--bits", GetParam()});
+    report_ = ReportOf(folder_.path(), SmallRun(data_, more));
+    return {report_["loss_bits"], report_["val_loss_start_bits"], report_["val_loss_bits"],
+            report_["parameters_fingerprint"]};
+  }
+
+  tierlib::TemporaryFolder folder_;
+  std::string data_ = folder_ / "text";
+  nlohmann::json report_;
+};
+
+TEST_P(Modes, GiveTheSameBits) {
+  const nlohmann::json off = Run({"--offload", "off"});
+  ASSERT_EQ(off[0].size(), 6u);
+  EXPECT_EQ(report_["bytes_moved_per_step"], 0);
+  EXPECT_EQ(Run({"--offload", "naive"}), off);
+  const std::uint64_t naive = report_["bytes_moved_per_step"];
+  EXPECT_GT(naive, 0u);
+  EXPECT_EQ(Run({"--offload", "marshal", "--offload-policy", "all"}), off);
+  const std::uint64_t moved = report_["bytes_moved_per_step"];
+  EXPECT_GT(moved, 0u);
+  EXPECT_LT(moved, naive);
+  const nlohmann::json traffic = report_["traffic_per_step"];
+  EXPECT_EQ(traffic["naive"].get<std::uint64_t>(),
+            moved + traffic["avoided_identity"].get<std::uint64_t>() + traffic["avoided_lineage"].get<std::uint64_t>() +
+                traffic["frees_nothing"].get<std::uint64_t>() + traffic["kept"].get<std::uint64_t>());
+  EXPECT_EQ(Run({"--offload", "marshal", "--offload-policy", "fit"}), off);
+  EXPECT_EQ(report_["bytes_moved_per_step"], 0) << "memory is ample";
+}
+
+TEST_P(Modes, GiveTheSameBitsForAnyNumberOfThreads) {
+  const nlohmann::json one = Run({"--threads", "1"});
+  EXPECT_EQ(Run({"--threads", "1"}), one);
+  EXPECT_EQ(Run({"--threads", "2"}), one);
+  EXPECT_EQ(Run({"--threads", "5"}), one);
+}
+
+TEST_P(Modes, DependOnTheSeed) { EXPECT_NE(Run({"--seed", "1"}), Run({"--seed", "2"})); }
+
+TEST_P(Modes, GiveTheSameBitsWithDropoutAndSixteenBits) {
+  for (const char* dtype : {"bf16", "f16"}) {
+    const std::vector<std::string> common = {"--dtype", dtype, "--dropout", "0.2"};
+    std::vector<std::string> off = common;
+    off.insert(off.end(), {"--offload", "off"});
+    std::vector<std::string> all = common;
+    all.insert(all.end(), {"--offload", "marshal", "--offload-policy", "all"});
+    EXPECT_EQ(Run(off), Run(all)) << dtype;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Bits, Modes, ::testing::Values("3", "16", "32"),
+                         [](const auto& instance) { return "At" + std::string(instance.param) + "Bits"; });
+
+TEST(Bits, AreCountedWithTheirTables) {
+  tierlib::TemporaryFolder folder;
+  tierlib::WriteWhole(folder / "text", SampleText(3000));
+  const auto bits = [&](const std::vector<std::string>& more) {
+    return ReportOf(folder.path(), SmallRun(folder / "text", more))["weight_bits_per_weight"].get<double>();
+  };
+  // 8 matrices of 12 * 32^2 / 4 weights on average, each with a table of 8 float32 numbers.
+  EXPECT_NEAR(bits({"--bits", "3", "--steps", "1"}), 3 + 8.0 * 8 * 32 / (2 * 12 * 32 * 32), 1e-9);
+  EXPECT_EQ(bits({"--bits", "16", "--steps", "1"}), 16);
+  EXPECT_EQ(bits({"--bits", "32", "--steps", "1"}), 32);
+  EXPECT_EQ(bits({"--bits", "32", "--dtype", "f16", "--steps", "1"}), 16);
+}
+
+}  // namespace
+}  // namespace train_lm

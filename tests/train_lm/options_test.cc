@@ -1,0 +1,151 @@
+#include "train_lm/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "io/temporary_folder.h"
+#include "train_lm/checkpoint.h"
+#include "train_lm/text.h"
+
+namespace train_lm {
+namespace {
+
+using ::testing::HasSubstr;
+using tierlib::StatusCode;
+using tierlib::StatusOr;
+
+StatusOr<Options> Parse(std::vector<std::string> more) {
+  more.insert(more.begin(), {"--data", "text"});
+  return ParseOptions(more);
+}
+
+TEST(Options, HaveTheDefaultsOfTheExperiment) {
+  const StatusOr<Options> o = Parse({});
+  ASSERT_TRUE(o.ok()) << o.status();
+  EXPECT_EQ(o->batch, 12);
+  EXPECT_EQ(o->context, 64);
+  EXPECT_EQ(o->layers, 4);
+  EXPECT_EQ(o->heads, 4);
+  EXPECT_EQ(o->width, 128);
+  EXPECT_EQ(o->lr, 1e-3);
+  EXPECT_EQ(o->min_lr, 1e-4);
+  EXPECT_EQ(o->warmup, 100);
+  EXPECT_EQ(o->weight_decay, 0.1);
+  EXPECT_EQ(o->clip, 1.0);
+  EXPECT_EQ(o->bits, 32);
+  EXPECT_EQ(o->tau, 0);
+  EXPECT_EQ(o->policy, tierlib::OffloadPolicy::kFit);
+  EXPECT_EQ(o->offload, tierlib::OffloadMode::kMarshal);
+}
+
+TEST(Options, TrainGentlyFromGivenWeights) {
+  const StatusOr<Options> o = Parse({"--init", "w"});
+  ASSERT_TRUE(o.ok()) << o.status();
+  EXPECT_EQ(o->lr, 3e-4);
+  EXPECT_EQ(o->min_lr, 3e-5);
+  EXPECT_EQ(o->warmup, 0);
+  EXPECT_EQ(o->weight_decay, 0);
+  EXPECT_EQ(o->steps, 300);
+  const StatusOr<Options> given = Parse({"--init", "w", "--lr", "0.5", "--steps", "7"});
+  ASSERT_TRUE(given.ok()) << given.status();
+  EXPECT_EQ(given->lr, 0.5);
+  EXPECT_EQ(given->steps, 7);
+}
+
+TEST(Options, RefuseWhatIsOutOfRange) {
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {"--unknown"},
+           {"--bits", "0"},
+           {"--bits", "9"},
+           {"--bits", "17"},
+           {"--bits", "x"},
+           {"--tau", "0"},
+           {"--tau", "-1"},
+           {"--tau", "nan"},
+           {"--tau", ""},
+           {"--batch", "0"},
+           {"--batch", "99999999999999999999"},
+           {"--layers", "-1"},
+           {"--width", "130", "--heads", "4"},
+           {"--dropout", "1"},
+           {"--lr", "nan"},
+           {"--lr", "1e-5"},
+           {"--device-memory", "0"},
+           {"--device-memory", "99999999999T"},
+           {"--device-memory", "12 parsecs"},
+           {"--host-memory", "-1"},
+           {"--offload", "on"},
+           {"--dtype", "f64"},
+           {"--device", "tpu"},
+           {"--steps"},
+           {"--stop-at", "9", "--steps", "8"},
+           {"--init", "a", "--resume", "b"},
+           {"--save", "same", "--report", "same"},
+           {"--save", "text"},
+           {"--eval-only", "--save", "s"},
+           {"--seed", "-1"},
+           {"--seed", "1", "--seed", "2"},
+           {"stray"},
+       }) {
+    const tierlib::Status status = Parse(wrong).status();
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << wrong[0] << ": " << status;
+  }
+  EXPECT_EQ(ParseOptions({}).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(Options, PrintHelp) {
+  const StatusOr<Options> o = Parse({"--help"});
+  ASSERT_EQ(o.status().code(), StatusCode::kCancelled);
+  for (const char* option : {"--data",   "--init",          "--steps",        "--batch",          "--context",
+                             "--layers", "--heads",         "--width",        "--dropout",        "--lr",
+                             "--min-lr", "--warmup",        "--weight-decay", "--clip",           "--dtype",
+                             "--seed",   "--bits",          "--tau",          "--dkm-iterations", "--dkm-form",
+                             "--device", "--device-memory", "--host-memory",  "--offload",        "--offload-policy",
+                             "--trace",  "--save",          "--resume",       "--eval-only",      "--report",
+                             "--threads"}) {
+    EXPECT_THAT(std::string(o.status().message()), HasSubstr(option));
+  }
+}
+
+class ResumeOptions : public ::testing::Test {
+ protected:
+  // A checkpoint made with these options, less its tensors.
+  void Write(const std::vector<std::string>& arguments) {
+    const StatusOr<Options> options = Parse(arguments);
+    ASSERT_TRUE(options.ok()) << options.status();
+    ASSERT_EQ(WriteCheckpoint(path_, Checkpoint{}, *options, Text{}), tierlib::OkStatus());
+  }
+  tierlib::TemporaryFolder folder_;
+  std::string path_ = folder_ / "checkpoint";
+};
+
+TEST_F(ResumeOptions, ComeFromTheCheckpoint) {
+  Write({"--batch", "5", "--lr", "0.1234567890123", "--bits", "3", "--tau", "1e-4", "--dtype", "bf16", "--seed", "9"});
+  const StatusOr<Options> o = Parse({"--resume", path_, "--batch", "5", "--threads", "1"});
+  ASSERT_TRUE(o.ok()) << o.status();
+  EXPECT_EQ(o->lr, 0.1234567890123);
+  EXPECT_EQ(o->bits, 3);
+  EXPECT_EQ(o->tau, 1e-4);
+  EXPECT_EQ(o->dtype, tierlib::DType::kBF16);
+  EXPECT_EQ(o->seed, 9u);
+  EXPECT_EQ(o->threads, 1);
+}
+
+TEST_F(ResumeOptions, MustNotContradictTheCheckpoint) {
+  Write({"--batch", "5"});
+  const tierlib::Status status = Parse({"--resume", path_, "--batch", "6"}).status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--batch 6, but the checkpoint"));
+}
+
+TEST_F(ResumeOptions, NeedACheckpoint) {
+  EXPECT_EQ(Parse({"--resume", folder_ / "missing"}).status().code(), StatusCode::kNotFound);
+  tierlib::WriteWhole(path_, "x");
+  EXPECT_EQ(Parse({"--resume", path_}).status().code(), StatusCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace train_lm

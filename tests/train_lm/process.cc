@@ -1,0 +1,74 @@
+#include "train_lm/process.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "io/temporary_folder.h"
+
+namespace train_lm {
+namespace {
+
+// In the child: never returns.
+[[noreturn]] void Become(const std::vector<std::string>& arguments, const ProcessLimits& limits, const std::string& out,
+                         const std::string& err) {
+  const int out_fd = open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  const int err_fd = open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  const int null = open("/dev/null", O_RDONLY);
+  if (dup2(null, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0) _exit(126);
+  unsetenv("TIERLIB_TRACE");
+  if (limits.file_bytes > 0) {
+    const rlimit limit{limits.file_bytes, limits.file_bytes};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
+  }
+  if (limits.as_nobody && geteuid() == 0 && setuid(65534) != 0) _exit(126);
+  std::string program = TRAIN_LM_PROGRAM;
+  std::vector<std::string> copies = arguments;
+  std::vector<char*> argv = {program.data()};
+  for (std::string& argument : copies) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  execv(program.c_str(), argv.data());
+  _exit(127);
+}
+
+}  // namespace
+
+ProcessResult RunTrainLm(const std::vector<std::string>& arguments, const ProcessLimits& limits) {
+  tierlib::TemporaryFolder folder;
+  const std::string out = folder / "out";
+  const std::string err = folder / "err";
+  const pid_t child = fork();
+  if (child == 0) Become(arguments, limits, out, err);
+  int status = 0;
+  waitpid(child, &status, 0);
+  ProcessResult result;
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  result.out = tierlib::ReadWhole(out);
+  result.err = tierlib::ReadWhole(err);
+  return result;
+}
+
+nlohmann::json ReportOf(const std::string& folder, std::vector<std::string> arguments) {
+  const std::string path = folder + "/report.json";
+  arguments.insert(arguments.end(), {"--report", path});
+  const ProcessResult result = RunTrainLm(arguments);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  nlohmann::json report = nlohmann::json::parse(tierlib::ReadWhole(path), nullptr, false);
+  EXPECT_TRUE(report.is_object()) << path;
+  std::remove(path.c_str());
+  return report;
+}
+
+std::string OneLineOf(const ProcessResult& result, int exit_code) {
+  EXPECT_EQ(result.exit_code, exit_code) << result.err;
+  EXPECT_THAT(result.err, ::testing::StartsWith("train_lm: "));
+  EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << result.err;
+  return result.err;
+}
+
+}  // namespace train_lm
