@@ -1,0 +1,194 @@
+#include "allocator/block_pool.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+
+#include "allocator/pool_under_test.h"
+
+namespace tierlib {
+namespace {
+
+TEST(BlockPool, RoundsSizesUpToTheAlignmentOnly) {
+  PoolUnderTest test = MakePoolUnderTest(MiB(1), ShapeOnly(), 1);
+  const Stream stream = test.streams[0];
+  void* nothing = test.pool->Allocate(0, stream).value();
+  void* one = test.pool->Allocate(1, stream).value();
+  void* odd = test.pool->Allocate(5000, stream).value();
+  EXPECT_EQ(test.pool->BlockBytes(nothing), 256u);
+  EXPECT_EQ(test.pool->BlockBytes(one), 256u);
+  EXPECT_EQ(test.pool->BlockBytes(odd), 5120u);
+  EXPECT_EQ(test.OffsetOf(nothing), 0u);
+  EXPECT_EQ(test.OffsetOf(one), 256u);
+  EXPECT_EQ(test.OffsetOf(odd), 512u);
+  EXPECT_EQ(test.pool->statistics().live, 256u + 256 + 5120);
+}
+
+TEST(BlockPool, CoalescesNeighboursOnFree) {
+  PoolUnderTest test = MakePoolUnderTest(KiB(64), ShapeOnly(), 1);
+  const Stream stream = test.streams[0];
+  std::array<void*, 5> blocks;
+  for (void*& block : blocks) block = test.pool->Allocate(KiB(1), stream).value();
+  for (const int i : {1, 3, 2}) test.pool->Free(blocks[static_cast<std::size_t>(i)], {stream});
+  test.pool->CheckInvariants();
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(3), stream).value()), KiB(1));
+  test.pool->CheckInvariants();
+}
+
+TEST(BlockPool, TakesTheSmallestHoleThatFitsAndOfEqualOnesTheLowest) {
+  PoolUnderTest test = MakePoolUnderTest(KiB(64), ShapeOnly(), 1);
+  const Stream stream = test.streams[0];
+  std::array<void*, 8> blocks;
+  const std::array<std::size_t, 8> kilobytes = {4, 1, 2, 1, 2, 1, 3, 1};
+  for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i] = test.pool->Allocate(KiB(kilobytes[i]), stream).value();
+  for (const std::size_t i : {0, 2, 4, 6}) test.pool->Free(blocks[i], {stream});
+  // Holes: 4 KiB at 0, 2 KiB at 5, 2 KiB at 8, 3 KiB at 11; the unused end begins at 15.
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(2), stream).value()), KiB(5));
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(3), stream).value()), KiB(11));
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(1), stream).value()), KiB(8));
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(4), stream).value()), KiB(0));
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(4), stream).value()), KiB(15)) << "nothing fits but the unused end";
+  test.pool->CheckInvariants();
+}
+
+TEST(BlockPool, SaysThatItIsFullWithoutAMessageAndKeepsWorking) {
+  PoolUnderTest test = MakePoolUnderTest(KiB(8), ShapeOnly(), 1);
+  const Stream stream = test.streams[0];
+  void* block = test.pool->Allocate(KiB(6), stream).value();
+  EXPECT_EQ(test.pool->LargestHole(), KiB(2));
+  for (const std::size_t bytes : {KiB(2) + 1, KiB(9), ~std::size_t{0}, ~std::size_t{0} - 300}) {
+    const StatusOr<void*> refused = test.pool->Allocate(bytes, stream);
+    EXPECT_EQ(refused.status().code(), StatusCode::kResourceExhausted);
+    EXPECT_TRUE(refused.status().message().empty());
+  }
+  EXPECT_TRUE(test.pool->Allocate(KiB(2), stream).ok());
+  test.pool->Free(block, {stream});
+  EXPECT_EQ(test.pool->LargestHole(), KiB(6));
+  EXPECT_TRUE(test.pool->Allocate(KiB(6), stream).ok());
+  EXPECT_EQ(test.pool->LargestHole(), 0u);
+  test.pool->CheckInvariants();
+}
+
+TEST(BlockPool, LargestHoleIsTheLargestSizeThatSucceeds) {
+  PoolUnderTest test = MakePoolUnderTest(KiB(64), ShapeOnly(), 1);
+  const Stream stream = test.streams[0];
+  void* low = test.pool->Allocate(KiB(40), stream).value();
+  void* high = test.pool->Allocate(KiB(4), stream).value();
+  test.pool->Free(low, {stream});
+  EXPECT_EQ(test.pool->LargestHole(), KiB(40));
+  EXPECT_FALSE(test.pool->Allocate(KiB(40) + 1, stream).ok());
+  EXPECT_TRUE(test.pool->Allocate(KiB(40), stream).ok());
+  EXPECT_EQ(test.pool->LargestHole(), KiB(20));
+  test.pool->Free(high, {stream});
+  EXPECT_EQ(test.pool->LargestHole(), KiB(24));
+}
+
+TEST(BlockPool, CountsLivePeakAndExtent) {
+  PoolUnderTest test = MakePoolUnderTest(MiB(8), ShapeOnly(), 1);
+  const Stream stream = test.streams[0];
+  void* a = test.pool->Allocate(KiB(512), stream).value();
+  void* b = test.pool->Allocate(KiB(512), stream).value();
+  test.pool->Free(a, {stream});
+  void* c = test.pool->Allocate(KiB(768), stream).value();
+  TierStatistics statistics = test.pool->statistics();
+  EXPECT_EQ(statistics.capacity, MiB(8));
+  EXPECT_EQ(statistics.live, KiB(1280));
+  EXPECT_EQ(statistics.live_peak, KiB(1280));
+  EXPECT_EQ(statistics.extent_peak, KiB(1792)) << "with the hole below";
+  EXPECT_EQ(statistics.reserved, MiB(2)) << "one growth step";
+  EXPECT_EQ(statistics.locked, 0u);
+  test.pool->Free(b, {stream});
+  test.pool->Free(c, {stream});
+  statistics = test.pool->statistics();
+  EXPECT_EQ(statistics.live, 0u);
+  EXPECT_EQ(statistics.live_peak, KiB(1280));
+  EXPECT_EQ(statistics.extent_peak, KiB(1792));
+}
+
+TEST(BlockPool, GrowsInStepsUpToAnOddCapacity) {
+  const std::uint64_t capacity = MiB(5) + 3 * 256;
+  PoolUnderTest test = MakePoolUnderTest(capacity, ShapeOnly(), 1);
+  const Stream stream = test.streams[0];
+  EXPECT_EQ(test.pool->statistics().reserved, MiB(2));
+  ASSERT_TRUE(test.pool->Allocate(MiB(3), stream).ok());
+  EXPECT_EQ(test.pool->statistics().reserved, MiB(4));
+  ASSERT_TRUE(test.pool->Allocate(MiB(2) + 3 * 256, stream).ok());
+  EXPECT_EQ(test.pool->statistics().reserved, capacity);
+  EXPECT_FALSE(test.pool->Allocate(1, stream).ok());
+  test.pool->CheckInvariants();
+}
+
+TEST(BlockPool, TrimGivesTheUnusedEndBackInWholeSteps) {
+  PoolUnderTest test = MakePoolUnderTest(MiB(16), {.kernel_threads = 1}, 1);
+  const Stream stream = test.streams[0];
+  void* low = test.pool->Allocate(MiB(1), stream).value();
+  void* middle = test.pool->Allocate(MiB(4), stream).value();
+  void* high = test.pool->Allocate(MiB(4), stream).value();
+  EXPECT_EQ(test.pool->statistics().reserved, MiB(10));
+  EXPECT_EQ(test.pool->Trim(), 0u) << "the last step holds live bytes";
+  ASSERT_TRUE(test.device->Fill(high, 1, MiB(4), stream).ok());
+  test.pool->Free(high, {stream});
+  test.pool->Free(middle, {stream});
+  EXPECT_EQ(test.pool->Trim(), MiB(8));
+  EXPECT_EQ(test.pool->statistics().reserved, MiB(2));
+  test.pool->CheckInvariants();
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(MiB(9), stream).value()), MiB(1)) << "it grows again";
+  test.pool->Free(low, {stream});
+  EXPECT_TRUE(test.device->SynchronizeStream(stream).ok());
+}
+
+TEST(BlockPool, ContainsWhatItReserved) {
+  PoolUnderTest test = MakePoolUnderTest(MiB(16), ShapeOnly(), 1);
+  int elsewhere = 0;
+  EXPECT_TRUE(test.pool->Contains(test.base));
+  EXPECT_TRUE(test.pool->Contains(test.base + MiB(2) - 1));
+  EXPECT_FALSE(test.pool->Contains(test.base + MiB(2)));
+  EXPECT_FALSE(test.pool->Contains(&elsewhere));
+  EXPECT_FALSE(test.pool->Contains(nullptr));
+}
+
+TEST(BlockPool, ReportsAStreamThatDoesNotExistWhereItMustWait) {
+  PoolUnderTest test = MakePoolUnderTest(KiB(4), {.kernel_threads = 1}, 1);
+  void* block = test.pool->Allocate(KiB(4), test.streams[0]).value();
+  test.pool->Free(block, {test.streams[0]});
+  const Stream unknown{test.streams[0].device, 999};
+  EXPECT_EQ(test.pool->Allocate(KiB(4), unknown).status().code(), StatusCode::kInvalidArgument);
+  test.pool->CheckInvariants();
+  EXPECT_TRUE(test.pool->Allocate(KiB(4), test.streams[0]).ok());
+}
+
+TEST(BlockPool, ReusesMemoryOfAStreamThatIsGone) {
+  PoolUnderTest test = MakePoolUnderTest(KiB(4), {.kernel_threads = 1}, 2);
+  void* block = test.pool->Allocate(KiB(4), test.streams[0]).value();
+  test.pool->Free(block, {test.streams[0]});
+  ASSERT_TRUE(test.device->DestroyStream(test.streams[0]).ok());
+  StatusOr<void*> again = test.pool->Allocate(KiB(4), test.streams[1]);
+  ASSERT_TRUE(again.ok()) << again.status();
+  test.pool->Free(*again, {test.streams[1]});
+  test.pool->Forget(test.streams[1]);
+  ASSERT_TRUE(test.device->DestroyStream(test.streams[1]).ok());
+  const Stream third = test.device->CreateStream("third").value();
+  EXPECT_TRUE(test.pool->Allocate(KiB(4), third).ok());
+  EXPECT_TRUE(test.device->health().ok());
+}
+
+using BlockPoolDeathTest = testing::Test;
+
+TEST(BlockPoolDeathTest, AbortsOnAFreeOfWhatIsNotALiveBlock) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  PoolUnderTest test = MakePoolUnderTest(MiB(1), ShapeOnly(), 1);
+  const Stream stream = test.streams[0];
+  auto* block = static_cast<std::byte*>(test.pool->Allocate(KiB(1), stream).value());
+  EXPECT_DEATH(test.pool->Free(block + 256, {stream}), "BlockPool::Free of .* not a live block of this device pool");
+  EXPECT_DEATH(test.pool->Free(nullptr, {stream}), "not a live block");
+  int elsewhere = 0;
+  EXPECT_DEATH(test.pool->Free(&elsewhere, {stream}), "not a live block");
+  EXPECT_DEATH((void)test.pool->BlockBytes(block + 1), "BlockPool::BlockBytes of .* not a live block");
+  test.pool->Free(block, {stream});
+  EXPECT_DEATH(test.pool->Free(block, {stream}), "not a live block");
+}
+
+}  // namespace
+}  // namespace tierlib
