@@ -167,7 +167,7 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int threads, void (*on_worker_start)()) : state_(std::make_unique<State>()) {
   TIERLIB_CHECK(threads >= 0, "a pool has zero (all processors) or more threads");
   const int processors = ProcessorCount();
   threads = std::min(threads == 0 ? processors : threads, kMostThreads);
@@ -179,7 +179,10 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   for (int i = 1; i < threads; ++i) {
     try {
-      state_->workers.emplace_back([state = state_.get()] { state->Work(); });
+      state_->workers.emplace_back([state = state_.get(), on_worker_start] {
+        if (on_worker_start != nullptr) on_worker_start();
+        state->Work();
+      });
     } catch (const std::system_error&) {
       break;  // the machine's limit on threads: fewer give the same results
     }

@@ -13,7 +13,8 @@ namespace tierlib {
 class ThreadPool {
  public:
   // `threads` counts the caller of ParallelFor; 0 means all processors.
-  explicit ThreadPool(int threads);
+  // `on_worker_start`, where there is one, is called first thing on each thread of the pool, not on the caller's.
+  explicit ThreadPool(int threads, void (*on_worker_start)() = nullptr);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

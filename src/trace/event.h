@@ -2,6 +2,7 @@
 #ifndef TIERLIB_SRC_TRACE_EVENT_H_
 #define TIERLIB_SRC_TRACE_EVENT_H_
 
+#include <cstddef>
 #include <cstdint>
 
 namespace tierlib::trace {
@@ -24,10 +25,12 @@ enum class Tag : std::uint8_t {
   kWorkspace,
   kClient,
 };
+inline constexpr std::size_t kTagCount = 9;
 const char* TagName(Tag tag);
 
 // Why a stream of the program had to wait.
 enum class StallCause : std::uint8_t { kAllocation, kCopyOutTail, kLateCopyIn, kWriteFence, kHostPool };
+inline constexpr std::size_t kStallCauseCount = 5;
 const char* StallCauseName(StallCause cause);
 
 // What was decided about a packed value (Decision's detail is action * 256 + reason). Bytes of each action are booked
@@ -39,6 +42,7 @@ enum class DecisionAction : std::uint8_t {
   kReplay,        // avoided by lineage: made again from bytes that the host has
   kFreesNothing,  // avoided: the storage stays on the device whatever happens
 };
+inline constexpr std::size_t kDecisionActionCount = 5;
 const char* DecisionActionName(DecisionAction action);
 
 enum class DecisionReason : std::uint8_t {
@@ -51,6 +55,7 @@ enum class DecisionReason : std::uint8_t {
   kLineage,
   kMemoryShort,
 };
+inline constexpr std::size_t kDecisionReasonCount = 8;
 const char* DecisionReasonName(DecisionReason reason);
 
 constexpr std::uint16_t DecisionDetail(DecisionAction action, DecisionReason reason) {
@@ -60,8 +65,10 @@ constexpr std::uint16_t DecisionDetail(DecisionAction action, DecisionReason rea
 // Codes of "Tier" and "CopyDirection" in the event table, as the layers above number them (tests/trace holds them
 // together).
 enum class TierCode : std::uint8_t { kDevice, kPinned, kPageable };
+inline constexpr std::size_t kTierCodeCount = 3;
 const char* TierCodeName(TierCode tier);
 enum class DirectionCode : std::uint8_t { kOut, kIn, kWithin };  // device to host, host to device, device to device
+inline constexpr std::size_t kDirectionCodeCount = 3;
 
 // 32 bytes, little endian, as written to the file.
 struct Record {

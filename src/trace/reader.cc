@@ -193,6 +193,25 @@ StatusOr<Trace> ReadTrace(std::string_view bytes) {
   }
 }
 
+StatusOr<Trace> ReadTraceDescriptor(int descriptor, const std::string& name) {
+  // Read, not mapped: a file that another program cuts meanwhile must not be a SIGBUS.
+  try {
+    std::string bytes;
+    struct stat info;
+    if (fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode)) bytes.reserve(static_cast<std::size_t>(info.st_size));
+    char buffer[64 << 10];
+    for (;;) {
+      const ssize_t count = read(descriptor, buffer, sizeof buffer);
+      if (count == 0) return ReadTrace(bytes);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return Status(StatusCode::kUnknown, "cannot read " + name + ": " + strerror(errno));
+      bytes.append(buffer, static_cast<std::size_t>(count));
+    }
+  } catch (const std::bad_alloc&) {
+    return ResourceExhaustedError("not enough memory to read " + name);
+  }
+}
+
 StatusOr<Trace> ReadTraceFile(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
   if (descriptor < 0) {
@@ -200,27 +219,9 @@ StatusOr<Trace> ReadTraceFile(const std::string& path) {
     if (errno == ENOENT || errno == ENOTDIR) return NotFoundError(message);
     return Status(errno == EACCES ? StatusCode::kPermissionDenied : StatusCode::kUnknown, message);
   }
-  // Read, not mapped: a file that another program cuts meanwhile must not be a SIGBUS.
-  std::string bytes;
-  Status status = OkStatus();
-  try {
-    struct stat info;
-    if (fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode))
-      bytes.reserve(static_cast<std::size_t>(info.st_size) + 1);
-    char buffer[64 << 10];
-    for (;;) {
-      const ssize_t count = read(descriptor, buffer, sizeof buffer);
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) status = Status(StatusCode::kUnknown, "cannot read " + path + ": " + strerror(errno));
-      if (count <= 0) break;
-      bytes.append(buffer, static_cast<std::size_t>(count));
-    }
-  } catch (const std::bad_alloc&) {
-    status = ResourceExhaustedError("not enough memory to read " + path);
-  }
+  StatusOr<Trace> trace = ReadTraceDescriptor(descriptor, path);
   close(descriptor);
-  TIERLIB_RETURN_IF_ERROR(status);
-  return ReadTrace(bytes);
+  return trace;
 }
 
 }  // namespace tierlib::trace

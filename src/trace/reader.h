@@ -48,8 +48,10 @@ struct Trace {
 // Unimplemented for a version of the format that this one does not know.
 StatusOr<Trace> ReadTrace(std::string_view bytes);
 
-// The same for a file. NotFound, PermissionDenied or Unknown where it can not be read.
+// The same for a file, or for what is read from a descriptor until its end (`name` is for messages). NotFound,
+// PermissionDenied or Unknown where it can not be read.
 StatusOr<Trace> ReadTraceFile(const std::string& path);
+StatusOr<Trace> ReadTraceDescriptor(int descriptor, const std::string& name);
 
 }  // namespace tierlib::trace
 

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/failpoint.h"
 #include "tierlib/bytes.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -24,6 +25,9 @@ namespace tierlib::trace {
 namespace {
 
 constexpr std::uint64_t kChunksPerPiece = 32;
+
+Failpoint disk_is_full("trace.reserve");
+Failpoint page_is_refused("trace.touch");
 
 std::string ErrnoText(int error) { return strerrordesc_np(error) != nullptr ? strerrordesc_np(error) : "error"; }
 
@@ -97,6 +101,18 @@ StatusOr<int> OpenExclusively(const std::string& path) {
     return CannotCreate(path, error);
   }
   return descriptor;
+}
+
+// Makes a chunk's pages present: one call instead of sixteen page faults; and where the file system cannot give a page
+// after all (a copy-on-write one that ran full), an error instead of SIGBUS. Returns an errno value, 0 where all is
+// well.
+int TouchPages(unsigned char* chunk) {
+  if (page_is_refused.Fails()) return EFAULT;
+  const std::uintptr_t page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(chunk) / page * page;
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(chunk) + kChunkBytes;
+  if (madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE) == 0) return 0;
+  return errno == EINVAL || errno == ENOSYS ? 0 : errno;  // a kernel without it: pages come by faults
 }
 
 // Keeps a file-size limit (RLIMIT_FSIZE) from killing the program: the signal that comes with EFBIG is swallowed.
@@ -178,6 +194,7 @@ TraceFile::~TraceFile() {
 
 // Returns an errno value, 0 where the bytes are there.
 int TraceFile::Reserve(std::uint64_t begin, std::uint64_t bytes) {
+  if (disk_is_full.Fails()) return ENOSPC;
   SizeSignalBlock block;
   int error;
   do {
@@ -232,14 +249,9 @@ TraceFile::Chunk TraceFile::Claim() {
   if (claimed_ == chunks_ && !Grow(kChunksPerPiece) && !Grow(1)) return {};
   const Piece& piece = pieces_.back();
   unsigned char* base = piece.base + (claimed_ - piece.first_chunk) * kChunkBytes;
-  // One call instead of sixteen page faults; and where the file system cannot give a page after all (a copy-on-write
-  // one that ran full), an error instead of SIGBUS.
-  const std::uintptr_t page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
-  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(base) / page * page;
-  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(base) + kChunkBytes;
-  if (madvise(reinterpret_cast<void*>(begin), end - begin, MADV_POPULATE_WRITE) != 0 && errno != EINVAL &&
-      errno != ENOSYS) {
-    failure_ = "cannot touch its pages: " + ErrnoText(errno);
+  const int error = TouchPages(base);
+  if (error != 0) {
+    failure_ = "cannot touch its pages: " + ErrnoText(error);
     return {};
   }
   return {base, claimed_++};

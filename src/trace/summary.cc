@@ -1,0 +1,305 @@
+#include "trace/summary.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+
+namespace tierlib::trace {
+namespace {
+
+// From `begin` to `end`; 0 where they are the other way round. Times of a damaged file may be anything.
+std::uint64_t Elapsed(std::int64_t begin, std::int64_t end) {
+  return end > begin ? static_cast<std::uint64_t>(end) - static_cast<std::uint64_t>(begin) : 0;
+}
+
+std::uint64_t Median(std::vector<std::uint64_t> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  if (values.size() % 2 == 1) return *middle;
+  const std::uint64_t below = *std::max_element(values.begin(), middle);
+  return below + (*middle - below) / 2;
+}
+
+// Goes over the records in the order of time and keeps what the summary needs.
+class Summarizer {
+ public:
+  explicit Summarizer(const Trace& trace) : trace_(trace) {}
+
+  Summary Run() {
+    CopyFileFacts();
+    for (const Record& record : trace_.records) Take(record);
+    FinishSteps();
+    FinishDecisions();
+    FinishTransfers();
+    FinishStalls();
+    FinishTiers();
+    return std::move(out_);
+  }
+
+ private:
+  struct Step {
+    std::uint64_t number = 0;
+    std::int64_t begin_ns = 0;
+    std::uint64_t ns = 0;
+    std::array<std::uint64_t, kStallCauseCount> stalled = {};
+  };
+  struct Transfer {
+    std::size_t direction = 0;
+    std::uint64_t bytes = 0;
+    std::int64_t begin_ns = 0;
+    std::int64_t end_ns = 0;
+    bool began = false;
+    bool ended = false;
+  };
+  struct Sum {
+    std::uint64_t count = 0;
+    std::uint64_t amount = 0;
+  };
+  // Bytes of a tier. Differences of wrapping counters, read as signed, are right whatever a damaged file adds up to.
+  struct Live {
+    bool used = false;
+    std::uint64_t total = 0;
+    std::array<std::uint64_t, kTagCount> by_tag = {};
+    std::uint64_t peak = 0;
+    std::int64_t peak_time_ns = 0;
+    std::array<std::uint64_t, kTagCount> at_peak = {};
+    std::uint64_t times_full = 0;
+    bool consistent = true;
+  };
+
+  void CopyFileFacts() {
+    out_.rank = trace_.rank;
+    out_.process_id = trace_.process_id;
+    out_.device = trace_.device;
+    out_.device_capacity = trace_.device_capacity;
+    out_.pinned_capacity = trace_.pinned_capacity;
+    out_.start_wall_ns = trace_.start_wall_ns;
+    out_.records = trace_.records.size();
+    out_.closed = trace_.closed;
+    out_.dropped = trace_.dropped;
+    out_.problems = trace_.problems;
+    out_.problem_count = trace_.problem_count;
+    if (!trace_.records.empty()) {
+      first_ns_ = trace_.records.front().time_ns;
+      out_.duration_ns = Elapsed(first_ns_, trace_.records.back().time_ns);
+    }
+  }
+
+  void Take(const Record& record) {
+    switch (record.event) {
+      case Event::kStepBegin:
+      case Event::kStepEnd: return TakeStep(record);
+      case Event::kStorageRegister:
+        if (record.label != 0) storage_labels_[record.subject] = record.label;
+        return;
+      case Event::kPoolAllocate:
+      case Event::kPoolFree:
+      case Event::kPoolFull: return TakePool(record);
+      case Event::kPack:
+        ++out_.packs;
+        out_.naive += record.value;
+        return;
+      case Event::kUnpack: ++out_.unpacks; return;
+      case Event::kReplay: out_.replayed += record.value; return;
+      case Event::kDecision: return TakeDecision(record);
+      case Event::kTransferAsk:
+      case Event::kTransferBegin:
+      case Event::kTransferEnd: return TakeTransfer(record);
+      case Event::kStallEnd: return TakeStall(record);
+      default: return;
+    }
+  }
+
+  void TakeStep(const Record& record) {
+    if (record.event == Event::kStepBegin) {
+      if (in_step_) ++out_.steps.unfinished;
+      in_step_ = true;
+      step_ = {.number = record.subject, .begin_ns = record.time_ns};
+    } else if (in_step_) {
+      in_step_ = false;
+      step_.ns = Elapsed(step_.begin_ns, record.time_ns);
+      steps_.push_back(step_);
+    }
+  }
+
+  void TakePool(const Record& record) {
+    if (record.detail >= kTierCodeCount) return;
+    Live& live = live_[record.detail];
+    live.used = true;
+    if (record.event == Event::kPoolFull) {
+      ++live.times_full;
+      return;
+    }
+    const std::size_t known = static_cast<std::size_t>(record.tag);
+    const std::size_t tag = known < kTagCount ? known : static_cast<std::size_t>(Tag::kNone);
+    const std::uint64_t change = record.event == Event::kPoolAllocate ? record.value : 0 - record.value;
+    live.total += change;
+    live.by_tag[tag] += change;
+    if (static_cast<std::int64_t>(live.total) < 0 || static_cast<std::int64_t>(live.by_tag[tag]) < 0) {
+      live.consistent = false;
+    } else if (live.total > live.peak) {
+      live.peak = live.total;
+      live.peak_time_ns = record.time_ns;
+      live.at_peak = live.by_tag;
+    }
+  }
+
+  void TakeDecision(const Record& record) {
+    const std::size_t action = record.detail / 256;
+    const std::size_t reason = record.detail % 256;
+    if (action >= kDecisionActionCount || reason >= kDecisionReasonCount) return;
+    Sum& sum = decisions_[action][reason];
+    ++sum.count;
+    sum.amount += record.value;
+  }
+
+  void TakeTransfer(const Record& record) {
+    if (record.detail >= kDirectionCodeCount) return;
+    Transfer& transfer = transfers_[record.subject];
+    transfer.direction = record.detail;
+    transfer.bytes = record.value;
+    if (record.event == Event::kTransferBegin) {
+      transfer.began = true;
+      transfer.begin_ns = record.time_ns;
+    } else if (record.event == Event::kTransferEnd) {
+      transfer.ended = true;
+      transfer.end_ns = record.time_ns;
+    }
+  }
+
+  void TakeStall(const Record& record) {
+    if (record.detail >= kStallCauseCount) return;
+    ++out_.stall_count;
+    out_.stall_ns += record.value;
+    if (in_step_) step_.stalled[record.detail] += record.value;
+    std::uint32_t label = record.label;
+    if (label == 0) {
+      const auto found = storage_labels_.find(record.subject);
+      if (found != storage_labels_.end()) label = found->second;
+    }
+    Sum& sum = stalls_[{label, record.detail}];
+    ++sum.count;
+    sum.amount += record.value;
+  }
+
+  void FinishSteps() {
+    StepSummary& steps = out_.steps;
+    if (in_step_) ++steps.unfinished;
+    steps.count = steps_.size();
+    if (steps_.empty()) return;
+    const auto median_of = [this](const auto& figure) {
+      std::vector<std::uint64_t> values;
+      values.reserve(steps_.size());
+      for (const Step& step : steps_) values.push_back(figure(step));
+      return Median(std::move(values));
+    };
+    const Step& slowest =
+        *std::max_element(steps_.begin(), steps_.end(), [](const Step& a, const Step& b) { return a.ns < b.ns; });
+    steps.median_ns = median_of([](const Step& step) { return step.ns; });
+    steps.slowest_step = slowest.number;
+    steps.slowest_ns = slowest.ns;
+    for (std::size_t cause = 0; cause < kStallCauseCount; ++cause) {
+      const std::uint64_t median = median_of([cause](const Step& step) { return step.stalled[cause]; });
+      if (slowest.stalled[cause] > median) {
+        steps.slowest_excess.push_back({static_cast<StallCause>(cause), slowest.stalled[cause] - median});
+      }
+    }
+    std::stable_sort(steps.slowest_excess.begin(), steps.slowest_excess.end(),
+                     [](const auto& a, const auto& b) { return a.ns > b.ns; });
+  }
+
+  void FinishDecisions() {
+    std::array<std::uint64_t, kDecisionActionCount> bytes = {};
+    for (std::size_t action = 0; action < kDecisionActionCount; ++action) {
+      for (std::size_t reason = 0; reason < kDecisionReasonCount; ++reason) {
+        const Sum& sum = decisions_[action][reason];
+        if (sum.count == 0) continue;
+        bytes[action] += sum.amount;
+        out_.decisions.push_back(
+            {static_cast<DecisionAction>(action), static_cast<DecisionReason>(reason), sum.count, sum.amount});
+      }
+    }
+    out_.kept = bytes[static_cast<std::size_t>(DecisionAction::kKeep)];
+    out_.moved = bytes[static_cast<std::size_t>(DecisionAction::kMove)];
+    out_.avoided_identity = bytes[static_cast<std::size_t>(DecisionAction::kReference)];
+    out_.avoided_lineage = bytes[static_cast<std::size_t>(DecisionAction::kReplay)];
+    out_.frees_nothing = bytes[static_cast<std::size_t>(DecisionAction::kFreesNothing)];
+  }
+
+  void FinishTransfers() {
+    std::array<std::vector<std::pair<std::int64_t, std::int64_t>>, kDirectionCodeCount> intervals;
+    for (const auto& [number, transfer] : transfers_) {
+      TransferSummary& summary = out_.transfers[transfer.direction];
+      ++summary.count;
+      summary.bytes += transfer.bytes;
+      if (!transfer.ended) {
+        ++summary.unfinished;
+      } else if (transfer.began) {
+        summary.finished_bytes += transfer.bytes;
+        intervals[transfer.direction].push_back({transfer.begin_ns, transfer.end_ns});
+      }
+    }
+    for (std::size_t direction = 0; direction < kDirectionCodeCount; ++direction) {
+      std::sort(intervals[direction].begin(), intervals[direction].end());
+      bool any = false;
+      std::int64_t covered_until = 0;
+      for (const auto& [begin, end] : intervals[direction]) {
+        const std::int64_t from = any ? std::max(begin, covered_until) : begin;
+        out_.transfers[direction].busy_ns += Elapsed(from, end);
+        covered_until = any ? std::max(covered_until, end) : end;
+        any = true;
+      }
+    }
+  }
+
+  void FinishStalls() {
+    for (const auto& [key, sum] : stalls_) {
+      out_.stalls.push_back({trace_.LabelText(key.first), static_cast<StallCause>(key.second), sum.count, sum.amount});
+    }
+    std::stable_sort(out_.stalls.begin(), out_.stalls.end(),
+                     [](const StallSummary& a, const StallSummary& b) { return a.ns > b.ns; });
+  }
+
+  void FinishTiers() {
+    for (std::size_t tier = 0; tier < kTierCodeCount; ++tier) {
+      const Live& live = live_[tier];
+      if (!live.used) continue;
+      TierSummary summary;
+      summary.tier = static_cast<TierCode>(tier);
+      if (summary.tier == TierCode::kDevice) summary.capacity = trace_.device_capacity;
+      if (summary.tier == TierCode::kPinned) summary.capacity = trace_.pinned_capacity;
+      summary.peak_bytes = live.peak;
+      summary.peak_time_ns = live.peak == 0 ? 0 : static_cast<std::int64_t>(Elapsed(first_ns_, live.peak_time_ns));
+      for (std::size_t tag = 0; tag < kTagCount; ++tag) {
+        if (live.at_peak[tag] != 0) summary.at_peak.push_back({static_cast<Tag>(tag), live.at_peak[tag]});
+      }
+      std::stable_sort(summary.at_peak.begin(), summary.at_peak.end(),
+                       [](const TagBytes& a, const TagBytes& b) { return a.bytes > b.bytes; });
+      summary.live_at_end = static_cast<std::int64_t>(live.total) < 0 ? 0 : live.total;
+      summary.times_full = live.times_full;
+      summary.consistent = live.consistent;
+      out_.tiers.push_back(std::move(summary));
+    }
+  }
+
+  const Trace& trace_;
+  Summary out_;
+  std::int64_t first_ns_ = 0;
+  bool in_step_ = false;
+  Step step_;
+  std::vector<Step> steps_;
+  std::array<std::array<Sum, kDecisionReasonCount>, kDecisionActionCount> decisions_ = {};
+  absl::flat_hash_map<std::uint64_t, Transfer> transfers_;
+  absl::flat_hash_map<std::uint64_t, std::uint32_t> storage_labels_;
+  std::map<std::pair<std::uint32_t, std::uint16_t>, Sum> stalls_;  // ordered, so that equal ones print in one order
+  std::array<Live, kTierCodeCount> live_ = {};
+};
+
+}  // namespace
+
+Summary Summarize(const Trace& trace) { return Summarizer(trace).Run(); }
+
+}  // namespace tierlib::trace

@@ -1,0 +1,118 @@
+// Summary: what a trace says about a run, computed once and shown by every front end (text, JSON, later the page), so
+// that their numbers are the same.
+//
+// Invariants of a Summary
+//   I1  moved, avoided_* and kept are sums over Decision records by action: each counted, none by subtraction.
+//   I2  transfers count what the copy engine was asked for; they know nothing of decisions.
+//   I3  where a tier is `consistent`, its bytes by tag at the peak add up to the peak.
+#ifndef TIERLIB_SRC_TRACE_SUMMARY_H_
+#define TIERLIB_SRC_TRACE_SUMMARY_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "trace/event.h"
+#include "trace/reader.h"
+
+namespace tierlib::trace {
+
+struct StepSummary {
+  std::uint64_t count = 0;       // steps that began and ended
+  std::uint64_t unfinished = 0;  // that began only
+  std::uint64_t median_ns = 0;
+  std::uint64_t slowest_step = 0;  // its number
+  std::uint64_t slowest_ns = 0;
+  // Stalled time of the slowest step beyond the median step's, by cause; only those above zero, largest first.
+  struct Excess {
+    StallCause cause = StallCause::kAllocation;
+    std::uint64_t ns = 0;
+  };
+  std::vector<Excess> slowest_excess;
+};
+
+struct DecisionSummary {
+  DecisionAction action = DecisionAction::kKeep;
+  DecisionReason reason = DecisionReason::kMode;
+  std::uint64_t count = 0;
+  std::uint64_t bytes = 0;
+};
+
+struct TransferSummary {
+  std::uint64_t count = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t unfinished = 0;      // asked for, and no end in the trace
+  std::uint64_t finished_bytes = 0;  // of those with begin and end
+  std::uint64_t busy_ns = 0;         // time with at least one of them under way
+  // finished_bytes per second of busy time; 0 where nothing was timed.
+  double BytesPerSecond() const { return busy_ns == 0 ? 0 : static_cast<double>(finished_bytes) * 1e9 / busy_ns; }
+};
+
+struct StallSummary {
+  std::string label;
+  StallCause cause = StallCause::kAllocation;
+  std::uint64_t count = 0;
+  std::uint64_t ns = 0;
+};
+
+struct TagBytes {
+  Tag tag = Tag::kNone;
+  std::uint64_t bytes = 0;
+};
+
+struct TierSummary {
+  TierCode tier = TierCode::kDevice;
+  std::uint64_t capacity = 0;  // 0: not known
+  std::uint64_t peak_bytes = 0;
+  std::int64_t peak_time_ns = 0;  // since the first record
+  std::vector<TagBytes> at_peak;  // largest first
+  std::uint64_t live_at_end = 0;
+  std::uint64_t times_full = 0;  // requests that found it full
+  bool consistent = true;        // false: more was freed than allocated, so records are missing
+};
+
+struct Summary {
+  std::int32_t rank = 0;
+  std::uint32_t process_id = 0;
+  std::string device;
+  std::uint64_t device_capacity = 0;
+  std::uint64_t pinned_capacity = 0;
+  std::int64_t start_wall_ns = 0;
+  std::uint64_t duration_ns = 0;  // first to last record
+  std::uint64_t records = 0;
+
+  StepSummary steps;
+
+  // Bytes of packed values.
+  std::uint64_t packs = 0;
+  std::uint64_t unpacks = 0;
+  std::uint64_t naive = 0;  // what copying each packed value by itself would move
+  std::uint64_t moved = 0;
+  std::uint64_t avoided_identity = 0;
+  std::uint64_t avoided_lineage = 0;
+  std::uint64_t frees_nothing = 0;
+  std::uint64_t kept = 0;
+  std::uint64_t replayed = 0;              // made again on the device
+  std::vector<DecisionSummary> decisions;  // by action, then reason
+
+  std::array<TransferSummary, kDirectionCodeCount> transfers;  // by DirectionCode
+
+  std::uint64_t stall_count = 0;
+  std::uint64_t stall_ns = 0;        // all streams together
+  std::vector<StallSummary> stalls;  // by label and cause, largest first
+
+  std::vector<TierSummary> tiers;  // those that were used, in the order of TierCode
+
+  // Of the file.
+  bool closed = true;
+  std::uint64_t dropped = 0;
+  std::vector<Problem> problems;
+  std::uint64_t problem_count = 0;
+};
+
+Summary Summarize(const Trace& trace);
+
+}  // namespace tierlib::trace
+
+#endif  // TIERLIB_SRC_TRACE_SUMMARY_H_

@@ -1,0 +1,119 @@
+#include <nlohmann/json.hpp>
+
+#include "summary_command.h"
+
+namespace tierlib::trace_viewer {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int kSchemaVersion = 1;
+
+Json Steps(const trace::StepSummary& steps) {
+  Json json = {{"count", steps.count}, {"unfinished", steps.unfinished}, {"median_ns", steps.median_ns}};
+  if (steps.count == 0) {
+    json["slowest"] = nullptr;
+    return json;
+  }
+  Json excess = Json::array();
+  for (const auto& more : steps.slowest_excess) {
+    excess.push_back({{"cause", trace::StallCauseName(more.cause)}, {"ns", more.ns}});
+  }
+  json["slowest"] = {{"step", steps.slowest_step}, {"ns", steps.slowest_ns}, {"stalled_beyond_median", excess}};
+  return json;
+}
+
+Json Bytes(const trace::Summary& summary) {
+  Json decisions = Json::array();
+  for (const trace::DecisionSummary& decision : summary.decisions) {
+    decisions.push_back({{"action", trace::DecisionActionName(decision.action)},
+                         {"reason", trace::DecisionReasonName(decision.reason)},
+                         {"count", decision.count},
+                         {"bytes", decision.bytes}});
+  }
+  return {{"packs", summary.packs},
+          {"unpacks", summary.unpacks},
+          {"naive", summary.naive},
+          {"moved", summary.moved},
+          {"avoided",
+           {{"identity", summary.avoided_identity},
+            {"lineage", summary.avoided_lineage},
+            {"frees_nothing", summary.frees_nothing}}},
+          {"kept", summary.kept},
+          {"replayed", summary.replayed},
+          {"decisions", decisions}};
+}
+
+Json Transfers(const trace::TransferSummary& transfers) {
+  return {{"count", transfers.count},           {"bytes", transfers.bytes},
+          {"unfinished", transfers.unfinished}, {"finished_bytes", transfers.finished_bytes},
+          {"busy_ns", transfers.busy_ns},       {"bytes_per_second", transfers.BytesPerSecond()}};
+}
+
+Json Stalls(const trace::Summary& summary) {
+  Json by_storage = Json::array();
+  for (const trace::StallSummary& stall : summary.stalls) {
+    by_storage.push_back({{"storage", stall.label},
+                          {"cause", trace::StallCauseName(stall.cause)},
+                          {"count", stall.count},
+                          {"ns", stall.ns}});
+  }
+  return {{"count", summary.stall_count}, {"total_ns", summary.stall_ns}, {"by_storage", by_storage}};
+}
+
+Json Tiers(const trace::Summary& summary) {
+  Json tiers = Json::array();
+  for (const trace::TierSummary& tier : summary.tiers) {
+    Json by_tag = Json::object();
+    for (const trace::TagBytes& part : tier.at_peak) by_tag[trace::TagName(part.tag)] = part.bytes;
+    tiers.push_back({{"tier", trace::TierCodeName(tier.tier)},
+                     {"capacity", tier.capacity},
+                     {"peak_bytes", tier.peak_bytes},
+                     {"peak_time_ns", tier.peak_time_ns},
+                     {"peak_by_tag", by_tag},
+                     {"live_at_end", tier.live_at_end},
+                     {"times_full", tier.times_full},
+                     {"consistent", tier.consistent}});
+  }
+  return tiers;
+}
+
+Json Problems(const trace::Summary& summary) {
+  Json list = Json::array();
+  for (const trace::Problem& problem : summary.problems) {
+    list.push_back({{"offset", problem.offset}, {"what", problem.what}});
+  }
+  return {{"count", summary.problem_count}, {"list", list}};
+}
+
+}  // namespace
+
+std::string SummaryJson(const std::string& file, const trace::Summary& summary) {
+  const Json json = {
+      {"schema_version", kSchemaVersion},
+      {"file", file},
+      {"device", summary.device},
+      {"device_capacity", summary.device_capacity},
+      {"pinned_capacity", summary.pinned_capacity},
+      {"rank", summary.rank},
+      {"process_id", summary.process_id},
+      {"start_wall_ns", summary.start_wall_ns},
+      {"duration_ns", summary.duration_ns},
+      {"records", summary.records},
+      {"closed", summary.closed},
+      {"dropped", summary.dropped},
+      {"steps", Steps(summary.steps)},
+      {"bytes", Bytes(summary)},
+      {"transfers",
+       {{"out", Transfers(summary.transfers[static_cast<int>(trace::DirectionCode::kOut)])},
+        {"in", Transfers(summary.transfers[static_cast<int>(trace::DirectionCode::kIn)])},
+        {"within", Transfers(summary.transfers[static_cast<int>(trace::DirectionCode::kWithin)])}}},
+      {"stalls", Stalls(summary)},
+      {"tiers", Tiers(summary)},
+      {"problems", Problems(summary)},
+  };
+  // Labels come from the traced program and may be no UTF-8; JSON must be.
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace tierlib::trace_viewer

@@ -1,0 +1,152 @@
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "numbers.h"
+#include "summary_command.h"
+#include "text_table.h"
+#include "tierlib/bytes.h"
+
+namespace tierlib::trace_viewer {
+namespace {
+
+using trace::DirectionCode;
+using trace::Summary;
+using trace::TierCode;
+using trace::TierSummary;
+
+constexpr std::size_t kStallsShown = 5;
+
+const trace::TransferSummary& Direction(const Summary& summary, DirectionCode direction) {
+  return summary.transfers[static_cast<std::size_t>(direction)];
+}
+
+std::string Headline(const std::string& file, const Summary& summary) {
+  std::string text =
+      file + "  " + FormatCount(summary.steps.count, "step") + ", " + FormatDuration(summary.duration_ns);
+  if (!summary.device.empty()) text += ", device " + Printable(summary.device);
+  if (summary.device_capacity > 0) text += " (" + FormatBytes(summary.device_capacity) + ")";
+  if (summary.pinned_capacity > 0) text += ", host pinned " + FormatBytes(summary.pinned_capacity);
+  if (summary.rank != 0) text += ", rank " + std::to_string(summary.rank);
+  return text + '\n';
+}
+
+// What was avoided, a line for the sum and one for each kind that happened.
+std::vector<std::string> AvoidedLines(const Summary& summary) {
+  const std::uint64_t avoided = summary.avoided_identity + summary.avoided_lineage + summary.frees_nothing;
+  std::vector<std::string> lines = {FormatBytes(avoided) + " (" + FormatPercent(avoided, summary.naive) + ")"};
+  const auto add = [&](const char* kind, std::uint64_t bytes) {
+    if (bytes > 0) lines.push_back(std::string(kind) + ' ' + FormatBytes(bytes));
+  };
+  add("identity", summary.avoided_identity);
+  add("lineage", summary.avoided_lineage);
+  add("frees nothing", summary.frees_nothing);
+  return lines;
+}
+
+std::string MainTable(const Summary& summary) {
+  TextTable table;
+  table.AddRow({"", "peak", "moved out", "moved in", "avoided", "exposed"});
+  const std::vector<std::string> avoided = AvoidedLines(summary);
+  std::vector<std::vector<std::string>> rows(std::max(avoided.size(), std::max<std::size_t>(summary.tiers.size(), 1)),
+                                             std::vector<std::string>(6));
+  for (std::size_t i = 0; i < summary.tiers.size(); ++i) {
+    rows[i][0] = trace::TierCodeName(summary.tiers[i].tier);
+    rows[i][1] = FormatBytes(summary.tiers[i].peak_bytes);
+  }
+  rows[0][2] = FormatBytes(Direction(summary, DirectionCode::kOut).bytes);
+  rows[0][3] = FormatBytes(Direction(summary, DirectionCode::kIn).bytes);
+  for (std::size_t i = 0; i < avoided.size(); ++i) rows[i][4] = avoided[i];
+  rows[0][5] = FormatDuration(summary.stall_ns) + " (" + FormatPercent(summary.stall_ns, summary.duration_ns) + ")";
+  for (std::vector<std::string>& row : rows) table.AddRow(std::move(row));
+  return table.ToString();
+}
+
+std::string PackedLine(const Summary& summary) {
+  if (summary.packs == 0) return "";
+  std::string text = "packed " + FormatBytes(summary.naive) + " in " + FormatCount(summary.packs, "value") +
+                     ": moved " + FormatBytes(summary.moved) + ", avoided " +
+                     FormatBytes(summary.avoided_identity + summary.avoided_lineage + summary.frees_nothing) +
+                     ", kept on the device " + FormatBytes(summary.kept);
+  if (summary.replayed > 0) text += "; made again " + FormatBytes(summary.replayed);
+  return text + '\n';
+}
+
+std::string TransferLines(const Summary& summary) {
+  TextTable table(2);
+  static constexpr const char* kNames[] = {"out", "in", "within"};
+  bool any = false;
+  for (std::size_t i = 0; i < summary.transfers.size(); ++i) {
+    const trace::TransferSummary& transfers = summary.transfers[i];
+    if (transfers.count == 0) continue;
+    any = true;
+    std::vector<std::string> row = {kNames[i],
+                                    FormatCount(transfers.count) + (transfers.count == 1 ? " copy" : " copies"),
+                                    FormatBytes(transfers.bytes)};
+    if (transfers.busy_ns > 0) {
+      row.push_back(FormatDuration(transfers.busy_ns) + " busy");
+      row.push_back(FormatRate(transfers.BytesPerSecond()));
+    }
+    if (transfers.unfinished > 0) row.push_back(FormatCount(transfers.unfinished) + " not finished");
+    table.AddRow(std::move(row));
+  }
+  return any ? "transfers\n" + table.ToString() : "";
+}
+
+std::string StallLines(const Summary& summary) {
+  if (summary.stalls.empty()) return "";
+  TextTable table(2);
+  for (std::size_t i = 0; i < std::min(summary.stalls.size(), kStallsShown); ++i) {
+    const trace::StallSummary& stall = summary.stalls[i];
+    table.AddRow({stall.label.empty() ? "(no label)" : Printable(stall.label), FormatDuration(stall.ns),
+                  std::string(trace::StallCauseName(stall.cause)) + ", " + FormatCount(stall.count, "time")});
+  }
+  return "largest stalls\n" + table.ToString();
+}
+
+std::string StepLine(const Summary& summary) {
+  const trace::StepSummary& steps = summary.steps;
+  if (steps.count == 0) return "";
+  std::string text = "median step " + FormatDuration(steps.median_ns);
+  if (steps.slowest_ns > steps.median_ns) {
+    char ratio[48];
+    std::snprintf(
+        ratio, sizeof ratio, "%.2f",
+        static_cast<double>(steps.slowest_ns) / static_cast<double>(std::max<std::uint64_t>(steps.median_ns, 1)));
+    text += "; slowest step " + FormatCount(steps.slowest_step) + ": " + ratio + "x of the median, " +
+            FormatDuration(steps.slowest_ns - steps.median_ns) + " more";
+    for (std::size_t i = 0; i < steps.slowest_excess.size(); ++i) {
+      const auto& excess = steps.slowest_excess[i];
+      text += (i == 0 ? ", of which " : ", ") + FormatDuration(excess.ns) + ' ' + trace::StallCauseName(excess.cause);
+    }
+  }
+  return text + '\n';
+}
+
+std::string PeakLines(const Summary& summary) {
+  std::string text;
+  for (const TierSummary& tier : summary.tiers) {
+    const std::string name = trace::TierCodeName(tier.tier);
+    if (tier.peak_bytes > 0) {
+      text += name + " peak at " + FormatDuration(static_cast<std::uint64_t>(tier.peak_time_ns));
+      for (std::size_t i = 0; i < tier.at_peak.size(); ++i) {
+        text += (i == 0 ? ": " : ", ") + std::string(trace::TagName(tier.at_peak[i].tag)) + ' ' +
+                FormatPercent(tier.at_peak[i].bytes, tier.peak_bytes);
+      }
+      text += '\n';
+    }
+    if (tier.times_full > 0) text += name + " was full " + FormatCount(tier.times_full, "time") + '\n';
+    if (!tier.consistent) text += name + ": more was freed than allocated, so records are missing\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string SummaryText(const std::string& file, const Summary& summary) {
+  if (summary.records == 0) return Headline(file, summary) + "no records\n";
+  return Headline(file, summary) + '\n' + MainTable(summary) + PackedLine(summary) + TransferLines(summary) +
+         StallLines(summary) + StepLine(summary) + PeakLines(summary);
+}
+
+}  // namespace tierlib::trace_viewer
