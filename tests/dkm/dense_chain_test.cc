@@ -164,10 +164,11 @@ tierlib::Options ShapeOnly(OffloadMode mode, int hops) {
   return options;
 }
 
+// Without persistent storages, except in mode naive, which moves them too.
 struct SavedBytes {
   std::uint64_t naive = 0;
   std::uint64_t moved = 0;
-  std::uint64_t counted = 0;  // by the tape
+  std::uint64_t counted = 0;  // as `naive`, by the tape
 };
 
 // One chain over a weight of 1024 x 1024 with k = 8, in the shapes alone.
@@ -246,11 +247,12 @@ TEST(ReferenceChain, SavesWhatPyTorchSaves) {
       return CountSaved(ReferenceChain, options, DType::kF32, Holds::kPersistent, ShapeOnly(mode, hops),
                         MeanSquareOfProduct);
     };
-    const SavedBytes naive = saved(OffloadMode::kNaive, 4);
-    EXPECT_NEAR(static_cast<double>(naive.naive) / 1e6, row.naive, 0.01 * row.naive);
-    EXPECT_EQ(naive.counted, naive.naive);
-    EXPECT_NEAR(static_cast<double>(saved(OffloadMode::kMarshal, 0).moved) / 1e6, row.identity, 0.01 * row.identity);
-    EXPECT_NEAR(static_cast<double>(saved(OffloadMode::kMarshal, 4).moved) / 1e6, row.walk, 0.01 * row.walk);
+    const SavedBytes identity = saved(OffloadMode::kMarshal, 0);
+    const SavedBytes walk = saved(OffloadMode::kMarshal, 4);
+    EXPECT_NEAR(static_cast<double>(walk.naive) / 1e6, row.naive, 0.001 * row.naive);
+    EXPECT_EQ(walk.counted, walk.naive);
+    EXPECT_NEAR(static_cast<double>(identity.moved) / 1e6, row.identity, 0.001 * row.identity);
+    EXPECT_NEAR(static_cast<double>(walk.moved) / 1e6, row.walk, 0.001 * row.walk);
   }
 }
 
