@@ -19,6 +19,7 @@ struct Plan {
   std::int64_t to[Dims::kMaxRank] = {};
   std::int64_t from[Dims::kMaxRank] = {};
   std::int64_t element_bytes = 0;
+  bool overlaps = false;  // the destination shows some element more than once (windows)
 };
 
 Plan MakePlan(const Layout& destination, const Layout& source) {
@@ -53,6 +54,11 @@ Plan MakePlan(const Layout& destination, const Layout& source) {
     plan.from[plan.rank] = axis.from;
     ++plan.rank;
   }
+  std::int64_t run = element;  // that the inner dimensions cover
+  for (int i = plan.rank; i-- > 0;) {
+    plan.overlaps = plan.overlaps || plan.to[i] < run;
+    run += (plan.sizes[i] - 1) * plan.to[i];
+  }
   return plan;
 }
 
@@ -85,7 +91,9 @@ void RunPlan(const Plan& plan, char* to, const char* from, ThreadPool& pool) {
   std::int64_t rows = 1;
   for (int i = 0; i < outer_rank; ++i) rows *= plan.sizes[i];
   const std::int64_t row_elements = plan.rank > 0 ? plan.sizes[plan.rank - 1] : 1;
-  const std::int64_t grain = std::max<std::int64_t>(1, 16384 / row_elements);
+  // Where places are written more than once, with equal bits, one thread writes them all.
+  const std::int64_t grain =
+      plan.overlaps ? std::max<std::int64_t>(1, rows) : std::max<std::int64_t>(1, 16384 / row_elements);
   pool.ParallelFor(rows, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
       std::int64_t rest = row, to_offset = 0, from_offset = 0;

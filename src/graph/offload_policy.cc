@@ -8,9 +8,9 @@ Decision Decide(const PackQuestion& q) {
   if (q.mode == OffloadMode::kOff) return {Action::kKeep, Reason::kMode};
   if (q.mode == OffloadMode::kNaive) return {Action::kMove, Reason::kMode};
   if (q.holds == Holds::kPersistent) return {Action::kFreesNothing, Reason::kPersistent};
-  if (q.logical_bytes < q.minimum_bytes) return {Action::kKeep, Reason::kTooSmall};
   if (q.policy == OffloadPolicy::kFit && !q.memory_short) return {Action::kKeep, Reason::kPolicy};
   if (q.missing_bytes == 0) return {Action::kReference, Reason::kSameStorage};
+  if (q.logical_bytes < q.minimum_bytes) return {Action::kKeep, Reason::kTooSmall};
   if (q.lineage_found) return {Action::kReplay, Reason::kLineage};
   return {Action::kMove, q.memory_short ? Reason::kMemoryShort : Reason::kPolicy};
 }

@@ -1,0 +1,108 @@
+// The offload decision as a table of questions and answers.
+#include "graph/offload_policy.h"
+
+#include <ostream>
+#include <string>
+
+#include "gtest/gtest.h"
+
+namespace tierlib {
+namespace {
+
+using Action = trace::DecisionAction;
+using Reason = trace::DecisionReason;
+constexpr auto kOff = OffloadMode::kOff;
+constexpr auto kNaive = OffloadMode::kNaive;
+constexpr auto kMarshal = OffloadMode::kMarshal;
+constexpr auto kAll = OffloadPolicy::kAll;
+constexpr auto kFit = OffloadPolicy::kFit;
+constexpr auto kTransient = Holds::kTransient;
+constexpr auto kPersistent = Holds::kPersistent;
+
+struct Row {
+  const char* what;
+  PackQuestion question;
+  Decision answer;
+};
+
+PackQuestion Ask(OffloadMode mode, OffloadPolicy policy, Holds holds, std::uint64_t missing, bool lineage = false,
+                 bool memory_short = false, std::uint64_t minimum = 0) {
+  return {mode, policy, holds, /*logical_bytes=*/100, minimum, missing, lineage, memory_short};
+}
+
+TEST(OffloadPolicy, AnswersAsTheTableSays) {
+  const Row rows[] = {
+      {"off moves nothing", Ask(kOff, kAll, kTransient, 100), {Action::kKeep, Reason::kMode}},
+      {"off, even where memory is short",
+       Ask(kOff, kFit, kTransient, 100, false, true),
+       {Action::kKeep, Reason::kMode}},
+      {"naive copies", Ask(kNaive, kAll, kTransient, 100), {Action::kMove, Reason::kMode}},
+      {"naive copies what is there already", Ask(kNaive, kAll, kTransient, 0), {Action::kMove, Reason::kMode}},
+      {"naive copies parameters", Ask(kNaive, kFit, kPersistent, 100, true), {Action::kMove, Reason::kMode}},
+      {"new bytes move", Ask(kMarshal, kAll, kTransient, 100), {Action::kMove, Reason::kPolicy}},
+      {"bytes that are there do not", Ask(kMarshal, kAll, kTransient, 0), {Action::kReference, Reason::kSameStorage}},
+      {"identity comes before lineage",
+       Ask(kMarshal, kAll, kTransient, 0, true),
+       {Action::kReference, Reason::kSameStorage}},
+      {"a part that is missing moves", Ask(kMarshal, kAll, kTransient, 1), {Action::kMove, Reason::kPolicy}},
+      {"lineage comes before moving", Ask(kMarshal, kAll, kTransient, 100, true), {Action::kReplay, Reason::kLineage}},
+      {"parameters stay", Ask(kMarshal, kAll, kPersistent, 100), {Action::kFreesNothing, Reason::kPersistent}},
+      {"parameters stay under fit",
+       Ask(kMarshal, kFit, kPersistent, 100),
+       {Action::kFreesNothing, Reason::kPersistent}},
+      {"parameters stay where memory is short",
+       Ask(kMarshal, kFit, kPersistent, 100, true, true),
+       {Action::kFreesNothing, Reason::kPersistent}},
+      {"small values stay",
+       Ask(kMarshal, kAll, kTransient, 100, false, false, 101),
+       {Action::kKeep, Reason::kTooSmall}},
+      {"small is below the minimum",
+       Ask(kMarshal, kAll, kTransient, 100, false, false, 100),
+       {Action::kMove, Reason::kPolicy}},
+      {"small values of a storage that is there refer to it",
+       Ask(kMarshal, kAll, kTransient, 0, false, false, 101),
+       {Action::kReference, Reason::kSameStorage}},
+      {"fit keeps while memory is ample", Ask(kMarshal, kFit, kTransient, 100), {Action::kKeep, Reason::kPolicy}},
+      {"fit keeps what is there too", Ask(kMarshal, kFit, kTransient, 0), {Action::kKeep, Reason::kPolicy}},
+      {"fit moves where memory is short",
+       Ask(kMarshal, kFit, kTransient, 100, false, true),
+       {Action::kMove, Reason::kMemoryShort}},
+      {"fit replays before it moves",
+       Ask(kMarshal, kFit, kTransient, 100, true, true),
+       {Action::kReplay, Reason::kLineage}},
+  };
+  for (const Row& row : rows) {
+    const Decision decision = Decide(row.question);
+    EXPECT_EQ(decision.action, row.answer.action) << row.what << ": " << trace::DecisionActionName(decision.action);
+    EXPECT_EQ(decision.reason, row.answer.reason) << row.what << ": " << trace::DecisionReasonName(decision.reason);
+  }
+}
+
+// Every question there is: what must hold whatever else is asked.
+TEST(OffloadPolicy, NeverMovesWhatMayNotMove) {
+  int questions = 0;
+  for (int bits = 0; bits < 256; ++bits) {
+    for (const OffloadMode mode : {kOff, kNaive, kMarshal}) {
+      PackQuestion q = Ask(mode, (bits & 1) != 0 ? kFit : kAll, (bits & 2) != 0 ? kPersistent : kTransient,
+                           (bits & 4) != 0 ? 100 : 0, (bits & 8) != 0, (bits & 16) != 0, (bits & 32) != 0 ? 101 : 0);
+      q.logical_bytes = (bits & 64) != 0 ? 1000 : 100;
+      const Decision decision = Decide(q);
+      const bool moves = decision.action == Action::kMove;
+      EXPECT_EQ(mode == kOff && decision.action != Action::kKeep, false);
+      EXPECT_EQ(mode == kNaive && !moves, false);
+      if (mode != kMarshal) continue;
+      EXPECT_FALSE(moves && q.holds == kPersistent) << bits;
+      EXPECT_FALSE(moves && q.missing_bytes == 0) << bits;
+      EXPECT_FALSE(moves && q.lineage_found) << bits;
+      EXPECT_FALSE(moves && q.logical_bytes < q.minimum_bytes) << bits;
+      EXPECT_FALSE(moves && q.policy == kFit && !q.memory_short) << bits;
+      EXPECT_EQ(decision.action == Action::kReplay, decision.reason == Reason::kLineage) << bits;
+      EXPECT_FALSE(decision.action == Action::kReplay && !q.lineage_found) << bits;
+      ++questions;
+    }
+  }
+  EXPECT_EQ(questions, 256);
+}
+
+}  // namespace
+}  // namespace tierlib
