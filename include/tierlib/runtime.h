@@ -63,7 +63,9 @@ class Runtime {
   // --- Saved values -------------------------------------------------------------------------------------------------
   // Hands a value to the runtime until backward needs it. Returns at once; copies run beside compute, ordered after the work
   // enqueued on `stream` so far. `keepalive` holds the caller's reference on an adopted storage's memory (null for an
-  // allocated one). Undefined or empty values round-trip without bytes.
+  // allocated one); it is dropped after the copies, and after the work of streams other than `stream`, that read the
+  // memory. Work on `stream` may still be pending then, as where a program frees a tensor: the memory's next use is
+  // ordered after it by the program's own allocator. Undefined or empty values round-trip without bytes.
   StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
 
   // Takes a value back. Only `stream` waits for a copy in. May be called more than once for a Saved. FailedPrecondition names

@@ -6,10 +6,11 @@
 
 namespace tierlib {
 
-// Every packed byte is booked once, where its treatment is decided: with mode kMarshal and policy kAll
-//   naive == moved + avoided_identity + avoided_lineage + frees_nothing + kept
-// holds to the byte because each is counted, none computed from the others (`kept`: below minimum_bytes, or refused by
-// a full host). All in bytes unless the name says otherwise; all since Create or since the step began.
+// Every packed byte is booked once, where its treatment is decided. A decision that is overturned later, because memory
+// ran short or a source was written, is booked a second time, and in `reconsidered`:
+//   naive + reconsidered == moved + avoided_identity + avoided_lineage + frees_nothing + kept
+// holds to the byte because each is counted, none computed from the others. With policy kAll and room on the host
+// nothing is reconsidered. All in bytes unless the name says otherwise; all since Create or since the step began.
 struct Ledger {
   std::uint64_t packs = 0;             // values handed to Pack (count)
   std::uint64_t unpacks = 0;           // values taken back by Unpack (count)
@@ -18,7 +19,8 @@ struct Ledger {
   std::uint64_t avoided_identity = 0;  // already there: the same storage at the same version, through this or another view
   std::uint64_t avoided_lineage = 0;   // made again from bytes that are there
   std::uint64_t frees_nothing = 0;     // persistent storages: moving them would free no device memory
-  std::uint64_t kept = 0;              // left on the device by mode, policy or a full host
+  std::uint64_t kept = 0;              // left on the device by mode, policy, size or a full host
+  std::uint64_t reconsidered = 0;      // booked when packed, and moved or avoided by lineage later
   std::uint64_t moved_in = 0;          // bytes whose copy in was enqueued
   std::uint64_t replayed = 0;          // bytes made again on the device from other bytes
   std::uint64_t engine_out = 0;        // counted by the copy engine, independently of the decisions above

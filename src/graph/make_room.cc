@@ -23,7 +23,10 @@ void SavedStore::SettleArrivals(Snapshot& snapshot) {
 }
 
 void SavedStore::Poll() {
-  for (const auto& tier : tiers_) tier->transfers->Poll();
+  for (const auto& tier : tiers_) {
+    tier->transfers->Poll();
+    tier->keepalives->Poll();
+  }
   while (!leaving_.empty()) {
     const std::shared_ptr<Snapshot> snapshot = leaving_.front().lock();
     if (snapshot != nullptr) {
@@ -118,21 +121,22 @@ bool SavedStore::Evict(Snapshot& snapshot) {
     if (decision.action == trace::DecisionAction::kReplay) {
       RecordDecision(snapshot, decision, snapshot.needed.bytes());
       ledger_.avoided_lineage += snapshot.needed.bytes();
+      ledger_.reconsidered += snapshot.needed.bytes();
       ledger_.freed += device_bytes;
-      snapshot.recipe = std::move(recipe);
-      snapshot.source = std::move(source);
+      AdoptRecipe(snapshot.shared_from_this(), std::move(recipe), std::move(source));
       LetGo(snapshot);
       snapshot.residence.MoveTo(Residency::kReplayable, snapshot.key.storage, device_bytes, recorder());
       return true;
     }
     if (decision.action != trace::DecisionAction::kMove) return false;
-    RecordDecision(snapshot, decision, snapshot.needed.bytes());
   }
   const ByteRanges missing = snapshot.needed.Minus(snapshot.host_bytes);
   if (!missing.empty()) {
     if (!CopyOut(snapshot, missing, snapshot.buffer).ok())
       return false;  // the host is full, or the copy cannot be enqueued
+    RecordDecision(snapshot, {trace::DecisionAction::kMove, trace::DecisionReason::kMemoryShort}, missing.bytes());
     ledger_.moved += missing.bytes();
+    ledger_.reconsidered += missing.bytes();
     ledger_.freed += device_bytes;
   }
   LetGo(snapshot);

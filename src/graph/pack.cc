@@ -1,4 +1,5 @@
 // SavedStore: taking a value into care.
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,17 @@ std::shared_ptr<Snapshot> SavedStore::FindSnapshot(const ContentKey& key) const 
   return found == snapshots_.end() ? nullptr : found->second.lock();
 }
 
+std::vector<std::shared_ptr<Snapshot>> SavedStore::SnapshotsOf(const ContentKey& key) const {
+  std::vector<std::shared_ptr<Snapshot>> snapshots;
+  if (std::shared_ptr<Snapshot> shared = FindSnapshot(key)) snapshots.push_back(std::move(shared));
+  const auto apart = apart_.find(key);
+  if (apart == apart_.end()) return snapshots;
+  for (Snapshot* snapshot : apart->second) {
+    if (std::shared_ptr<Snapshot> alive = snapshot->weak_from_this().lock()) snapshots.push_back(std::move(alive));
+  }
+  return snapshots;
+}
+
 std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool shared) {
   std::shared_ptr<Snapshot> snapshot(new Snapshot, [this](Snapshot* gone) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     ForgetSnapshot(gone);
@@ -45,13 +57,23 @@ std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool s
   snapshot->pack_order = next_pack_++;
   snapshot->shared = shared;
   snapshot->original = storage.buffer;
-  if (shared) snapshots_[snapshot->key] = snapshot;
+  if (shared) {
+    snapshots_[snapshot->key] = snapshot;
+  } else {
+    apart_[snapshot->key].push_back(snapshot.get());
+  }
   return snapshot;
 }
 
 void SavedStore::ForgetSnapshot(Snapshot* snapshot) {
   LetGo(*snapshot);
-  if (!snapshot->shared) return;
+  if (!snapshot->shared) {
+    const auto apart = apart_.find(snapshot->key);
+    std::vector<Snapshot*>& others = apart->second;
+    others.erase(std::find(others.begin(), others.end(), snapshot));
+    if (others.empty()) apart_.erase(apart);
+    return;
+  }
   const auto found = snapshots_.find(snapshot->key);
   if (found != snapshots_.end() && found->second.expired()) snapshots_.erase(found);
 }
@@ -63,8 +85,9 @@ void SavedStore::DropSaved(std::shared_ptr<Snapshot> snapshot) {
   snapshot.reset();
 }
 
-void SavedStore::Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer) {
+void SavedStore::Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer, ByteRanges bytes) {
   snapshot.buffer = std::move(buffer);
+  snapshot.buffer_bytes = std::move(bytes);
   if (snapshot.holds == Holds::kTransient) holding_[snapshot.pack_order] = &snapshot;
 }
 
@@ -96,8 +119,9 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
 
   std::shared_ptr<DeviceBuffer> buffer = storage->buffer;
   if (storage->adopted) {
-    buffer = std::make_shared<DeviceBuffer>(std::move(keepalive), deferred_, buffer->data(), storage->bytes);
-    buffer->UsedOn(stream);
+    storage->unkept = storage->unkept || keepalive == nullptr;
+    buffer =
+        std::make_shared<DeviceBuffer>(std::move(keepalive), *tier->keepalives, stream, buffer->data(), storage->bytes);
   }
   if (options_.mode == OffloadMode::kNaive) {
     value->snapshot = NewSnapshot(*storage, /*shared=*/false);
@@ -116,6 +140,7 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
   const std::optional<ByteRanges> bytes = ByteRanges::Of(view.layout);
   if (!bytes) {  // scattered beyond description: stays on the device
     ledger_.kept += logical;
+    RecordDecision(*snapshot, {trace::DecisionAction::kKeep, trace::DecisionReason::kPolicy}, logical);
     snapshot->needed = snapshot->needed.Union(ByteRanges({0, storage->bytes}));
     TIERLIB_RETURN_IF_ERROR(Keep(*snapshot, buffer, stream));
     value->snapshot = std::move(snapshot);
@@ -128,15 +153,30 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
     snapshot = NewSnapshot(*storage, /*shared=*/false);
     snapshot->label = label;
   }
+  // What came back for earlier values may not have these bytes.
+  if (snapshot->buffer != nullptr && !snapshot->buffer_bytes.Contains(*bytes)) {
+    const bool whole = snapshot->host_bytes.Contains(snapshot->needed);
+    LetGo(*snapshot);
+    if (!whole) {
+      Hold(*snapshot, buffer, ByteRanges({0, storage->bytes}));
+    } else if (snapshot->residence.state() == Residency::kBoth) {
+      snapshot->residence.MoveTo(Residency::kHost, snapshot->key.storage, bytes->bytes(), recorder());
+    }
+  }
   value->snapshot = snapshot;
   TIERLIB_RETURN_IF_ERROR(PackMarshal(snapshot, view.layout, *bytes, buffer, stream));
   return Saved(std::move(value));
 }
 
 Status SavedStore::Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream) {
-  if (snapshot.buffer == nullptr) Hold(snapshot, buffer);
-  if (snapshot.residence.state() == Residency::kHost) {
-    snapshot.residence.MoveTo(Residency::kBoth, snapshot.key.storage, buffer->bytes(), recorder());
+  const bool unkept = snapshot.buffer != nullptr && snapshot.buffer->adopted() && !snapshot.buffer->has_keepalive();
+  if (snapshot.buffer == nullptr || (unkept && buffer->has_keepalive())) {
+    Hold(snapshot, buffer, ByteRanges({0, snapshot.storage_bytes}));
+  }
+  const Residency state = snapshot.residence.state();
+  if (state == Residency::kHost || state == Residency::kReplayable) {
+    snapshot.residence.MoveTo(state == Residency::kHost ? Residency::kBoth : Residency::kReplayed, snapshot.key.storage,
+                              buffer->bytes(), recorder());
   }
   if (snapshot.produced == nullptr || snapshot.produced->stream != stream) {
     TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
@@ -170,21 +210,36 @@ Status SavedStore::PackMarshal(const std::shared_ptr<Snapshot>& snapshot, const 
     if (question.lineage_found) decision = Decide(question);
   }
   saved.needed = saved.needed.Union(bytes);
-  RecordDecision(saved, decision, logical);
+  const auto book_identity = [&](std::uint64_t count) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    ledger_.avoided_identity += count;
+    if (count > 0) {
+      RecordDecision(saved, {trace::DecisionAction::kReference, trace::DecisionReason::kSameStorage}, count);
+    }
+  };
   switch (decision.action) {
-    case trace::DecisionAction::kFreesNothing: ledger_.frees_nothing += logical; return Keep(saved, buffer, stream);
-    case trace::DecisionAction::kKeep: ledger_.kept += logical; return Keep(saved, buffer, stream);
-    case trace::DecisionAction::kReference: ledger_.avoided_identity += logical; return OkStatus();
+    case trace::DecisionAction::kFreesNothing:
+      ledger_.frees_nothing += logical;
+      RecordDecision(saved, decision, logical);
+      return Keep(saved, buffer, stream);
+    case trace::DecisionAction::kKeep:
+      ledger_.kept += logical;
+      RecordDecision(saved, decision, logical);
+      return Keep(saved, buffer, stream);
+    case trace::DecisionAction::kReference: book_identity(logical); return OkStatus();
     case trace::DecisionAction::kReplay:
-      ledger_.avoided_identity += repeated;
+      book_identity(repeated);
+      RecordDecision(saved, decision, missing.bytes());
       ledger_.avoided_lineage += missing.bytes();
-      saved.recipe = std::move(recipe);
-      saved.source = std::move(source);
+      if (saved.produced == nullptr) {
+        TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(saved.device));
+        TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
+      }
+      AdoptRecipe(snapshot, std::move(recipe), std::move(source));
       saved.residence.MoveTo(Residency::kReplayable, saved.key.storage, missing.bytes(), recorder());
       return OkStatus();
     case trace::DecisionAction::kMove: break;
   }
-  ledger_.avoided_identity += there.bytes() + repeated;
+  book_identity(there.bytes() + repeated);
   if (saved.produced == nullptr || saved.produced->stream != stream || !saved.host.empty()) {
     TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(saved.device));
     TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
@@ -196,6 +251,7 @@ Status SavedStore::PackMarshal(const std::shared_ptr<Snapshot>& snapshot, const 
     return Keep(saved, buffer, stream);
   }
   TIERLIB_RETURN_IF_ERROR(copied);
+  RecordDecision(saved, decision, missing.bytes());
   ledger_.moved += missing.bytes();
   return OkStatus();
 }
@@ -212,14 +268,13 @@ Status SavedStore::PackNaive(Snapshot& saved, const Layout& layout, const std::s
       {static_cast<std::uint64_t>(layout.offset_bytes), static_cast<std::uint64_t>(layout.offset_bytes) + logical});
   if (!layout.is_contiguous()) {
     TIERLIB_ASSIGN_OR_RETURN(from, AllocateDevice(*tier, 0, logical, stream, trace::Tag::kWorkspace, /*reload=*/true));
-    from->UsedOn(stream);
+    buffer->UsedOn(stream);
     TIERLIB_RETURN_IF_ERROR(LaunchStridedCopy(*tier->backend, stream, from->storage_base(), PackedLayout(layout),
                                               buffer->storage_base(), layout));
     bytes = ByteRanges({0, logical});
   }
   TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
   saved.needed = bytes;
-  RecordDecision(saved, {trace::DecisionAction::kMove, trace::DecisionReason::kMode}, logical);
   const Status copied = CopyOut(saved, bytes, from);
   if (copied.code() == StatusCode::kResourceExhausted) {
     saved.packed = false;
@@ -228,6 +283,7 @@ Status SavedStore::PackNaive(Snapshot& saved, const Layout& layout, const std::s
     return Keep(saved, buffer, stream);
   }
   TIERLIB_RETURN_IF_ERROR(copied);
+  RecordDecision(saved, {trace::DecisionAction::kMove, trace::DecisionReason::kMode}, logical);
   ledger_.moved += logical;
   return OkStatus();
 }
@@ -242,7 +298,7 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
   }
   const Stream out = tier->transfers->out_stream();
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<HostBuffer> host, tier->AllocateHost(bytes.bytes(), out));
-  buffer->UsedOn(out);
+  if (!buffer->adopted()) buffer->UsedOn(out);  // an adopted one is kept by the copy itself
   TIERLIB_ASSIGN_OR_RETURN(TransferRef arrival,
                            tier->transfers->CopyOut(RunsToHost(bytes, *buffer, host->data()), *snapshot.produced,
                                                     snapshot.key.storage, buffer->stream_ordered() ? nullptr : buffer));
@@ -261,7 +317,9 @@ bool SavedStore::IsAvailable(const ContentKey& key, const ByteRanges& bytes) con
   const std::shared_ptr<Snapshot> snapshot = FindSnapshot(key);
   if (snapshot != nullptr && snapshot->written_version == 0 && !snapshot->abandoned) {
     switch (snapshot->residence.state()) {
-      case Residency::kDevice: return snapshot->buffer != nullptr;
+      case Residency::kDevice:
+        return snapshot->buffer != nullptr && snapshot->buffer_bytes.Contains(bytes) &&
+               (!snapshot->buffer->adopted() || snapshot->buffer->has_keepalive());
       case Residency::kLeaving:
       case Residency::kBoth:
       case Residency::kHost: return snapshot->host_bytes.Contains(bytes);
@@ -288,10 +346,21 @@ bool SavedStore::FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, int hop
     const StatusOr<Storage*> storage = table_.Find(start.storage);
     if (!storage.ok()) return false;
     *source = NewSnapshot(**storage, /*shared=*/true);
-    (*source)->needed = ByteRanges({0, (*storage)->bytes});
-    Hold(**source, (*storage)->buffer);
+    Hold(**source, (*storage)->buffer, ByteRanges({0, (*storage)->bytes}));
   }
   return true;
+}
+
+void SavedStore::AdoptRecipe(const std::shared_ptr<Snapshot>& snapshot, std::vector<RecipeStep> recipe,
+                             std::shared_ptr<Snapshot> source) {
+  source->needed = source->needed.Union(recipe.front().from_bytes());
+  if (source->produced == nullptr) source->produced = snapshot->produced;
+  auto& dependents = source->dependents;
+  dependents.erase(std::remove_if(dependents.begin(), dependents.end(), [](const auto& one) { return one.expired(); }),
+                   dependents.end());
+  dependents.push_back(snapshot);
+  snapshot->recipe = std::move(recipe);
+  snapshot->source = std::move(source);
 }
 
 void SavedStore::RecordDecision(const Snapshot& snapshot, Decision decision, std::uint64_t bytes) {

@@ -1,7 +1,8 @@
 // SavedStore: the storages of a runtime and the values saved of them. Everything that a verb of the Runtime does
 // happens here:
 //
-//   storages.cc   register, allocate, retire, begin-write, derive
+//   storages.cc   register, allocate, retire, derive
+//   overwrite.cc  begin-write: what a write does to the values saved before it
 //   pack.cc       take a value: decide (offload_policy), book it (ledger), copy it out
 //   unpack.cc     give it back: from the device, by a copy in, or by replaying a recipe
 //   make_room.cc  give device memory back when it runs short
@@ -70,7 +71,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // The verbs, as in tierlib/runtime.h.
   StatusOr<StorageId> Register(void* data, std::uint64_t bytes, int device, Holds holds, std::string_view label);
   // `tag` says what the trace books the bytes under.
-  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label, trace::Tag tag);
+  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label,
+                                trace::Tag tag);
   StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label) {
     return Allocate(bytes, holds, stream, label,
                     holds == Holds::kPersistent ? trace::Tag::kParameter : trace::Tag::kActivation);
@@ -118,11 +120,15 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   // --- snapshots (pack.cc) ---
   std::shared_ptr<Snapshot> FindSnapshot(const ContentKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // All of a content, those included that no other value may find.
+  std::vector<std::shared_ptr<Snapshot>> SnapshotsOf(const ContentKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::shared_ptr<Snapshot> NewSnapshot(const Storage& storage, bool shared) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetSnapshot(Snapshot* snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropSaved(std::shared_ptr<Snapshot> snapshot);
-  // Makes the snapshot hold `buffer` / hold none, and keeps the list of evictable ones.
-  void Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes the snapshot hold `buffer`, which has `bytes` of the storage / hold none, and keeps the list of evictable
+  // ones.
+  void Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer, ByteRanges bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LetGo(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- pack.cc ---
@@ -137,7 +143,11 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // Looks for a recipe that gives `bytes` of `snapshot`; on success the snapshot is replayable.
   bool FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, int hops, std::vector<RecipeStep>* recipe,
                   std::shared_ptr<Snapshot>* source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // From now on the snapshot is made again from `source`.
+  void AdoptRecipe(const std::shared_ptr<Snapshot>& snapshot, std::vector<RecipeStep> recipe,
+                   std::shared_ptr<Snapshot> source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsAvailable(const ContentKey& key, const ByteRanges& bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Call where the bytes are booked in the ledger, with as many.
   void RecordDecision(const Snapshot& snapshot, Decision decision, std::uint64_t bytes);
 
   // --- unpack.cc ---
@@ -151,8 +161,18 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffer& from, DeviceTier& tier, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Remembers that work on `stream` reads the source's device bytes: a write must wait for it.
+  Status NoteReplay(Snapshot& source, DeviceTier& tier, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status WaitFor(const Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status CheckReadable(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- overwrite.cc ---
+  Status CheckNoCopyOut(const Snapshot& snapshot, const Storage& storage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes `stream` wait for all that still reads the snapshot's device bytes.
+  Status FenceWrite(const Snapshot& snapshot, const Storage& storage, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes those again now that could not be made from the snapshot once it is written.
+  Status RescueDependents(Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- storages.cc ---
   void Sweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -181,6 +201,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
   StallWatch stalls_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ContentKey, std::weak_ptr<Snapshot>> snapshots_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<ContentKey, std::vector<Snapshot*>> apart_ ABSL_GUARDED_BY(mutex_);  // those not in snapshots_
   std::map<std::uint64_t, Snapshot*> holding_
       ABSL_GUARDED_BY(mutex_);  // by pack order: those with a buffer of their own
   std::deque<std::weak_ptr<Snapshot>> leaving_ ABSL_GUARDED_BY(mutex_);  // in the order of their copies out

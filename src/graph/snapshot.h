@@ -2,8 +2,9 @@
 // is a replica of the same storage; all values that show the storage at that version share one Snapshot.
 //
 //   I1  kHost: host_bytes contains needed (kBoth may need more of the storage than the host has)
-//   I2  kDevice and kReplayed hold device bytes; kHost and kReplayable hold none
-//   I3  a recipe is there exactly for kReplayable and kReplayed, and gives needed
+//   I2  kDevice and kReplayed hold device bytes, unless they were written or abandoned; kHost and kReplayable hold none
+//   I3  a recipe is there exactly for kReplayable and kReplayed, and gives needed; its source needs what it reads
+//   I4  where there is a buffer, buffer_bytes are those of the storage's bytes that it has
 //
 // Thread-safety: not synchronised; the store's lock guards every member.
 #ifndef TIERLIB_SRC_GRAPH_SNAPSHOT_H_
@@ -45,6 +46,7 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   ByteRanges needed;  // by the saved values so far
 
   std::shared_ptr<DeviceBuffer> buffer;  // device bytes that the snapshot itself holds
+  ByteRanges buffer_bytes;
   std::weak_ptr<DeviceBuffer> original;  // the storage's own device bytes, while it lives and is unwritten
   MarkRef produced;                      // work that wrote the device bytes
   TransferRef reload;                    // the copy that brought `buffer` back, if one did
@@ -56,6 +58,9 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   // from.
   std::vector<RecipeStep> recipe;
   std::shared_ptr<Snapshot> source;
+  // The other way round: snapshots whose source this one is, or was; and replays that read its device bytes.
+  absl::InlinedVector<std::weak_ptr<Snapshot>, 1> dependents;
+  absl::InlinedVector<MarkRef, 1> replays;
 
   std::uint64_t written_version = 0;  // of the first write since: reading is an error as it is without offload
   bool abandoned = false;             // the owner retired memory that nobody kept alive

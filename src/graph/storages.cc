@@ -30,7 +30,8 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
   const std::uint64_t devices = options.devices.size();
   for (const DeviceOptions& device : options.devices) {
     const DeviceTier::HostLimits limits = {options.pinned_limit / devices, options.pageable_limit / devices};
-    TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceTier> tier, DeviceTier::Create(device, limits, store->recorder()));
+    TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceTier> tier,
+                             DeviceTier::Create(device, limits, store->deferred_, store->recorder()));
     store->tiers_.push_back(std::move(tier));
   }
   return store;
@@ -55,7 +56,7 @@ StatusOr<DeviceTier*> SavedStore::FindTier(int device) const {
 
 StatusOr<StorageId> SavedStore::Register(void* data, std::uint64_t bytes, int device, Holds holds,
                                          std::string_view label) {
-  TIERLIB_RETURN_IF_ERROR(FindTier(device).status());
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(device));
   if (data == nullptr && bytes > 0) {
     return InvalidArgumentError("register '" + std::string(label) + "': no address for " + FormatBytes(bytes));
   }
@@ -68,7 +69,7 @@ StatusOr<StorageId> SavedStore::Register(void* data, std::uint64_t bytes, int de
   storage.trace_label = recorder_ != nullptr ? recorder_->Intern(label) : 0;
   Locked lock(*this);
   Poll();
-  storage.buffer = std::make_shared<DeviceBuffer>(nullptr, deferred_, data, bytes);
+  storage.buffer = std::make_shared<DeviceBuffer>(nullptr, *tier->keepalives, Stream{device, 0}, data, bytes);
   const std::uint32_t trace_label = storage.trace_label;
   const StorageId id = table_.Register(std::move(storage));
   trace::Write(recorder(), trace::Event::kStorageRegister, trace::Tag::kClient,
@@ -100,47 +101,23 @@ Status SavedStore::Retire(StorageId id, Stream stream) {
   Locked lock(*this);
   TIERLIB_ASSIGN_OR_RETURN(Storage storage, table_.Retire(id));
   storage.buffer->UsedOn(stream);
-  const std::shared_ptr<Snapshot> snapshot = FindSnapshot({id, storage.version});
-  if (snapshot != nullptr) {
-    if (storage.adopted && snapshot->buffer != nullptr && !snapshot->buffer->has_keepalive()) {
-      snapshot->abandoned = true;
+  for (const std::shared_ptr<Snapshot>& snapshot : SnapshotsOf({id, storage.version})) {
+    if (snapshot->buffer == nullptr) {
+      if (snapshot->shared) ledger_.freed += snapshot->needed.bytes();
+    } else if (snapshot->buffer->adopted() && !snapshot->buffer->has_keepalive()) {
       LetGo(*snapshot);
-    } else if (snapshot->buffer == nullptr) {
-      ledger_.freed += snapshot->needed.bytes();
+      snapshot->abandoned = !snapshot->host_bytes.Contains(snapshot->needed);
+      if (!snapshot->abandoned && snapshot->residence.state() == Residency::kBoth) {
+        snapshot->residence.MoveTo(Residency::kHost, id, storage.bytes, recorder());
+      }
     }
+  }
+  if (storage.unkept) {  // its memory may go as soon as we return
+    TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage.device));
+    (void)tier->transfers->AwaitCopiesOut(id);  // an error stays with the copy
   }
   trace::Write(recorder(), trace::Event::kStorageRetire, trace::Tag::kNone, 0, storage.trace_label, id.ToInteger(),
                storage.bytes);
-  return OkStatus();
-}
-
-Status SavedStore::BeginWrite(StorageId id, Stream stream) {
-  Locked lock(*this);
-  TIERLIB_ASSIGN_OR_RETURN(Storage * storage, table_.Find(id));
-  Poll();
-  const std::shared_ptr<Snapshot> snapshot = FindSnapshot({id, storage->version});
-  if (snapshot != nullptr) {
-    for (const HostPiece& piece : snapshot->host) {
-      if (piece.arrival->ended) continue;
-      if (!options_.write_waits) {
-        return FailedPreconditionError("write to " + DescribeStorage(id, storage->label) + " while version " +
-                                       std::to_string(storage->version) + " of it, saved as '" + snapshot->label +
-                                       "', is being copied to the host: wait for it (write_waits) or write elsewhere");
-      }
-      TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage->device));
-      const MarkRef before = stalls_.Before(*tier->events, stream);
-      TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, piece.arrival));
-      if (waits) ++ledger_.stalls;
-      stalls_.After(before, *tier->backend, *tier->events, id, storage->trace_label, trace::StallCause::kWriteFence);
-    }
-    if (snapshot->written_version == 0) snapshot->written_version = storage->version + 1;
-    snapshot->original.reset();
-  }
-  lineage_.Forget({id, storage->version});
-  ++storage->version;
-  storage->buffer->UsedOn(stream);
-  trace::Write(recorder(), trace::Event::kStorageWrite, trace::Tag::kNone, 0, storage->trace_label, id.ToInteger(),
-               storage->version);
   return OkStatus();
 }
 
@@ -172,13 +149,16 @@ Status SavedStore::Derive(const View& derived, const View& source, Replay replay
   trace::Write(recorder(), trace::Event::kDerive, trace::Tag::kNone, static_cast<std::uint16_t>(replay.kind),
                recorder_ != nullptr ? recorder_->Intern(replay.name) : 0, derived.storage.ToInteger(),
                source.storage.ToInteger());
-  lineage_.Add(std::make_shared<const Derivation>(Derivation{{derived.storage, to->version},
-                                                             {source.storage, from->version},
-                                                             derived.layout,
-                                                             source.layout,
-                                                             *std::move(derived_bytes),
-                                                             *std::move(source_bytes),
-                                                             std::move(replay)}));
+  // A replay may own things of the program whose end calls us: it goes without the lock.
+  lineage_.Add(
+      std::shared_ptr<const Derivation>(new Derivation{{derived.storage, to->version},
+                                                       {source.storage, from->version},
+                                                       derived.layout,
+                                                       source.layout,
+                                                       *std::move(derived_bytes),
+                                                       *std::move(source_bytes),
+                                                       std::move(replay)},
+                                        [this](const Derivation* gone) { deferred_.Later([gone] { delete gone; }); }));
   constexpr std::uint64_t kSweepEvery = 4096;  // for programs that never end a step
   if (++derives_since_sweep_ >= kSweepEvery) Sweep();
   return OkStatus();
@@ -204,6 +184,7 @@ Status SavedStore::Drain(std::int64_t deadline_ns) {
     Locked lock(*this);
     for (const auto& tier : tiers_) {
       Status status = tier->transfers->Drain(deadline_ns);
+      if (status.ok()) status = tier->keepalives->Drain(deadline_ns);
       if (first.ok()) first = std::move(status);
     }
     Poll();

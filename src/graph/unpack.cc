@@ -45,6 +45,7 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot->device));
   trace::Write(recorder(), trace::Event::kUnpack, trace::Tag::kSaved, 0, snapshot->trace_label,
                snapshot->key.storage.ToInteger(), static_cast<std::uint64_t>(value.layout.logical_bytes()));
+  TIERLIB_RETURN_IF_ERROR(CheckReadable(*snapshot));
   tier->pool->Tick(stream);
   TIERLIB_ASSIGN_OR_RETURN(loaded->buffer, MakeResident(snapshot, stream));
   loaded->buffer->UsedOn(stream);
@@ -83,7 +84,6 @@ Status SavedStore::WaitFor(const Snapshot& snapshot, Stream stream) {
 
 StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::MakeResident(const std::shared_ptr<Snapshot>& snapshot,
                                                                  Stream stream) {
-  TIERLIB_RETURN_IF_ERROR(CheckReadable(*snapshot));
   if (snapshot->buffer == nullptr) {
     std::shared_ptr<DeviceBuffer> original = snapshot->original.lock();
     if (original != nullptr && !original->adopted()) {
@@ -103,11 +103,15 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::MakeResident(const std::shar
 StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, Stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
   const Stream in = tier->transfers->in_stream();
-  const ByteRange hull = snapshot.needed.hull();
-  TIERLIB_ASSIGN_OR_RETURN(
-      std::shared_ptr<DeviceBuffer> buffer,
-      AllocateDevice(*tier, hull.begin, hull.end - hull.begin, in, trace::Tag::kReload, /*reload=*/true));
-  if (snapshot.buffer != nullptr) return snapshot.buffer;  // another thread was faster while the allocator ran
+  std::shared_ptr<DeviceBuffer> buffer;
+  ByteRanges bytes;
+  do {  // while the program's allocator runs, another thread may save more of the storage
+    bytes = snapshot.host_bytes;
+    const ByteRange hull = bytes.hull();
+    TIERLIB_ASSIGN_OR_RETURN(
+        buffer, AllocateDevice(*tier, hull.begin, hull.end - hull.begin, in, trace::Tag::kReload, /*reload=*/true));
+    if (snapshot.buffer != nullptr) return snapshot.buffer;  // or be faster
+  } while (!(bytes == snapshot.host_bytes));
   std::vector<CopyRun> runs;
   std::vector<TransferRef> arrivals;
   for (const HostPiece& piece : snapshot.host) {
@@ -123,7 +127,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, S
   if (snapshot.residence.state() == Residency::kHost) {
     snapshot.residence.MoveTo(Residency::kBoth, snapshot.key.storage, snapshot.reload->bytes, recorder());
   }
-  Hold(snapshot, buffer);
+  Hold(snapshot, buffer, std::move(bytes));
   return buffer;
 }
 
@@ -168,7 +172,8 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
                                                               Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot->device));
   const std::vector<RecipeStep> recipe = snapshot->recipe;
-  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> from, MakeResident(snapshot->source, stream));
+  const std::shared_ptr<Snapshot> source = snapshot->source;
+  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> from, MakeResident(source, stream));
   for (const RecipeStep& step : recipe) {
     const ByteRange hull = step.to_bytes().hull();
     TIERLIB_ASSIGN_OR_RETURN(
@@ -176,6 +181,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
         AllocateDevice(*tier, hull.begin, hull.end - hull.begin, stream, trace::Tag::kReload, /*reload=*/true));
     from->UsedOn(stream);
     TIERLIB_RETURN_IF_ERROR(RunStep(step, *to, *from, *tier, stream));
+    if (&step == &recipe.front()) TIERLIB_RETURN_IF_ERROR(NoteReplay(*source, *tier, stream));
     ledger_.replayed += hull.end - hull.begin;
     trace::Write(recorder(), trace::Event::kReplay, trace::Tag::kReload, 0, snapshot->trace_label,
                  step.to().storage.ToInteger(), hull.end - hull.begin);
@@ -187,8 +193,20 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
   }
   TIERLIB_ASSIGN_OR_RETURN(snapshot->produced, tier->events->MarkNow(stream));
   snapshot->residence.MoveTo(Residency::kReplayed, snapshot->key.storage, from->bytes(), recorder());
-  Hold(*snapshot, from);
+  Hold(*snapshot, from, recipe.back().to_bytes());
   return from;
+}
+
+Status SavedStore::NoteReplay(Snapshot& source, DeviceTier& tier, Stream stream) {
+  if (source.reload != nullptr) return OkStatus();  // it read a block of our own
+  TIERLIB_ASSIGN_OR_RETURN(MarkRef mark, tier.events->MarkNow(stream));
+  for (MarkRef& replay : source.replays) {
+    if (replay->stream != stream) continue;
+    replay = std::move(mark);
+    return OkStatus();
+  }
+  source.replays.push_back(std::move(mark));
+  return OkStatus();
 }
 
 Status SavedStore::RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffer& from, DeviceTier& tier,

@@ -14,7 +14,7 @@ Ledger Difference(const Ledger& later, const Ledger& earlier) {
       &Ledger::packs,           &Ledger::unpacks,       &Ledger::naive, &Ledger::moved,      &Ledger::avoided_identity,
       &Ledger::avoided_lineage, &Ledger::frees_nothing, &Ledger::kept,  &Ledger::moved_in,   &Ledger::replayed,
       &Ledger::engine_out,      &Ledger::engine_in,     &Ledger::freed, &Ledger::copies_out, &Ledger::copies_in,
-      &Ledger::stalls};
+      &Ledger::stalls,          &Ledger::reconsidered};
   static_assert(sizeof(Ledger) == sizeof(kCounters) / sizeof(kCounters[0]) * sizeof(std::uint64_t),
                 "every counter of Ledger stands in kCounters");
   for (const auto counter : kCounters) d.*counter = later.*counter - earlier.*counter;

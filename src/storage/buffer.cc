@@ -1,5 +1,6 @@
 #include "storage/buffer.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace tierlib {
@@ -16,8 +17,9 @@ DeviceBuffer::DeviceBuffer(std::shared_ptr<DeviceAllocator> allocator, EventPool
       origin_(origin),
       bytes_(bytes) {}
 
-DeviceBuffer::DeviceBuffer(Keepalive keepalive, Deferred& deferred, void* data, std::uint64_t bytes)
-    : keepalive_(std::move(keepalive)), deferred_(&deferred), data_(data), origin_(0), bytes_(bytes) {}
+DeviceBuffer::DeviceBuffer(Keepalive keepalive, KeepaliveQueue& keepalives, Stream home, void* data,
+                           std::uint64_t bytes)
+    : keepalive_(std::move(keepalive)), keepalives_(&keepalives), home_(home), data_(data), origin_(0), bytes_(bytes) {}
 
 DeviceBuffer::~DeviceBuffer() {
   if (pool_ != nullptr) {
@@ -25,7 +27,9 @@ DeviceBuffer::~DeviceBuffer() {
   } else if (allocator_ != nullptr) {
     ReturnToAllocator();
   } else if (keepalive_ != nullptr) {
-    deferred_->Later([keepalive = std::move(keepalive_)]() mutable { keepalive.reset(); });
+    auto readers = streams_.Get();
+    readers.erase(std::remove(readers.begin(), readers.end(), home_), readers.end());
+    keepalives_->DropAfter(std::move(keepalive_), readers);
   }
 }
 

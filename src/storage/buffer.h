@@ -11,6 +11,7 @@
 #include "base/mutex.h"
 #include "storage/deferred.h"
 #include "storage/event_pool.h"
+#include "storage/keepalive_queue.h"
 #include "tierlib/options.h"
 #include "tierlib/storage_id.h"
 #include "tierlib/stream.h"
@@ -46,8 +47,10 @@ class DeviceBuffer {
   // Memory of the program's own allocator. Given back through `deferred`.
   DeviceBuffer(std::shared_ptr<DeviceAllocator> allocator, EventPool& events, Deferred& deferred, void* data,
                std::uint64_t origin, std::uint64_t bytes);
-  // Memory that the program owns, held by its keepalive (may be null), which is dropped through `deferred`.
-  DeviceBuffer(Keepalive keepalive, Deferred& deferred, void* data, std::uint64_t bytes);
+  // Memory that the program owns, held by its keepalive (may be null), which goes to `keepalives` at the end. UsedOn
+  // names the streams that read it; a copy keeps the buffer itself. What reads it on `home` is not waited for: there
+  // the program orders the memory's next use itself, as it does for tensors that it frees on that stream.
+  DeviceBuffer(Keepalive keepalive, KeepaliveQueue& keepalives, Stream home, void* data, std::uint64_t bytes);
   ~DeviceBuffer();
   DeviceBuffer(const DeviceBuffer&) = delete;
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
@@ -73,6 +76,8 @@ class DeviceBuffer {
   Keepalive keepalive_;
   EventPool* const events_ = nullptr;
   Deferred* const deferred_ = nullptr;
+  KeepaliveQueue* const keepalives_ = nullptr;
+  const Stream home_;
   void* const data_;
   const std::uint64_t origin_;
   const std::uint64_t bytes_;

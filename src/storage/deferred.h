@@ -16,6 +16,9 @@ namespace tierlib {
 
 class Deferred {
  public:
+  // Runs what is left: memory of the program must not stay behind.
+  ~Deferred() { Run(); }
+
   void Later(std::function<void()> work) {
     MutexLock lock(mutex_);
     work_.push_back(std::move(work));

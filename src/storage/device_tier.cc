@@ -36,7 +36,7 @@ DeviceTier::~DeviceTier() {
 }
 
 StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& options, HostLimits limits,
-                                                         trace::Recorder* recorder) {
+                                                         Deferred& deferred, trace::Recorder* recorder) {
   auto tier = std::make_unique<DeviceTier>();
   tier->options = options;
   TIERLIB_ASSIGN_OR_RETURN(tier->backend, MakeDevice(options));
@@ -46,6 +46,7 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(Tier::kPinned, limits.pinned, device, recorder));
   TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(Tier::kPageable, limits.pageable, device, recorder));
   tier->events = std::make_unique<EventPool>(device);
+  tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);
   TIERLIB_ASSIGN_OR_RETURN(tier->transfers, TransferEngine::Create(device, *tier->events, recorder));
   return tier;
 }

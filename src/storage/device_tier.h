@@ -27,9 +27,9 @@ struct DeviceTier {
     std::uint64_t pinned = 0;
     std::uint64_t pageable = 0;
   };
-  // `recorder` may be null and outlives the tier.
+  // `recorder` may be null; it and `deferred` outlive the tier.
   static StatusOr<std::unique_ptr<DeviceTier>> Create(const DeviceOptions& options, HostLimits limits,
-                                                      trace::Recorder* recorder);
+                                                      Deferred& deferred, trace::Recorder* recorder);
 
   DeviceOptions options;
   std::unique_ptr<DeviceBackend> backend;
@@ -37,6 +37,7 @@ struct DeviceTier {
   std::unique_ptr<BlockPool> pinned;
   std::unique_ptr<BlockPool> pageable;
   std::unique_ptr<EventPool> events;
+  std::unique_ptr<KeepaliveQueue> keepalives;
   std::unique_ptr<TransferEngine> transfers;
 
   // A host block for a copy on `stream`: pinned, or pageable where that is full. ResourceExhausted where both are.

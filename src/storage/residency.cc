@@ -18,7 +18,7 @@ constexpr bool kLegal[kStates][kStates] = {
     {0, 1, 0, 1, 0, 0, 1},  // kBoth: device bytes dropped; more of the storage is needed and copied
     {0, 1, 1, 0, 0, 0, 1},  // kHost: reloaded; more of the storage is needed and copied
     {0, 1, 0, 0, 0, 1, 1},  // kReplayable: made again; copied after all when more is needed than the replay gives
-    {0, 1, 0, 0, 1, 0, 1},  // kReplayed: dropped again
+    {1, 1, 0, 0, 1, 0, 1},  // kReplayed: dropped again; or its source is about to be written
     {0, 0, 0, 0, 0, 0, 0},  // kLost: for good
 };
 

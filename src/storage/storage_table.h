@@ -22,6 +22,7 @@ struct Storage {
   int device = 0;
   Holds holds = Holds::kTransient;
   bool adopted = false;
+  bool unkept = false;        // adopted, and packed without a keepalive at least once
   std::uint64_t version = 0;  // raised by each announced write
   std::string label;
   std::uint32_t trace_label = 0;

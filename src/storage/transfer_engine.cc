@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/clock.h"
@@ -44,6 +45,7 @@ StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, Co
   auto transfer = std::make_shared<Transfer>();
   transfer->number = next_number_++;
   transfer->direction = direction;
+  transfer->storage = storage;
   for (const CopyRun& run : runs) transfer->bytes += run.bytes;
   transfer->keeps = std::move(keeps);
   if (recorder_ != nullptr) {
@@ -55,8 +57,13 @@ StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, Co
     TIERLIB_ASSIGN_OR_RETURN(transfer->begin, events_.MarkNow(stream));
   }
   TIERLIB_RETURN_IF_ERROR(device_.Copy(runs, direction, stream));
-  TIERLIB_ASSIGN_OR_RETURN(transfer->end, events_.MarkNow(stream));
   for (const CopyRun& run : runs) copied_bytes_[static_cast<int>(direction)] += run.bytes;
+  StatusOr<MarkRef> end = events_.MarkNow(stream);
+  if (!end.ok()) {  // nothing will tell when the copy ends, and its memory is let go on return: wait for it now
+    (void)device_.SynchronizeStream(stream);
+    return end.status();
+  }
+  transfer->end = *std::move(end);
   bytes_in_flight_ += transfer->bytes;
   in_flight_[direction == CopyDirection::kDeviceToHost ? 0 : 1].push_back(transfer);
   return transfer;
@@ -109,6 +116,13 @@ Status TransferEngine::Await(const TransferRef& transfer) {
     Finish(*oldest, std::move(status));
   }
   return transfer->status;
+}
+
+Status TransferEngine::AwaitCopiesOut(StorageId storage) {
+  const auto& queue = in_flight_[0];
+  const auto last =
+      std::find_if(queue.rbegin(), queue.rend(), [&](const TransferRef& one) { return one->storage == storage; });
+  return last == queue.rend() ? OkStatus() : Await(TransferRef(*last));
 }
 
 Status TransferEngine::Drain(std::int64_t deadline_ns) {

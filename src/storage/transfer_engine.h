@@ -26,6 +26,7 @@ namespace tierlib {
 struct Transfer {
   std::uint64_t number = 0;  // for the trace
   CopyDirection direction = CopyDirection::kDeviceToHost;
+  StorageId storage;
   std::uint64_t bytes = 0;
   MarkRef begin;  // where a trace is on
   MarkRef end;
@@ -58,13 +59,16 @@ class TransferEngine {
   void Poll();
   // Blocks until the transfer ended; its status.
   Status Await(const TransferRef& transfer);
+  // Blocks until no copy out of the storage is in flight; the status of the last.
+  Status AwaitCopiesOut(StorageId storage);
   // Blocks until every transfer ended, or until the clock reaches `deadline_ns` (DeadlineExceeded).
   Status Drain(std::int64_t deadline_ns);
   // Blocks until at most `limit` bytes are in flight.
   Status AwaitBytesInFlight(std::uint64_t limit);
 
   std::uint64_t bytes_in_flight() const { return bytes_in_flight_; }
-  // What was handed to the device for copying so far, summed over the runs of each copy and independent of every decision.
+  // What was handed to the device for copying so far, summed over the runs of each copy and independent of every
+  // decision.
   std::uint64_t copied_bytes(CopyDirection direction) const { return copied_bytes_[static_cast<int>(direction)]; }
   // OK, or the first copy that failed.
   const Status& health() const { return health_; }
