@@ -14,33 +14,44 @@ HWY_BEFORE_NAMESPACE();
 namespace tierlib::autograd::host::HWY_NAMESPACE {
 namespace {
 
-// Four rows by kVectors vectors of C stay in registers: eight sums in flight cover the latency of multiply-add.
-template <int kVectors, typename T>
-HWY_INLINE void MultiplyBlock(const TileProduct<T>& p, std::int64_t row, std::int64_t column, std::int64_t begin,
-                              std::int64_t end) {
+// Four rows by two vectors of C stay in registers: eight sums in flight cover the latency of multiply-add. Written out,
+// because GCC keeps an array of sums in memory unless it unrolls every loop over it, which -O2 does not. Where `second`
+// is the first vector again (columns are an odd number of vectors), both do the same work and store the same bits.
+template <typename T>
+HWY_INLINE void MultiplyBlock(const TileProduct<T>& p, std::int64_t row, std::int64_t column, std::int64_t second,
+                              std::int64_t begin, std::int64_t end) {
   const hn::ScalableTag<T> d;
-  using V = hn::Vec<hn::ScalableTag<T>>;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  V sums[4][kVectors];
-  for (int i = 0; i < 4; ++i) {
-    for (int v = 0; v < kVectors; ++v) {
-      T* c = p.c + (row + i) * p.ldc + column + v * lanes;
-      sums[i][v] = p.accumulate ? hn::LoadU(d, c) : hn::Zero(d);
-    }
+  T* const c0 = p.c + row * p.ldc + column;
+  T* const c1 = c0 + p.ldc;
+  T* const c2 = c1 + p.ldc;
+  T* const c3 = c2 + p.ldc;
+  auto s00 = hn::Zero(d), s01 = hn::Zero(d), s10 = hn::Zero(d), s11 = hn::Zero(d);
+  auto s20 = hn::Zero(d), s21 = hn::Zero(d), s30 = hn::Zero(d), s31 = hn::Zero(d);
+  if (p.accumulate) {
+    s00 = hn::LoadU(d, c0), s01 = hn::LoadU(d, c0 + second);
+    s10 = hn::LoadU(d, c1), s11 = hn::LoadU(d, c1 + second);
+    s20 = hn::LoadU(d, c2), s21 = hn::LoadU(d, c2 + second);
+    s30 = hn::LoadU(d, c3), s31 = hn::LoadU(d, c3 + second);
   }
-  const T* a = p.a + row * p.a_row + begin * p.a_term;
+  const T* a0 = p.a + row * p.a_row + begin * p.a_term;
   const T* b = p.b + begin * p.ldb + column;
-  for (std::int64_t k = begin; k < end; ++k, a += p.a_term, b += p.ldb) {
-    V terms[kVectors];
-    for (int v = 0; v < kVectors; ++v) terms[v] = hn::LoadU(d, b + v * lanes);
-    for (int i = 0; i < 4; ++i) {
-      const V left = hn::Set(d, a[i * p.a_row]);
-      for (int v = 0; v < kVectors; ++v) sums[i][v] = hn::MulAdd(left, terms[v], sums[i][v]);
-    }
+  const std::int64_t a_row = p.a_row;
+  for (std::int64_t k = begin; k < end; ++k, a0 += p.a_term, b += p.ldb) {
+    const auto b0 = hn::LoadU(d, b);
+    const auto b1 = hn::LoadU(d, b + second);
+    auto left = hn::Set(d, a0[0]);
+    s00 = hn::MulAdd(left, b0, s00), s01 = hn::MulAdd(left, b1, s01);
+    left = hn::Set(d, a0[a_row]);
+    s10 = hn::MulAdd(left, b0, s10), s11 = hn::MulAdd(left, b1, s11);
+    left = hn::Set(d, a0[2 * a_row]);
+    s20 = hn::MulAdd(left, b0, s20), s21 = hn::MulAdd(left, b1, s21);
+    left = hn::Set(d, a0[3 * a_row]);
+    s30 = hn::MulAdd(left, b0, s30), s31 = hn::MulAdd(left, b1, s31);
   }
-  for (int i = 0; i < 4; ++i) {
-    for (int v = 0; v < kVectors; ++v) hn::StoreU(sums[i][v], d, p.c + (row + i) * p.ldc + column + v * lanes);
-  }
+  hn::StoreU(s00, d, c0), hn::StoreU(s01, d, c0 + second);
+  hn::StoreU(s10, d, c1), hn::StoreU(s11, d, c1 + second);
+  hn::StoreU(s20, d, c2), hn::StoreU(s21, d, c2 + second);
+  hn::StoreU(s30, d, c3), hn::StoreU(s31, d, c3 + second);
 }
 
 template <typename T>
@@ -55,8 +66,8 @@ void Multiply(const TileProduct<T>& p) {
     const std::int64_t begin = p.part == Part::kDepthFromRow ? row : 0;
     const std::int64_t end = p.part == Part::kDepthToRow ? std::min(p.depth, row + 4) : p.depth;
     std::int64_t column = 0;
-    for (; column + 2 * lanes <= columns; column += 2 * lanes) MultiplyBlock<2>(p, row, column, begin, end);
-    for (; column < columns; column += lanes) MultiplyBlock<1>(p, row, column, begin, end);
+    for (; column + 2 * lanes <= columns; column += 2 * lanes) MultiplyBlock(p, row, column, lanes, begin, end);
+    if (column < columns) MultiplyBlock(p, row, column, 0, begin, end);
   }
 }
 

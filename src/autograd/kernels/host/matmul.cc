@@ -11,12 +11,11 @@ namespace tierlib::autograd::host {
 namespace {
 
 // Where a product is cut. Measured on [768, 128] x [128, 512] and its like (Zen 3, one thread): tiles of 192 x 512
-// reach 97 % of an uncut product's speed, 64 x 128 85 %. So tiles start large and are halved only while there are few
-// of them and each still has work for some 50 microseconds.
+// reach 97 % of an uncut product's speed, 64 x 128 85 %. So tiles start large and are halved while one of them is much
+// work for so few: the more tiles there are, the less it matters that threads end at different times.
 constexpr std::int64_t kTileRows = 192;
 constexpr std::int64_t kTileColumns = 512;
-constexpr std::int64_t kEnoughTiles = 8;
-constexpr double kLargeTileFlops = 8e6;
+constexpr double kTileFlopsPerTile = 6.4e6;
 // Batches of small products are handed out in groups of at least this much work.
 constexpr double kGroupFlops = 1e6;
 
@@ -38,7 +37,7 @@ Tiling MakeTiling(const MatMulArguments& a, std::int64_t batches, std::int64_t r
     t.down = CeilDivide(a.m, t.rows);
     t.across = CeilDivide(a.n, t.columns);
     const double flops = 2.0 * static_cast<double>(t.rows) * static_cast<double>(t.columns) * static_cast<double>(a.k);
-    if (t.down * t.across * batches >= kEnoughTiles || flops < kLargeTileFlops) return t;
+    if (flops <= kTileFlopsPerTile * static_cast<double>(t.down * t.across * batches)) return t;
     std::int64_t& longer = t.rows >= t.columns ? t.rows : t.columns;
     if (Halved(longer) >= longer) return t;
     longer = Halved(longer);
@@ -86,7 +85,8 @@ void ForEachTile(ThreadPool& pool, const MatMulArguments& a, std::int64_t batche
 
 template <typename T>
 void WideMatMul(ThreadPool& pool, const MatMulArguments& a, std::int64_t batches) {
-  const Tiling tiling = MakeTiling(a, batches, kTileRows, kTileColumns);
+  const std::int64_t rows = kTileRows * kTileColumns / std::min(a.n, kTileColumns);
+  const Tiling tiling = MakeTiling(a, batches, rows, kTileColumns);
   ForEachTile(pool, a, batches, tiling, [&](const Tile& t) {
     const T* left = static_cast<const T*>(a.a) + t.a_offset + (a.transpose_a ? t.row : t.row * a.lda);
     const T* right = static_cast<const T*>(a.b) + t.b_offset + (a.transpose_b ? t.column * a.ldb : t.column);
