@@ -163,7 +163,7 @@ void CommandLine::Training() {
               throw CLI::ValidationError("--seed", text + " is not a whole number from 0 to 2^64 - 1");
             }
           },
-          "Of weights, batches, dropout and k-means++, default 1337")
+          "Of weights, batches, dropout and k-means++, default 1")
       ->type_name("N");
   app_.add_flag("--eval-only", options_.eval_only, "Only evaluate on the validation part");
 }

@@ -28,7 +28,7 @@ struct Results {
   std::string device;
 };
 
-// What was counted after `before`, less what `before` has.
+// What was counted between the two: of the counters that the report has, the others are 0.
 tierlib::Ledger LedgerSince(const tierlib::Ledger& before, const tierlib::Ledger& now);
 
 // 0 for an empty list.

@@ -60,6 +60,7 @@ nlohmann::json ReportOf(const std::string& folder, std::vector<std::string> argu
   EXPECT_EQ(result.exit_code, 0) << result.err;
   nlohmann::json report = nlohmann::json::parse(tierlib::ReadWhole(path), nullptr, false);
   EXPECT_TRUE(report.is_object()) << path;
+  if (!report.is_object()) report = nlohmann::json::object();
   std::remove(path.c_str());
   return report;
 }

@@ -20,9 +20,9 @@ class Resume : public ::testing::TestWithParam<std::vector<std::string>> {
  protected:
   Resume() { tierlib::WriteWhole(data_, SampleText(3000)); }
   std::vector<std::string> Arguments(const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = SmallRun(data_, GetParam());
+    std::vector<std::string> arguments = GetParam();
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return arguments;
+    return SmallRun(data_, arguments);
   }
 
   tierlib::TemporaryFolder folder_;

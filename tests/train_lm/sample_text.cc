@@ -1,6 +1,8 @@
 #include "train_lm/sample_text.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace train_lm {
 
@@ -18,10 +20,15 @@ std::string SampleText(std::size_t characters) {
 }
 
 std::vector<std::string> SmallRun(const std::string& data, const std::vector<std::string>& more) {
-  std::vector<std::string> arguments = {"--data",   data, "--context", "16", "--batch",  "4",
-                                        "--layers", "2",  "--heads",   "2",  "--width",  "32",
-                                        "--steps",  "6",  "--warmup",  "2",  "--device", "emulated"};
-  arguments.insert(arguments.end(), more.begin(), more.end());
+  const std::vector<std::pair<std::string, std::string>> defaults = {
+      {"--data", data},  {"--context", "16"}, {"--batch", "4"},  {"--layers", "2"},        {"--heads", "2"},
+      {"--width", "32"}, {"--steps", "6"},    {"--warmup", "2"}, {"--device", "emulated"},
+  };
+  std::vector<std::string> arguments = more;
+  for (const auto& [option, value] : defaults) {
+    if (std::find(more.begin(), more.end(), option) != more.end()) continue;
+    arguments.insert(arguments.end(), {option, value});
+  }
   return arguments;
 }
 

@@ -11,7 +11,7 @@ namespace train_lm {
 // Words of a small language, always the same, about `characters` long, some of them not ASCII.
 std::string SampleText(std::size_t characters);
 
-// "--data PATH" and a model of two small layers, 6 steps, followed by `more`.
+// `more`, and whatever it does not say of: this text, a model of two small layers, 6 steps.
 std::vector<std::string> SmallRun(const std::string& data, const std::vector<std::string>& more);
 
 }  // namespace train_lm
