@@ -1,4 +1,5 @@
-// Differentiable weight clustering: DKM (arXiv 2108.12659) as eDKM (arXiv 2309.00964) uses it. docs/design.md has the formulas.
+// Differentiable weight clustering: DKM (arXiv 2108.12659) as eDKM (arXiv 2309.00964) uses it. docs/design.md has the
+// formulas.
 #ifndef TIERLIB_DKM_CLUSTERING_H_
 #define TIERLIB_DKM_CLUSTERING_H_
 
@@ -25,19 +26,19 @@ enum class Form : std::uint8_t {
 };
 
 struct Options {
-  int bits = 3;                  // k = 2^bits clusters, 1..8
-  int cluster_dim = 1;           // d: weights are seen as N/d vectors
-  double tau = 0;                // softmax temperature; 0: 0.01 * variance of the weight at the start
-  int iterations = 3;            // T >= 1
+  int bits = 3;         // k = 2^bits clusters, 1..8
+  int cluster_dim = 1;  // d: weights are seen as N/d vectors
+  double tau = 0;       // softmax temperature; 0: 0.01 * variance of the weight (over N) at the start
+  int iterations = 3;   // T >= 1
   Metric metric = Metric::kSquared;
   Attention attention = Attention::kLast;
   Form form = Form::kAuto;
-  std::uint64_t seed = 1;        // of k-means++
+  std::uint64_t seed = 1;  // of k-means++
 };
 
 // The clustering of one weight. Its state, the centroids, belongs to the weight: Apply starts from the centroids of the
-// optimizer step before (k-means++ and Lloyd iterations at first), and Advance, called once per optimizer step, makes the
-// newest ones the start of the next, however often Apply ran in between (recompute, accumulation).
+// optimizer step before (k-means++ and Lloyd iterations at first), and Advance, called once per optimizer step, makes
+// the newest ones the start of the next, however often Apply ran in between (recompute, accumulation).
 //
 // Thread-safety: one thread at a time.
 class Clustering {
@@ -47,24 +48,30 @@ class Clustering {
   Clustering(Clustering&&) noexcept;
   Clustering& operator=(Clustering&&) noexcept;
 
-  // W~ with the sizes of `weight`, differentiable through all iterations. Fails the tape where the weight has NaN or Inf
-  // (naming the tensor and the first position), fewer vectors than clusters, or a size that d does not divide.
+  // W~ with the sizes of `weight`, differentiable through all iterations. Fails the tape where an option cannot hold,
+  // the weight has NaN or Inf (naming the tensor and the first position), fewer vectors than clusters, or a size that d
+  // does not divide. The first call waits for the device and looks at the weight on the host, of which k-means sees at
+  // most 65,536 vectors, evenly spread. Later ones do not wait: a kernel looks for NaN and Inf, the stream goes on, and
+  // the first call after it that asks (Apply, Palettize, Centroids) returns the error. Dense forms do not take f16.
   autograd::Value Apply(autograd::Tape& tape, const autograd::Value& weight);
 
-  // Every weight replaced by its nearest centroid (ties: the lowest index): what inference uses. Not differentiable.
+  // Every vector of weights replaced by the nearest (ties: the lowest index) of the centroids that T iterations on this
+  // weight lead to from the start: what inference uses. Not differentiable; leaves the state alone but for making a
+  // start where there is none. Errors as Apply.
   StatusOr<autograd::Tensor> Palettize(autograd::Context& context, const autograd::Tensor& weight);
 
   // See the class comment.
   void Advance();
 
   const Options& options() const;
-  Form form() const;    // the one that Apply uses: never kAuto
-  double tau() const;   // the one in use; 0 before the first Apply
+  Form form() const;   // the one that Apply uses: never kAuto
+  double tau() const;  // the one in use; 0 before the first Apply
   std::int64_t clusters() const;
   // Index and table bits per weight, tables in float32.
   double BitsPerWeight(std::int64_t weights) const;
 
-  // For checkpoints: k * d float32 centroids; empty before the first Apply. Restoring gives the same bits as not stopping.
+  // For checkpoints: the k * d float32 centroids that the next Apply starts from (so: after Advance); empty before the
+  // first. Blocks. Restoring them with tau() gives the same bits as not stopping. The context outlives this object.
   StatusOr<std::vector<float>> Centroids() const;
   Status Restore(autograd::Context& context, const std::vector<float>& centroids, double tau);
 
