@@ -15,7 +15,6 @@ function(tierlib_target target)
       -Wno-error=array-bounds -Wno-error=stringop-overflow -Wno-error=restrict>)
   endif()
   if(TIERLIB_SANITIZE)
-    target_compile_definitions(${target} PRIVATE TIERLIB_FEWER_TARGETS)
     target_compile_options(${target} PUBLIC
       $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${TIERLIB_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer>)
     target_link_options(${target} PUBLIC -fsanitize=${TIERLIB_SANITIZE})
