@@ -84,8 +84,13 @@ struct BlockPool::State {
   Block* FindHole(std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     Block key;
     key.bytes = bytes;
-    const auto found = holes.lower_bound(&key);
-    return found == holes.end() ? nullptr : *found;
+    // The lowest address, not the smallest hole: what lives long gathers at the low end, and the rest stays whole. (The
+    // smallest hole left a tier that was short of memory with gradients in the middle of every large gap.)
+    Block* lowest = nullptr;
+    for (auto at = holes.lower_bound(&key); at != holes.end(); ++at) {
+      if (lowest == nullptr || (*at)->offset < lowest->offset) lowest = *at;
+    }
+    return lowest;
   }
 
   // Makes the source hold at least `end` bytes: by whole growth steps where the capacity and the system allow them.

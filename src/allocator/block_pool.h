@@ -9,8 +9,8 @@
 // event recorded on every other stream whose clock value it has not been ordered after yet. Tick() records such an
 // event early, so that a later wait does not include work enqueued after the free.
 //
-// Sizes are exact: rounded up to the alignment only. Fit: the smallest free block that holds the size, lowest address
-// first; the unused end of the tier is taken last, so the addresses do not depend on the capacity until the tier is
+// Sizes are exact: rounded up to the alignment only. Fit: the free block with the lowest address that holds the
+// size; the unused end of the tier is taken last, so the addresses do not depend on the capacity until the tier is
 // full. Metadata lies outside the blocks.
 //
 //   I1  blocks tile [base, base + grown) without gap or overlap
