@@ -45,7 +45,8 @@ struct KernelContext {
   ThreadPool& pool;
 };
 
-// A kernel that the host executes in stream order (emulated devices).
+// A kernel that the host executes in stream order (emulated devices). `run` must not call a device or a pool, and must own
+// nothing whose destruction does: it runs and dies wherever the device pleases, also inside a caller's call.
 struct HostKernel {
   const char* name = "";  // a string literal
   absl::InlinedVector<Access, 6> accesses;

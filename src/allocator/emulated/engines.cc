@@ -6,7 +6,6 @@
 #include <cstring>
 #include <thread>
 
-#include "allocator/emulated/kernel_scope.h"
 #include "base/clock.h"
 
 namespace tierlib::emulated {
@@ -49,7 +48,7 @@ void ComputeEngine::Run(const CopyWork& copy) {
 
 void ComputeEngine::Run(const FillWork& fill) {
   MutexLock lock(turn_);
-  std::memset(fill.base, fill.value, fill.bytes);
+  if (fill.bytes > 0) std::memset(fill.base, fill.value, fill.bytes);
 }
 
 void CopyEngine::Run(const CopyWork& copy) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "allocator/device_backend.h"
+#include "allocator/emulated/kernel_scope.h"
 #include "allocator/emulated/work.h"
 #include "base/mutex.h"
 #include "base/thread_pool.h"
@@ -20,7 +21,7 @@ void MoveBytes(const CopyWork& copy);
 // Runs kernels one at a time, each on all threads of its pool.
 class ComputeEngine {
  public:
-  explicit ComputeEngine(int threads) : pool_(threads) {}
+  explicit ComputeEngine(int threads) : pool_(threads, KernelScope::MarkThread) {}
   void Run(HostKernel& kernel);
   void Run(const CopyWork& copy);  // within the device
   void Run(const FillWork& fill);

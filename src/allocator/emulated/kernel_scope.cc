@@ -9,6 +9,7 @@ thread_local int open_scopes = 0;
 
 KernelScope::KernelScope() { ++open_scopes; }
 KernelScope::~KernelScope() { --open_scopes; }
+void KernelScope::MarkThread() { ++open_scopes; }
 bool KernelScope::Active() { return open_scopes > 0; }
 
 }  // namespace tierlib::emulated

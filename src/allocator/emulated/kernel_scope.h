@@ -14,6 +14,9 @@ class KernelScope {
   KernelScope(const KernelScope&) = delete;
   KernelScope& operator=(const KernelScope&) = delete;
 
+  // Marks the calling thread for good: a thread of the kernels' pool, which does nothing else.
+  static void MarkThread();
+
   // True on a thread that executes a kernel now. Allocates nothing, so a replaced operator new may call it.
   static bool Active();
 };

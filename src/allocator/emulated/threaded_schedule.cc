@@ -3,6 +3,7 @@
 // Enqueueing is cheap because a worker takes all that is queued at once, spins for a moment before it sleeps, and is
 // woken only when it sleeps. Queues are bounded: a program that runs far ahead of its device blocks, as on a GPU.
 #include <pthread.h>
+#include <signal.h>
 
 #include <atomic>
 #include <string>
@@ -25,7 +26,20 @@ constexpr std::int64_t kSpinNs = 30'000;
 // A stream's queue and the thread that runs it.
 class StreamWorker {
  public:
-  StreamWorker(std::string name, Engines& engines) : engines_(engines), thread_([this] { Loop(); }) {
+  // Throws std::system_error where the system has no thread.
+  StreamWorker(const std::string& name, Engines& engines) : engines_(engines) {
+    // Signals of the program go to the program's own threads.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    try {
+      thread_ = std::thread([this] { Loop(); });
+    } catch (...) {
+      pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      throw;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     pthread_setname_np(thread_.native_handle(), name.substr(0, 15).c_str());
   }
 
@@ -95,7 +109,7 @@ class StreamWorker {
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<std::uint64_t> pushed_{0};
   std::uint64_t taken_ = 0;  // by the worker only
-  std::thread thread_;       // last: it uses the members above
+  std::thread thread_;
 };
 
 class ThreadedSchedule : public Schedule {
@@ -104,7 +118,8 @@ class ThreadedSchedule : public Schedule {
 
   // Workers may wait for each other's recordings, so all of them go on until the last one ended.
   ~ThreadedSchedule() override {
-    absl::flat_hash_map<StreamHandle, std::shared_ptr<StreamWorker>> workers;
+    absl::flat_hash_map<StreamHandle, std::shared_ptr<StreamWorker>>
+        workers;  // joined after the lock is gone; so below
     MutexLock lock(mutex_);
     workers.swap(workers_);
   }
