@@ -21,24 +21,20 @@ class Model {
 
   std::optional<std::size_t> Allocate(std::size_t bytes) {
     bytes = bytes == 0 ? 256 : (bytes + 255) / 256 * 256;
-    std::optional<std::size_t> best;
-    std::size_t best_bytes = 0;
+    std::optional<std::size_t> lowest;
     std::size_t end = 0;
     for (const auto& [offset, block_bytes] : live_) {
       const std::size_t hole = offset - end;
-      if (hole >= bytes && (!best.has_value() || hole < best_bytes)) {
-        best = end;
-        best_bytes = hole;
-      }
+      if (hole >= bytes && !lowest.has_value()) lowest = end;
       end = offset + block_bytes;
     }
-    if (!best.has_value()) {
+    if (!lowest.has_value()) {
       if (end + bytes > capacity_) return std::nullopt;
-      best = end;
+      lowest = end;
     }
-    live_[*best] = bytes;
+    live_[*lowest] = bytes;
     live_bytes_ += bytes;
-    return best;
+    return lowest;
   }
   void Free(std::size_t offset) {
     live_bytes_ -= live_.at(offset);

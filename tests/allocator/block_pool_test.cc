@@ -2,11 +2,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
+#include <cstdio>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "allocator/pool_under_test.h"
+#include "trace/reader.h"
 
 namespace tierlib {
 namespace {
@@ -37,7 +42,7 @@ TEST(BlockPool, CoalescesNeighboursOnFree) {
   test.pool->CheckInvariants();
 }
 
-TEST(BlockPool, TakesTheSmallestHoleThatFitsAndOfEqualOnesTheLowest) {
+TEST(BlockPool, TakesTheLowestHoleThatFits) {
   PoolUnderTest test = MakePoolUnderTest(KiB(64), ShapeOnly(), 1);
   const Stream stream = test.streams[0];
   std::array<void*, 8> blocks;
@@ -45,10 +50,10 @@ TEST(BlockPool, TakesTheSmallestHoleThatFitsAndOfEqualOnesTheLowest) {
   for (std::size_t i = 0; i < blocks.size(); ++i) blocks[i] = test.pool->Allocate(KiB(kilobytes[i]), stream).value();
   for (const std::size_t i : {0, 2, 4, 6}) test.pool->Free(blocks[i], {stream});
   // Holes: 4 KiB at 0, 2 KiB at 5, 2 KiB at 8, 3 KiB at 11; the unused end begins at 15.
-  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(2), stream).value()), KiB(5));
-  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(3), stream).value()), KiB(11));
-  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(1), stream).value()), KiB(8));
-  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(4), stream).value()), KiB(0));
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(3), stream).value()), KiB(0));
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(2), stream).value()), KiB(5)) << "1 KiB is left at 3";
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(3), stream).value()), KiB(11)) << "2 KiB are left at 8";
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(1), stream).value()), KiB(3));
   EXPECT_EQ(test.OffsetOf(test.pool->Allocate(KiB(4), stream).value()), KiB(15)) << "nothing fits but the unused end";
   test.pool->CheckInvariants();
 }
@@ -172,6 +177,37 @@ TEST(BlockPool, ReusesMemoryOfAStreamThatIsGone) {
   const Stream third = test.device->CreateStream("third").value();
   EXPECT_TRUE(test.pool->Allocate(KiB(4), third).ok());
   EXPECT_TRUE(test.device->health().ok());
+}
+
+TEST(BlockPool, TracesWhatItHandsOutTakesBackAndRefuses) {
+  const std::string path = testing::TempDir() + "block_pool_test." + std::to_string(getpid()) + ".tlt";
+  std::unique_ptr<trace::Recorder> recorder = trace::Recorder::Open({.path = path}).value();
+  {
+    PoolUnderTest test = MakePoolUnderTest(MiB(3), ShapeOnly(), 1, recorder.get());
+    const Stream stream = test.streams[0];
+    void* low = test.pool->Allocate(1000, stream, trace::Tag::kSaved).value();
+    void* high = test.pool->Allocate(MiB(2), stream, trace::Tag::kActivation).value();
+    EXPECT_FALSE(test.pool->Allocate(MiB(1), stream, trace::Tag::kWorkspace).ok());
+    test.pool->Free(high, {stream});
+    EXPECT_EQ(test.pool->Trim(), MiB(1));
+    test.pool->Free(low, {stream});
+  }
+  recorder.reset();
+  const StatusOr<trace::Trace> trace = trace::ReadTraceFile(path);
+  std::remove(path.c_str());
+  ASSERT_TRUE(trace.ok()) << trace.status();
+  std::vector<std::string> lines;
+  for (const trace::Record& record : trace->records) {
+    lines.push_back(std::string(trace::EventName(record.event)) + " " + trace::TagName(record.tag) + " " +
+                    std::to_string(record.subject) + " " + std::to_string(record.value));
+    EXPECT_EQ(record.detail, static_cast<std::uint16_t>(Tier::kDevice));
+  }
+  // The first three come from finding the base. Full: what is free (3 MiB - 1 KiB - 2 MiB) and what was asked.
+  EXPECT_THAT(lines, testing::ElementsAre("pool reserve none 0 2097152", "pool allocate none 0 256",
+                                          "pool free none 0 256", "pool allocate saved 0 1024",
+                                          "pool reserve none 0 1048576", "pool allocate activation 1024 2097152",
+                                          "pool full workspace 1047552 1048576", "pool free activation 1024 2097152",
+                                          "pool release none 0 1048576", "pool free saved 0 1024"));
 }
 
 using BlockPoolDeathTest = testing::Test;

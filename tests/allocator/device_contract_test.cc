@@ -188,6 +188,19 @@ TEST_P(DeviceContract, DestroysStreamsAfterTheirWork) {
   EXPECT_EQ(host, All(5, granule_));
 }
 
+TEST_P(DeviceContract, SynchronizesEveryStreamAtOnce) {
+  std::byte* block = Reserve(4 * granule_);
+  std::vector<std::vector<std::uint8_t>> host(4, All(0, granule_));
+  for (std::size_t i = 0; i < host.size(); ++i) {
+    const Stream stream = MakeStream("s");
+    ASSERT_TRUE(device_->Fill(block + i * granule_, static_cast<std::uint8_t>(i + 1), granule_, stream).ok());
+    ASSERT_TRUE(
+        device_->Copy({{host[i].data(), block + i * granule_, granule_}}, CopyDirection::kDeviceToHost, stream).ok());
+  }
+  ASSERT_TRUE(device_->Synchronize().ok());
+  for (std::size_t i = 0; i < host.size(); ++i) EXPECT_EQ(host[i], All(static_cast<std::uint8_t>(i + 1), granule_));
+}
+
 TEST_P(DeviceContract, KeepsHostRegistrations) {
   alignas(4096) static std::uint8_t host[1 << 16];
   ASSERT_TRUE(device_->PinHost(host, sizeof(host)).ok());

@@ -2,6 +2,7 @@
 // for any number of threads; and the ledger closes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "autograd/models.h"

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -30,7 +31,7 @@ std::vector<double> Doubles(TestDevice& device, const Tensor& tensor) {
 }
 
 // The case on inputs that are exact in `rounded`, computed and stored in `dtype`.
-Results Run(TestDevice& device, const OpCase& op_case, DType rounded, DType dtype) {
+Results RunOn(TestDevice& device, const OpCase& op_case, DType rounded, DType dtype) {
   Random random(kSeed);
   std::vector<Parameter> parameters(op_case.inputs.size());
   for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -68,8 +69,8 @@ void ExpectClose(const std::vector<double>& low, const std::vector<double>& full
 TEST_P(OpDType, IsFloat32UpToRounding) {
   const auto& [op_case, dtype] = GetParam();
   TestDevice device;
-  const Results low = Run(device, op_case, dtype, dtype);
-  const Results full = Run(device, op_case, dtype, DType::kF32);
+  const Results low = RunOn(device, op_case, dtype, dtype);
+  const Results full = RunOn(device, op_case, dtype, DType::kF32);
   const double unit = dtype == DType::kBF16 ? 0x1p-8 : 0x1p-11;
   ExpectClose(low.output, full.output, unit, "output");
   for (std::size_t i = 0; i < full.gradients.size(); ++i) {
@@ -82,6 +83,37 @@ INSTANTIATE_TEST_SUITE_P(All, OpDType,
                          [](const testing::TestParamInfo<std::tuple<OpCase, DType>>& row) {
                            return std::get<0>(row.param).name + "_" + DTypeName(std::get<1>(row.param));
                          });
+
+// Operands of two float types: the result has the first one's, each gradient its operand's.
+TEST(OpMixedDTypes, GiveTheFirstOnesType) {
+  TestDevice device;
+  Random random(kSeed);
+  const std::vector<std::function<Value(const Value&, const Value&)>> ops = {Add, Sub, Mul, Div};
+  for (const auto& op : ops) {
+    for (const Dims& sizes : {Dims({5, 7}), Dims({7})}) {  // equal and broadcast
+      Parameter a{"a", device.Make(DType::kF32, {5, 7}, RandomValues<float>(random, {5, 7}, 1, 2)), {}};
+      Parameter full{"full", device.Make(DType::kF32, sizes, RandomValues<float>(random, sizes, 1, 2)), {}};
+      Tape casts(device.context());
+      casts.set_recording(false);
+      Parameter b{"b", Cast(casts.Constant(full.value), DType::kBF16).tensor(), {}};
+      full.value = Cast(casts.Constant(b.value), DType::kF32).tensor();
+      std::vector<std::vector<double>> gradients[2];
+      for (Parameter* second : {&b, &full}) {
+        a.gradient = Tensor();
+        Tape tape(device.context());
+        const Value y = op(tape.Leaf(a), tape.Leaf(*second));
+        ASSERT_TRUE(y.defined()) << tape.status();
+        EXPECT_EQ(y.dtype(), DType::kF32);
+        const Status status = tape.Backward(Sum(Square(y)));
+        ASSERT_TRUE(status.ok()) << status;
+        EXPECT_EQ(second->gradient.dtype(), second->value.dtype());
+        gradients[second == &b] = {Doubles(device, a.gradient), Doubles(device, second->gradient)};
+      }
+      ExpectClose(gradients[1][0], gradients[0][0], 0x1p-20, "gradient of the f32 operand");
+      ExpectClose(gradients[1][1], gradients[0][1], 0x1p-8, "gradient of the bf16 operand");
+    }
+  }
+}
 
 // A cast down and up again gives the rounded value; its gradient passes through both.
 TEST(OpCast, RoundsOnceAndPassesGradients) {

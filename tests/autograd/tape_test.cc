@@ -1,13 +1,20 @@
 // The tape: errors that stick, passes that repeat, gradients that add up, and what is given back when.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "autograd/context.h"
 #include "autograd/models.h"
 #include "autograd/test_device.h"
 #include "tierlib/autograd/ops.h"
+#include "trace/reader.h"
 
 namespace tierlib::autograd {
 namespace {
@@ -321,6 +328,35 @@ TEST_F(TapeTest, WritesAndReadsFromTheHostRoundTrip) {
   }
   Tensor tensor = device_.Make(DType::kF32, {2, 2}, std::vector<float>{1, 2, 3, 4});
   EXPECT_EQ(tensor.CopyFromHost(nullptr, 12).message(), "copy from host: 12 bytes given, f32[2,2]{2,1}+0 has 16");
+}
+
+TEST_F(TapeTest, KernelsStandInTheTraceUnderTheirOp) {
+  const std::string path = testing::TempDir() + "tape_test_" + std::to_string(getpid()) + ".tlt";
+  {
+    Options options = SmallOptions();
+    options.trace = path;
+    TestDevice device(options);
+    Parameter a{"a", device.Make(DType::kF32, {2}, std::vector<float>{1, 2}), {}};
+    Tape tape(device.context());
+    const Scope scope(tape, "block.0");
+    ASSERT_TRUE(tape.Backward(Sum(Gelu(tape.Leaf(a)))).ok());
+  }
+  const StatusOr<trace::Trace> trace = trace::ReadTraceFile(path);
+  std::remove(path.c_str());
+  ASSERT_TRUE(trace.ok()) << trace.status();
+  std::map<std::pair<std::string, int>, int> open;  // begun and not ended, by label and pass
+  std::set<std::pair<std::string, int>> seen;
+  for (const trace::Record& record : trace->records) {
+    if (record.event != trace::Event::kOpBegin && record.event != trace::Event::kOpEnd) continue;
+    const std::pair<std::string, int> op = {trace->LabelText(record.label), record.detail};
+    open[op] += record.event == trace::Event::kOpBegin ? 1 : -1;
+    EXPECT_GE(open[op], 0);
+    seen.insert(op);
+  }
+  for (const auto& [op, count] : open) EXPECT_EQ(count, 0) << op.first;
+  EXPECT_TRUE(seen.count({"block.0.gelu", 0}));
+  EXPECT_TRUE(seen.count({"block.0.gelu", 1}));
+  EXPECT_TRUE(seen.count({"block.0.sum", 0}));
 }
 
 TEST_F(TapeTest, SizesThatOverflowAreRefused) {

@@ -112,8 +112,8 @@ TEST(TransferEngine, ARefusedCopyIsReturnedAndNotInFlight) {
 }
 
 TEST(TransferEngine, AFailedCopySurfacesWhereverItIsAsked) {
+  std::vector<std::uint8_t> host(kBlock);  // outlives the engine: a failed copy may still be under way
   Engine e(DeterministicDevice(1));
-  std::vector<std::uint8_t> host(kBlock);
   auto keepalive = std::make_shared<int>(1);
   const TransferRef out = e.WriteAndCopyOut(9, host.data(), keepalive).value();
   e.device.event_done.calls = 0;

@@ -31,7 +31,7 @@ class BadInput : public ::testing::Test {
   // A file with the weights that the small run needs, each changed by `edit`.
   template <typename Edit>
   std::string Weights(Edit edit) {
-    const ModelShape shape{24, 16, 2, 2, 32};
+    const ModelShape shape{22, 16, 2, 2, 32};  // the sample text has 22 characters
     const std::vector<WeightSpec> specs = WeightsOf(shape);
     HostWeights weights = DrawWeights(shape, tierlib::DType::kF32, 1);
     std::vector<tierlib::io::TensorToWrite> tensors;
@@ -84,7 +84,7 @@ TEST_F(BadInput, GoodWeightsAreTaken) {
 TEST_F(BadInput, WeightsOfOtherSizesAreNamedWithBoth) {
   Weights([](auto&, auto&) {});
   EXPECT_THAT(Line(1, {"--init", init_, "--width", "64"}),
-              AllOf(HasSubstr("tensor wte.weight is [24, 32], the model needs [24, 64]"), HasSubstr(init_)));
+              AllOf(HasSubstr("tensor wte.weight is [22, 32], the model needs [22, 64]"), HasSubstr(init_)));
   EXPECT_THAT(Line(1, {"--init", init_, "--context", "8"}), HasSubstr("wpe.weight is [16, 32]"));
   EXPECT_THAT(Line(1, {"--init", init_, "--layers", "1"}), HasSubstr("more layers than --layers 1"));
   EXPECT_THAT(Line(1, {"--init", init_, "--layers", "3"}), HasSubstr("has no tensor \"h.2.ln_1.weight\""));
@@ -130,14 +130,16 @@ TEST_F(BadInput, PathsThatCannotBeWrittenAreRefusedBeforeTraining) {
   ASSERT_EQ(chmod(folder_.path().c_str(), 0755), 0);
   ASSERT_EQ(chmod(data_.c_str(), 0644), 0);
   for (const char* option : {"--save", "--report", "--trace"}) {
-    EXPECT_THAT(Line(1, {option, closed + "/file"}, {0, true}), HasSubstr("closed/file")) << option;
+    EXPECT_THAT(Line(1, {option, closed + "/file"}, {.as_nobody = true}), HasSubstr("closed/file")) << option;
   }
 }
 
 TEST_F(BadInput, AFullDiskLeavesTheOldFiles) {
   tierlib::WriteWhole(folder_ / "old", "old");
-  // Room for the report's beginning only, not for the checkpoint.
-  EXPECT_THAT(Line(1, {"--save", folder_ / "old", "--steps", "1"}, {2000, false}), HasSubstr("cannot be written"));
+  const ProcessResult result =
+      RunTrainLm(SmallRun(data_, {"--save", folder_ / "old", "--steps", "1"}), {.file_bytes = 2000});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("\ntrain_lm: " + (folder_ / "old") + ": cannot be written"));
   EXPECT_EQ(tierlib::ReadWhole(folder_ / "old"), "old");
   EXPECT_THAT(folder_.names(), ElementsAre("old", "text"));
 }

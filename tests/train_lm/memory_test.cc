@@ -21,9 +21,9 @@ class Memory : public ::testing::TestWithParam<std::vector<std::string>> {
  protected:
   Memory() { tierlib::WriteWhole(data_, SampleText(6000)); }
   ProcessResult Run(const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = SmallRun(data_, GetParam());
+    std::vector<std::string> arguments = GetParam();
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return RunTrainLm(arguments);
+    return RunTrainLm(SmallRun(data_, arguments));
   }
   // The figures of the message: with offload, without.
   void ReadFigures(const std::string& line) {
@@ -82,10 +82,10 @@ TEST_P(Memory, ForEvaluationIsLess) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, Memory,
-                         ::testing::Values(std::vector<std::string>{"--batch", "8"},
-                                           std::vector<std::string>{"--batch", "8", "--bits", "3"},
-                                           std::vector<std::string>{"--batch", "12", "--dtype", "bf16", "--dropout",
-                                                                    "0.1", "--layers", "3"}),
+                         ::testing::Values(std::vector<std::string>{"--batch", "16", "--context", "32"},
+                                           std::vector<std::string>{"--batch", "16", "--context", "32", "--bits", "3"},
+                                           std::vector<std::string>{"--batch", "24", "--context", "32", "--dtype",
+                                                                    "bf16", "--dropout", "0.1", "--layers", "3"}),
                          [](const auto& instance) { return "Model" + std::to_string(instance.index); });
 
 }  // namespace

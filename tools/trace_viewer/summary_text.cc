@@ -62,12 +62,25 @@ std::string MainTable(const Summary& summary) {
   return table.ToString();
 }
 
+// Bytes moved because memory ran short, after they had been kept.
+std::uint64_t MovedLater(const Summary& summary) {
+  std::uint64_t bytes = 0;
+  for (const trace::DecisionSummary& decision : summary.decisions) {
+    const bool moved = decision.action == trace::DecisionAction::kMove;
+    if (moved && decision.reason == trace::DecisionReason::kMemoryShort) bytes += decision.bytes;
+  }
+  return bytes;
+}
+
 std::string PackedLine(const Summary& summary) {
   if (summary.packs == 0) return "";
   std::string text = "packed " + FormatBytes(summary.naive) + " in " + FormatCount(summary.packs, "value") +
                      ": moved " + FormatBytes(summary.moved) + ", avoided " +
                      FormatBytes(summary.avoided_identity + summary.avoided_lineage + summary.frees_nothing) +
                      ", kept on the device " + FormatBytes(summary.kept);
+  // A value that was kept at first is booked again when memory runs short, so the parts may add up to more than the
+  // whole.
+  if (const std::uint64_t later = MovedLater(summary); later > 0) text += " (" + FormatBytes(later) + " moved later)";
   if (summary.replayed > 0) text += "; made again " + FormatBytes(summary.replayed);
   return text + '\n';
 }

@@ -53,10 +53,11 @@ Value Mean(const Value& x);
 Value MatMul(const Value& a, const Value& b);                // [.., m, k] x [.., k, n]; leading dimensions broadcast
 Value Linear(const Value& x, const Value& w);                // x [.., in] times the transpose of w [out, in]
 Value Embedding(const Value& table, const Tensor& indices);  // table [V, C], indices i32 of any sizes
-Value LayerNorm(const Value& x, const Value& weight, const Value& bias,
-                double epsilon);  // over the last dim; bias may be undefined
+// Over the last dimension; the bias may be undefined.
+Value LayerNorm(const Value& x, const Value& weight, const Value& bias, double epsilon);
 Value Softmax(const Value& x, int dim);
-Value CrossEntropy(const Value& logits, const Tensor& targets);  // logits [N, V], targets i32 [N]; the mean over N
+// The mean over N of logits [N, V] and targets i32 [N]; f32 for 16-bit logits.
+Value CrossEntropy(const Value& logits, const Tensor& targets);
 
 // Causal self-attention of q, k, v [B, H, T, D], scaled by 1/sqrt(D). kComposed is made of the ops above and saves what
 // they save; kFused keeps no score matrix and saves q, k, v, its output and one float per row.

@@ -41,9 +41,10 @@ class Tensor {
   // Uninitialised, row-major.
   static StatusOr<Tensor> Empty(Context& context, DType dtype, Dims sizes, Holds holds, std::string_view label);
   static StatusOr<Tensor> Zeros(Context& context, DType dtype, Dims sizes, Holds holds, std::string_view label);
-  // From host memory of elements() values of `dtype`, row-major. Returns after the copy was made.
+  // From host memory of elements() values of `dtype`, row-major, which the caller may reuse on return.
   static StatusOr<Tensor> FromHost(Context& context, DType dtype, Dims sizes, const void* data, Holds holds,
                                    std::string_view label);
+  // The host's two ways to the elements. REQUIRES: the context still lives.
   // Row-major copy of the elements to `data`; blocks until it is there. `bytes` must be layout().logical_bytes().
   Status CopyToHost(void* data, std::size_t bytes) const;
   // Overwrites the elements (announces the write). REQUIRES: row-major layout.

@@ -93,7 +93,7 @@ Status GiveProduct(BackwardPass& pass, int input, const Tensor& a, const Tensor&
 
 // The product of two matrices, or of two equal batches of them. da = dc b^T, db = a^T dc.
 Value Product(const Value& a, const Value& b) {
-  return RunOp("product", {&a, &b}, [&](Op& op) -> StatusOr<Value> {
+  return RunOp("matmul", {&a, &b}, [&](Op& op) -> StatusOr<Value> {
     Dims sizes = a.sizes();
     sizes[sizes.rank() - 1] = b.sizes()[sizes.rank() - 1];
     TIERLIB_ASSIGN_OR_RETURN(Tensor c, op.New(a.dtype(), sizes));

@@ -1,0 +1,82 @@
+// FakeDevice: a device of which the test decides what is complete, and that remembers which stream waited for which
+// event.
+#ifndef TIERLIB_TESTS_ALLOCATOR_FAKE_DEVICE_H_
+#define TIERLIB_TESTS_ALLOCATOR_FAKE_DEVICE_H_
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "allocator/device_backend.h"
+
+namespace tierlib {
+
+class FakeDevice : public DeviceBackend {
+ public:
+  const DeviceInfo& info() const override { return info_; }
+  StatusOr<void*> Reserve(std::size_t) override { return Status(StatusCode::kResourceExhausted); }
+  Status Release(void*, std::size_t) override { return OkStatus(); }
+  void NoteBlock(void*, std::size_t, bool, Stream) override {}
+  Status PinHost(void* base, std::size_t bytes) override {
+    if (pin_fails) return UnavailableError("the device is lost");
+    pinned.emplace_back(base, bytes);
+    return OkStatus();
+  }
+  Status UnpinHost(void* base, std::size_t bytes) override {
+    return pinned.back() == std::pair(base, bytes) ? (pinned.pop_back(), OkStatus())
+                                                   : InternalError("not the last one");
+  }
+  StatusOr<Stream> CreateStream(std::string_view) override { return Stream{0, ++streams_}; }
+  Status DestroyStream(Stream) override { return OkStatus(); }
+  Status SynchronizeStream(Stream) override { return OkStatus(); }
+  Status Synchronize() override { return OkStatus(); }
+  StatusOr<EventId> CreateEvent() override {
+    existing.insert(++events_);
+    return events_;
+  }
+  void DestroyEvent(EventId event) override { existing.erase(event); }
+  Status RecordEvent(EventId event, Stream stream) override {
+    if (gone.contains(stream.handle)) return InvalidArgumentError("no such stream");
+    if (pending.contains(event)) return InternalError("recorded again before it completed");
+    pending.insert(event);
+    log.push_back("record " + std::to_string(stream.handle));
+    recorded_on[event] = stream.handle;
+    return OkStatus();
+  }
+  Status WaitEvent(Stream stream, EventId event) override {
+    if (!existing.contains(event)) return InternalError("no such event");
+    log.push_back(std::to_string(stream.handle) + " waits for " + std::to_string(recorded_on[event]));
+    waited.push_back(event);
+    return OkStatus();
+  }
+  StatusOr<bool> EventDone(EventId event) override { return !pending.contains(event); }
+  Status SynchronizeEvent(EventId event) override {
+    pending.erase(event);
+    return OkStatus();
+  }
+  std::int64_t EventTimeNs(EventId) override { return 0; }
+  Status Copy(absl::Span<const CopyRun>, CopyDirection, Stream) override { return OkStatus(); }
+  Status Fill(void*, std::uint8_t, std::size_t, Stream) override { return OkStatus(); }
+  Status Launch(Stream, HostKernel) override { return UnimplementedError("no kernels"); }
+  std::uint64_t CopiedBytes(CopyDirection) const override { return 0; }
+  Status health() const override { return OkStatus(); }
+
+  std::vector<std::string> log;  // "record 1", "2 waits for 1", by stream handle
+  std::vector<EventId> waited;
+  std::set<EventId> existing;
+  std::set<EventId> pending;  // recorded and not complete; the test empties it
+  std::map<EventId, std::uintptr_t> recorded_on;
+  std::set<std::uintptr_t> gone;  // streams that do not exist any more
+  std::vector<std::pair<void*, std::size_t>> pinned;
+  bool pin_fails = false;
+
+ private:
+  DeviceInfo info_;
+  std::uintptr_t streams_ = 0;
+  EventId events_ = 0;
+};
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_TESTS_ALLOCATOR_FAKE_DEVICE_H_
