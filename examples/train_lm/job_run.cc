@@ -45,6 +45,7 @@ StatusOr<HostWeights> StartingWeights(const Options& options, const ModelShape& 
 StatusOr<Job> MakeJob(const Options& options, const Text& text) {
   const ModelShape shape{static_cast<std::int64_t>(text.alphabet.size()), options.context, options.layers,
                          options.heads, options.width};
+  TIERLIB_RETURN_IF_ERROR(CheckParameterCount(shape));
   Job job{options, text, shape, {}, nullptr};
   if (!options.resume.empty()) {
     TIERLIB_ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(options.resume, options, text));
