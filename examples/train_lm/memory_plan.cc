@@ -11,7 +11,20 @@ using tierlib::Status;
 using tierlib::StatusCode;
 using tierlib::StatusOr;
 
-constexpr std::uint64_t kAmple = std::uint64_t{1} << 44;  // a capacity that nothing fills
+// A capacity that nothing fills: as much address space as this process can have for the device and again for the host.
+// (Sanitizers leave a process a fraction of what it has otherwise.)
+std::uint64_t AmpleCapacity() {
+  std::uint64_t capacity = std::uint64_t{1} << 44;
+  for (; capacity > tierlib::GiB(64); capacity /= 2) {
+    tierlib::Options options;
+    options.devices[0].capacity = capacity;
+    options.devices[0].emulated.schedule = tierlib::EmulatedSchedule::kShapeOnly;
+    options.pinned_limit = capacity;
+    options.pageable_limit = 0;
+    if (tierlib::Runtime::Create(options).ok()) break;
+  }
+  return capacity;
+}
 constexpr int kSteps = 3;  // the second meets the memory as the first left it, the third as every later one does
 
 // The job in short: every allocation that the whole would make, on a device of this capacity.
@@ -37,13 +50,13 @@ bool IsFull(const Status& status) { return status.code() == StatusCode::kResourc
 
 // The smallest capacity, to within half a percent, with which the job succeeds in `mode` with ample host memory.
 StatusOr<std::uint64_t> SmallestDevice(const Job& job, OffloadMode mode) {
-  TIERLIB_ASSIGN_OR_RETURN(const tierlib::Statistics ample, Try(job, mode, kAmple, kAmple));
+  TIERLIB_ASSIGN_OR_RETURN(const tierlib::Statistics ample, Try(job, mode, AmpleCapacity(), AmpleCapacity()));
   std::uint64_t enough = ample.device.extent_peak;  // blocks are placed the same way until the capacity is met
   if (mode == OffloadMode::kOff) return enough;
   std::uint64_t too_small = 0;
   while (enough - too_small > enough / 200) {
     const std::uint64_t middle = too_small + (enough - too_small) / 2;
-    const StatusOr<tierlib::Statistics> tried = Try(job, mode, middle, kAmple);
+    const StatusOr<tierlib::Statistics> tried = Try(job, mode, middle, AmpleCapacity());
     if (!tried.ok() && !IsFull(tried.status())) return tried.status();
     (tried.ok() ? enough : too_small) = middle;
   }
@@ -78,7 +91,7 @@ Status CheckMemory(const Job& job) {
   const Options& o = job.options;
   const StatusOr<tierlib::Statistics> asked = Try(job, o.offload, o.device_memory, o.host_memory);
   if (asked.ok() || !IsFull(asked.status())) return asked.status();
-  const StatusOr<tierlib::Statistics> ample_host = Try(job, o.offload, o.device_memory, kAmple);
+  const StatusOr<tierlib::Statistics> ample_host = Try(job, o.offload, o.device_memory, AmpleCapacity());
   if (!ample_host.ok()) return IsFull(ample_host.status()) ? DeviceTooSmall(job) : ample_host.status();
   return tierlib::ResourceExhaustedError("--host-memory " + tierlib::FormatBytes(o.host_memory) +
                                          " is not enough: with --device-memory " +

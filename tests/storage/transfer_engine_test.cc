@@ -25,11 +25,13 @@ class Engine {
         compute(device.CreateStream("compute").value()),
         bytes(static_cast<std::uint8_t*>(device.Reserve(8 * kBlock).value())) {}
 
-  // Enqueues writing `value` on compute, and a copy of it to `host`.
-  StatusOr<TransferRef> WriteAndCopyOut(std::uint8_t value, void* host, std::shared_ptr<void> keeps = nullptr) {
-    TIERLIB_RETURN_IF_ERROR(device.Fill(bytes, value, kBlock, compute));
+  // Enqueues writing `value` to a block of the device on compute, and a copy of it to `host`.
+  StatusOr<TransferRef> WriteAndCopyOut(std::uint8_t value, void* host, std::shared_ptr<void> keeps = nullptr,
+                                        std::size_t block = 0) {
+    std::uint8_t* const from = bytes + block * kBlock;
+    TIERLIB_RETURN_IF_ERROR(device.Fill(from, value, kBlock, compute));
     TIERLIB_ASSIGN_OR_RETURN(const MarkRef written, events.MarkNow(compute));
-    const CopyRun run{host, bytes, kBlock};
+    const CopyRun run{host, from, kBlock};
     return engine->CopyOut({&run, 1}, *written, kStorage, std::move(keeps));
   }
 
@@ -165,8 +167,8 @@ TEST(TransferEngine, AwaitingBytesInFlightWaitsForTheOldest) {
   Engine e(SlowDevice());
   std::vector<std::uint8_t> host(3 * kBlock);
   const TransferRef first = e.WriteAndCopyOut(1, host.data()).value();
-  const TransferRef second = e.WriteAndCopyOut(1, host.data() + kBlock).value();
-  const TransferRef third = e.WriteAndCopyOut(1, host.data() + 2 * kBlock).value();
+  const TransferRef second = e.WriteAndCopyOut(1, host.data() + kBlock, nullptr, 1).value();
+  const TransferRef third = e.WriteAndCopyOut(1, host.data() + 2 * kBlock, nullptr, 2).value();
   EXPECT_EQ(e.engine->bytes_in_flight(), 3 * kBlock);
   ASSERT_TRUE(e.engine->AwaitBytesInFlight(2 * kBlock).ok());
   EXPECT_TRUE(first->ended);
