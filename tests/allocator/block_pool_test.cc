@@ -203,11 +203,11 @@ TEST(BlockPool, TracesWhatItHandsOutTakesBackAndRefuses) {
     EXPECT_EQ(record.detail, static_cast<std::uint16_t>(Tier::kDevice));
   }
   // The first three come from finding the base. Full: what is free (3 MiB - 1 KiB - 2 MiB) and what was asked.
-  EXPECT_THAT(lines, testing::ElementsAre("pool reserve none 0 2097152", "pool allocate none 0 256",
-                                          "pool free none 0 256", "pool allocate saved 0 1024",
-                                          "pool reserve none 0 1048576", "pool allocate activation 1024 2097152",
-                                          "pool full workspace 1047552 1048576", "pool free activation 1024 2097152",
-                                          "pool release none 0 1048576", "pool free saved 0 1024"));
+  EXPECT_THAT(lines, testing::ElementsAre("pool reserve untagged 0 2097152", "pool allocate untagged 0 256",
+                                          "pool free untagged 0 256", "pool allocate saved 0 1024",
+                                          "pool reserve untagged 0 1048576", "pool allocate activations 1024 2097152",
+                                          "pool full workspace 1047552 1048576", "pool free activations 1024 2097152",
+                                          "pool release untagged 0 1048576", "pool free saved 0 1024"));
 }
 
 using BlockPoolDeathTest = testing::Test;
