@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tierlib/io/safetensors.h"
+#include "train_lm/float_convert.h"
 #include "train_lm/options.h"
 #include "train_lm/text.h"
 
@@ -46,18 +47,28 @@ std::optional<double> FromHexadecimal(const Json& json) {
   return value;
 }
 
+// Metadata has this many levels of objects; what nests deeper is dropped when read, as others may have written it.
+constexpr int kDepth = 2;
+
+// The field of an object; null where it is missing.
+const Json& Field(const Json& object, const char* name) {
+  static const Json kMissing;
+  const auto found = object.find(name);
+  return found == object.end() ? kMissing : *found;
+}
+
 // The metadata, checked for the kinds of its fields.
 StatusOr<Json> ReadMetadata(const SafetensorsReader& reader, const std::string& path) {
   const auto found = reader.metadata().find(kMetadata);
   if (found == reader.metadata().end()) {
     return DataLossError(path + ": is not a checkpoint of train_lm (for plain weights use --init)");
   }
-  Json json = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
-  const bool whole = json.is_object() && json.value("version", Json()) == kVersion &&
-                     json.value("step", Json()).is_number_unsigned() &&
-                     json.value("text", Json()).is_number_unsigned() && json.value("options", Json()).is_object() &&
-                     json.value("tau", Json()).is_object() &&
-                     FromHexadecimal(json.value("val_loss_start", Json())).has_value();
+  const auto shallow = [](int depth, Json::parse_event_t, const Json&) { return depth <= kDepth; };
+  Json json = Json::parse(found->second, shallow, /*allow_exceptions=*/false);
+  const bool whole = json.is_object() && Field(json, "version") == kVersion &&
+                     Field(json, "step").is_number_unsigned() && Field(json, "text").is_number_unsigned() &&
+                     Field(json, "options").is_object() && Field(json, "tau").is_object() &&
+                     FromHexadecimal(Field(json, "val_loss_start")).has_value();
   if (!whole) return DataLossError(path + ": the checkpoint's metadata is damaged or of another version of train_lm");
   return json;
 }
@@ -90,6 +101,17 @@ Status ReadTensors(const SafetensorsReader& reader, const std::string& path, Che
   return tierlib::OkStatus();
 }
 
+Status CheckFinite(const Checkpoint::Entry& entry, const std::string& path) {
+  std::int64_t elements = 1;
+  for (const std::int64_t size : entry.sizes) elements *= size;
+  for (const double value : ReadFloats(entry.bytes.data(), entry.dtype, elements)) {
+    if (std::isfinite(value)) continue;
+    return tierlib::FailedPreconditionError(path + ": not written, " + entry.name +
+                                            " is no longer finite; a lower --lr may help");
+  }
+  return tierlib::OkStatus();
+}
+
 }  // namespace
 
 Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint, const Options& options,
@@ -105,6 +127,7 @@ Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint, co
   std::vector<tierlib::io::TensorToWrite> tensors;
   for (const auto* entries : {&checkpoint.weights, &checkpoint.optimizer}) {
     for (const Checkpoint::Entry& entry : *entries) {
+      TIERLIB_RETURN_IF_ERROR(CheckFinite(entry, path));
       tensors.push_back({entry.name, entry.dtype, entry.sizes, entry.bytes.data()});
     }
   }

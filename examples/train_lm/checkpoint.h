@@ -33,7 +33,8 @@ struct Checkpoint {
   std::map<std::string, double> tau;                    // by parameter
 };
 
-// Replaces the file at `path` as a whole.
+// Replaces the file at `path` as a whole. FailedPrecondition, with the file left as it was, where a weight or a part of
+// the optimizer's state is not a finite number: nothing could go on from that.
 tierlib::Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint, const Options& options,
                                 const Text& text);
 

@@ -20,7 +20,6 @@ volatile std::sig_atomic_t stop_signal = 0;
 
 namespace {
 
-using tierlib::DeviceKind;
 using tierlib::Status;
 using tierlib::StatusCode;
 using tierlib::StatusOr;
@@ -46,9 +45,15 @@ StatusOr<Job> MakeJob(const Options& options, const Text& text) {
   const ModelShape shape{static_cast<std::int64_t>(text.alphabet.size()), options.context, options.layers,
                          options.heads, options.width};
   TIERLIB_RETURN_IF_ERROR(CheckParameterCount(shape));
+  TIERLIB_RETURN_IF_ERROR(CheckAddressSpace(options));
+  TIERLIB_RETURN_IF_ERROR(CheckLeastMemory(options, shape));
   Job job{options, text, shape, {}, nullptr};
   if (!options.resume.empty()) {
     TIERLIB_ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(options.resume, options, text));
+    if (options.stop_at > 0 && static_cast<std::uint64_t>(options.stop_at) <= checkpoint.step && !options.eval_only) {
+      return tierlib::InvalidArgumentError("--stop-at " + std::to_string(options.stop_at) + ": the checkpoint " +
+                                           options.resume + " is at step " + std::to_string(checkpoint.step));
+    }
     job.checkpoint = std::make_unique<Checkpoint>(std::move(checkpoint));
   }
   TIERLIB_ASSIGN_OR_RETURN(job.weights, StartingWeights(options, shape));
@@ -69,9 +74,7 @@ class Run {
     progress_ = std::make_unique<Progress>(*runtime_);
     results_.first_step = trainer_->step();
     results_.val_windows = job_.text.windows(options_.context);
-    for (const WeightSpec& spec : WeightsOf(job_.shape)) {
-      results_.parameters += static_cast<std::uint64_t>(spec.elements());
-    }
+    results_.parameters = ParameterCount(job_.shape);
     TIERLIB_ASSIGN_OR_RETURN(results_.device_bytes_without_offload, DeviceBytesWithoutOffload(job_));
     progress_->Note(results_.device + ", " + std::to_string(results_.parameters) + " parameters, " +
                     std::to_string(job_.text.alphabet.size()) + " characters, offload " +
@@ -85,10 +88,9 @@ class Run {
 
  private:
   Status OpenDevice();
-  StatusOr<double> Evaluate(Trainer::Weights weights) {
-    return trainer_->Evaluate(weights, Trainer::Extent::kAll,
-                              [this](std::int64_t done) { progress_->Evaluated(done, results_.val_windows); });
-  }
+  // Cancelled where a signal came meanwhile.
+  StatusOr<double> Evaluate(Trainer::Weights weights);
+  Status Save();
   bool Complete() const { return trainer_->step() == static_cast<std::uint64_t>(options_.steps); }
 
   const Job& job_;
@@ -100,10 +102,8 @@ class Run {
 };
 
 Status Run::OpenDevice() {
-  const DeviceKind kind = options_.device == DeviceChoice::kCuda ? DeviceKind::kCuda : DeviceKind::kEmulated;
-  TIERLIB_ASSIGN_OR_RETURN(runtime_, tierlib::Runtime::Create(RuntimeOptions(options_, kind)));
-  results_.device = kind == DeviceKind::kCuda ? "cuda:0" : "emulated:0";
-  results_.device += " (" + tierlib::FormatBytes(options_.device_memory) + ")";
+  TIERLIB_ASSIGN_OR_RETURN(runtime_, tierlib::Runtime::Create(RuntimeOptions(options_)));
+  results_.device = "emulated:0 (" + tierlib::FormatBytes(options_.device_memory) + ")";
   return tierlib::OkStatus();
 }
 
@@ -134,29 +134,48 @@ Status Run::Train() {
   return tierlib::OkStatus();
 }
 
+StatusOr<double> Run::Evaluate(Trainer::Weights weights) {
+  const auto evaluated = [this](std::int64_t windows) {
+    progress_->Evaluated(windows, results_.val_windows);
+    return stop_signal == 0;
+  };
+  return trainer_->Evaluate(weights, Trainer::Extent::kAll, evaluated);
+}
+
+Status Run::Save() {
+  if (options_.save.empty()) return tierlib::OkStatus();
+  TIERLIB_ASSIGN_OR_RETURN(Checkpoint checkpoint, trainer_->Snapshot());
+  checkpoint.val_loss_start = results_.val_loss_start.value_or(0);
+  return WriteCheckpoint(options_.save, checkpoint, options_, job_.text);
+}
+
 Status Run::Finish() {
+  TIERLIB_RETURN_IF_ERROR(Save());  // first: whatever ends the evaluation does not end the weights
+  const std::string kept = options_.save.empty() ? "" : "; go on with --resume " + options_.save;
   if (options_.eval_only || Complete()) {
-    TIERLIB_ASSIGN_OR_RETURN(results_.val_loss, Evaluate(Trainer::Weights::kCoarse));
+    StatusOr<double> loss = Evaluate(Trainer::Weights::kCoarse);
+    if (loss.status().code() == StatusCode::kCancelled) {
+      return Status(StatusCode::kCancelled, std::string(loss.status().message()) + kept);
+    }
+    TIERLIB_ASSIGN_OR_RETURN(results_.val_loss, std::move(loss));
   }
   results_.weight_bits_per_weight = trainer_->matrices().BitsPerWeight();
   results_.statistics = runtime_->statistics();
   TIERLIB_ASSIGN_OR_RETURN(results_.parameters_fingerprint, trainer_->ParametersFingerprint());
-  if (!options_.save.empty()) {
-    TIERLIB_ASSIGN_OR_RETURN(Checkpoint checkpoint, trainer_->Snapshot());
-    checkpoint.val_loss_start = results_.val_loss_start.value_or(0);
-    TIERLIB_RETURN_IF_ERROR(WriteCheckpoint(options_.save, checkpoint, options_, job_.text));
-  }
   if (!options_.report.empty()) TIERLIB_RETURN_IF_ERROR(WriteReport(options_.report, options_, results_));
   progress_.reset();  // ends its line
   TIERLIB_RETURN_IF_ERROR(PrintResults(options_, results_));
-  if (stop_signal == 0 || Complete()) return tierlib::OkStatus();
-  return Status(StatusCode::kCancelled, "stopped at step " + std::to_string(trainer_->step()) +
-                                            (options_.save.empty() ? "" : "; go on with --resume " + options_.save));
+  if (options_.eval_only || stop_signal == 0 || Complete()) return tierlib::OkStatus();
+  return Status(StatusCode::kCancelled, "stopped at step " + std::to_string(trainer_->step()) + kept);
 }
 
 }  // namespace
 
 Status RunJob(const Options& options) {
+  if (options.device == DeviceChoice::kCuda) {
+    return tierlib::UnimplementedError(
+        "--device cuda: the autograd of this version has kernels for the emulated device only");
+  }
   TIERLIB_ASSIGN_OR_RETURN(const Text text, LoadText(options.data, options.context));
   TIERLIB_ASSIGN_OR_RETURN(const Job job, MakeJob(options, text));
   Run run(job);

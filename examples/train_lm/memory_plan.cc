@@ -30,7 +30,7 @@ constexpr int kSteps = 3;  // the second meets the memory as the first left it, 
 // The job in short: every allocation that the whole would make, on a device of this capacity.
 StatusOr<tierlib::Statistics> Try(const Job& job, OffloadMode mode, std::uint64_t device_memory,
                                   std::uint64_t host_memory) {
-  tierlib::Options options = RuntimeOptions(job.options, tierlib::DeviceKind::kEmulated);
+  tierlib::Options options = RuntimeOptions(job.options);
   options.devices[0].capacity = device_memory;
   options.devices[0].emulated.schedule = tierlib::EmulatedSchedule::kShapeOnly;
   options.pinned_limit = host_memory;
@@ -74,9 +74,8 @@ Status DeviceTooSmall(const Job& job) {
 
 }  // namespace
 
-tierlib::Options RuntimeOptions(const Options& options, tierlib::DeviceKind kind) {
+tierlib::Options RuntimeOptions(const Options& options) {
   tierlib::Options runtime;
-  runtime.devices[0].kind = kind;
   runtime.devices[0].capacity = options.device_memory;
   runtime.devices[0].emulated.kernel_threads = options.threads;
   runtime.pinned_limit = options.host_memory;
@@ -85,6 +84,27 @@ tierlib::Options RuntimeOptions(const Options& options, tierlib::DeviceKind kind
   runtime.policy = options.policy;
   runtime.trace = options.trace;
   return runtime;
+}
+
+Status CheckAddressSpace(const Options& options) {
+  tierlib::Options runtime = RuntimeOptions(options);
+  runtime.devices[0].emulated.schedule = tierlib::EmulatedSchedule::kShapeOnly;
+  runtime.trace.clear();
+  return tierlib::Runtime::Create(runtime).status();
+}
+
+Status CheckLeastMemory(const Options& options, const ModelShape& shape) {
+  // Options' ranges and CheckParameterCount keep all of this far below 2^63.
+  const std::uint64_t element = tierlib::ElementBytes(options.dtype);
+  const std::uint64_t state = options.eval_only ? 0 : 2 * sizeof(float) + (element < 4 ? sizeof(float) : 0);
+  const std::uint64_t tokens = static_cast<std::uint64_t>(options.batch * options.context) * 2 * sizeof(std::int32_t);
+  const std::uint64_t least = ParameterCount(shape) * (element + state) + tokens;
+  constexpr std::uint64_t kSoonMade = tierlib::GiB(1);
+  if (least <= options.device_memory || least <= kSoonMade) return tierlib::OkStatus();
+  return tierlib::ResourceExhaustedError(
+      "--device-memory " + tierlib::FormatBytes(options.device_memory) + " is not enough: " +
+      (options.eval_only ? "the weights and a batch" : "the weights, the optimizer's state and a batch") +
+      " alone need " + FormatEnough(least));
 }
 
 Status CheckMemory(const Job& job) {

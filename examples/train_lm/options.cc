@@ -9,6 +9,7 @@
 #include <set>
 
 #include "train_lm/checkpoint.h"
+#include "train_lm/option_checks.h"
 
 namespace train_lm {
 namespace {
@@ -120,7 +121,6 @@ class CommandLine {
   void Clustering();
   void Memory();
   void ApplyDependentDefaults();
-  Status CheckTogether() const;
 
   CLI::App app_{"Trains a character language model with clustered weights on a device too small for it.", "train_lm"};
   Options options_;
@@ -129,7 +129,8 @@ class CommandLine {
 void CommandLine::Files() {
   app_.add_option("--data", options_.data, "UTF-8 text; the last tenth is for validation")->required();
   app_.add_option("--init", options_.init, "Start from these weights (safetensors with nanoGPT's names)");
-  app_.add_option("--resume", options_.resume, "Go on from this checkpoint, to the same bits as without a stop");
+  app_.add_option("--resume", options_.resume, "Go on from this checkpoint, to the same bits as without a stop")
+      ->excludes("--init");
   app_.add_option("--save", options_.save, "Write a checkpoint here at the end and on SIGINT or SIGTERM");
   app_.add_option("--trace", options_.trace, "Write a trace for tierlib-trace here")->envname("TIERLIB_TRACE");
   app_.add_option("--report", options_.report, "Write the results here as JSON");
@@ -206,7 +207,7 @@ void CommandLine::Memory() {
   Size("--device-memory", options_.device_memory, "Device memory to use");
   Size("--host-memory", options_.host_memory, "Host memory for what is moved there");
   Choice("--offload", options_.offload, kModes, "What happens to the tensors that backward needs");
-  Choice("--offload-policy", options_.policy, kPolicies, "all: move what may move; fit: only what must");
+  Choice("--offload-policy", options_.policy, kPolicies, "all: marshal moves what may move; fit: only what must");
   app_.add_option("--threads", options_.threads, "Threads of a kernel, default 0: all processors")
       ->check(CLI::Range(0, 1024))
       ->type_name("N");
@@ -221,30 +222,6 @@ void CommandLine::ApplyDependentDefaults() {
   if (!Given("weight-decay")) options_.weight_decay = 0;
 }
 
-Status CommandLine::CheckTogether() const {
-  const Options& o = options_;
-  if (o.width % o.heads != 0) {
-    return tierlib::InvalidArgumentError("--width " + std::to_string(o.width) + " cannot be divided by --heads " +
-                                         std::to_string(o.heads));
-  }
-  if (!o.init.empty() && !o.resume.empty()) {
-    return tierlib::InvalidArgumentError("--init and --resume exclude each other: a checkpoint has the weights");
-  }
-  if (o.eval_only && !o.save.empty()) {
-    return tierlib::InvalidArgumentError("--eval-only trains nothing that --save could write");
-  }
-  for (const std::string* output : {&o.save, &o.report, &o.trace}) {
-    const std::vector<const std::string*> files = {&o.data, &o.save, &o.report, &o.trace};
-    if (output->empty()) continue;
-    if (std::count_if(files.begin(), files.end(), [&](const std::string* file) { return *file == *output; }) > 1) {
-      return tierlib::InvalidArgumentError("two of --data, --save, --report and --trace are " + *output);
-    }
-  }
-  if (o.min_lr > o.lr) return tierlib::InvalidArgumentError("--min-lr is above --lr");
-  if (o.stop_at > o.steps) return tierlib::InvalidArgumentError("--stop-at is above --steps");
-  return tierlib::OkStatus();
-}
-
 StatusOr<Options> CommandLine::Parse(std::vector<std::string> arguments) {
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
   try {
@@ -255,7 +232,6 @@ StatusOr<Options> CommandLine::Parse(std::vector<std::string> arguments) {
     return tierlib::InvalidArgumentError(error.what());
   }
   ApplyDependentDefaults();
-  TIERLIB_RETURN_IF_ERROR(CheckTogether());
   return options_;
 }
 
@@ -263,8 +239,14 @@ StatusOr<Options> CommandLine::Parse(std::vector<std::string> arguments) {
 StatusOr<Options> ParseWithCheckpoint(std::vector<std::string> arguments, const CommandLine& first,
                                       const std::string& path) {
   TIERLIB_ASSIGN_OR_RETURN(const auto stored, CheckpointOptions(path));
+  std::vector<std::string> alone = {"--data=text"};
   for (const auto& [name, value] : stored) {
-    if (!first.Given(name)) arguments.push_back("--" + name + "=" + value);
+    alone.push_back("--" + name + "=" + value);
+    if (!first.Given(name)) arguments.push_back(alone.back());
+  }
+  CommandLine checkpoint;
+  if (const Status parsed = checkpoint.Parse(std::move(alone)).status(); !parsed.ok()) {
+    return tierlib::DataLossError(path + ": an option in the checkpoint is damaged: " + std::string(parsed.message()));
   }
   CommandLine second;
   TIERLIB_ASSIGN_OR_RETURN(Options options, second.Parse(std::move(arguments)));
@@ -275,6 +257,7 @@ StatusOr<Options> ParseWithCheckpoint(std::vector<std::string> arguments, const 
                                            " was made with " + kept + ": leave the option out to go on with it");
     }
   }
+  TIERLIB_RETURN_IF_ERROR(CheckTogether(options));
   return options;
 }
 
@@ -290,8 +273,9 @@ const char* OffloadName(tierlib::OffloadMode mode) {
 StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) {
   CommandLine line;
   TIERLIB_ASSIGN_OR_RETURN(Options options, line.Parse(arguments));
-  if (options.resume.empty()) return options;
-  return ParseWithCheckpoint(arguments, line, options.resume);
+  if (!options.resume.empty()) return ParseWithCheckpoint(arguments, line, options.resume);
+  TIERLIB_RETURN_IF_ERROR(CheckTogether(options));
+  return options;
 }
 
 std::map<std::string, std::string> DecidingOptions(const Options& options) {

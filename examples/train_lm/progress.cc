@@ -1,7 +1,9 @@
 #include "train_lm/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -11,13 +13,20 @@ namespace {
 
 constexpr auto kRedraw = std::chrono::milliseconds(100);
 constexpr std::int64_t kLines = 20;  // at most this many plain lines for the steps of a run
-constexpr std::int64_t kBarWidth = 24;
+constexpr std::size_t kShortestBar = 8;
+constexpr std::size_t kLongestBar = 24;
 
 // https://no-color.org: present and not empty.
 bool ColorWanted() {
   const char* no_color = std::getenv("NO_COLOR");
   const char* terminal = std::getenv("TERM");
   return (no_color == nullptr || *no_color == '\0') && terminal != nullptr && std::strcmp(terminal, "dumb") != 0;
+}
+
+// Of the terminal; 80 where it does not tell.
+std::size_t Columns() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 std::string Printed(const char* format, double value) {
@@ -48,7 +57,7 @@ void Progress::Evaluated(std::int64_t done, std::int64_t total) {
 void Progress::Stepped(std::int64_t done, std::int64_t total, double loss, double tokens_per_s) {
   if (!Due(done, total)) return;
   const std::string details =
-      "loss " + Printed("%.4f", loss) + "  " + Printed("%.0f", tokens_per_s) + " tokens/s" + Tiers();
+      "loss " + Printed("%.4f", loss) + "  " + Printed("%.0f", tokens_per_s) + " tok/s" + Tiers();
   if (terminal_) {
     Draw("training", done, total, details);
   } else {
@@ -67,16 +76,21 @@ bool Progress::Due(std::int64_t done, std::int64_t total) {
 
 std::string Progress::Tiers() const {
   const tierlib::Statistics statistics = runtime_.statistics();
-  return "  device " + tierlib::FormatBytes(statistics.device.live_peak) + "  host " +
-         tierlib::FormatBytes(statistics.pinned.live_peak + statistics.pageable.live_peak) + " at most";
+  return "  peak device " + tierlib::FormatBytes(statistics.device.live_peak) + ", host " +
+         tierlib::FormatBytes(statistics.pinned.live_peak + statistics.pageable.live_peak);
 }
 
 void Progress::Draw(const char* what, std::int64_t done, std::int64_t total, const std::string& details) {
-  const auto filled = static_cast<std::size_t>(done * kBarWidth / (total > 0 ? total : 1));
-  const std::string bar = std::string(filled, '#') + std::string(static_cast<std::size_t>(kBarWidth) - filled, '.');
   const std::string head = std::string(what) + " [";
-  const std::string tail = "] " + std::to_string(done) + "/" + std::to_string(total) + "  " + details;
-  const std::size_t width = head.size() + bar.size() + tail.size();
+  std::string tail = "] " + std::to_string(done) + "/" + std::to_string(total) + "  " + details;
+  // On one line: what wraps cannot be drawn over. The bar gives way first, then the end of the details.
+  const std::size_t columns = Columns() - 1;
+  const std::size_t text = head.size() + tail.size();
+  const std::size_t length = std::clamp(columns > text ? columns - text : 0, kShortestBar, kLongestBar);
+  if (text + length > columns) tail.resize(columns > head.size() + length ? columns - head.size() - length : 0);
+  const auto filled = static_cast<std::size_t>(done) * length / static_cast<std::size_t>(total > 0 ? total : 1);
+  const std::string bar = std::string(filled, '#') + std::string(length - filled, '.');
+  const std::size_t width = head.size() + length + tail.size();
   const std::string erase(drawn_ > width ? drawn_ - width : 0, ' ');  // what was drawn before may be longer
   std::fprintf(stderr, "\r%s%s%s%s%s%s", head.c_str(), color_ ? "\033[32m" : "", bar.c_str(), color_ ? "\033[0m" : "",
                tail.c_str(), erase.c_str());

@@ -36,6 +36,13 @@ Json PerStep(const tierlib::Ledger& traffic, std::uint64_t steps) {
           {"stalls", mean(traffic.stalls)}};
 }
 
+// Only marshal follows a policy: naive moves everything, off nothing.
+const char* PolicyInForce(const Options& options) {
+  if (options.offload == tierlib::OffloadMode::kOff) return "none";
+  return options.offload == tierlib::OffloadMode::kMarshal && options.policy == tierlib::OffloadPolicy::kFit ? "fit"
+                                                                                                             : "all";
+}
+
 Json MakeReport(const Options& options, const Results& r) {
   const std::uint64_t steps = r.losses.size();
   const tierlib::Statistics& s = r.statistics;
@@ -64,7 +71,7 @@ Json MakeReport(const Options& options, const Results& r) {
   report["device_extent_peak_bytes"] = s.device.extent_peak;
   report["device_bytes_without_offload"] = r.device_bytes_without_offload;
   report["offload"] = OffloadName(options.offload);
-  report["offload_policy"] = options.policy == tierlib::OffloadPolicy::kFit ? "fit" : "all";
+  report["offload_policy"] = PolicyInForce(options);
   report["seed"] = options.seed;
   report["threads"] = options.threads;
   report["options"] = DecidingOptions(options);

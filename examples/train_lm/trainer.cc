@@ -12,6 +12,7 @@ namespace {
 
 using tierlib::DType;
 using tierlib::Status;
+using tierlib::StatusCode;
 using tierlib::StatusOr;
 using tierlib::autograd::AdamW;
 using tierlib::autograd::AdamWOptions;
@@ -78,12 +79,19 @@ StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const Job& job, tierlib::Runt
 
 Status Trainer::Restore(const Checkpoint& checkpoint) {
   const std::string& path = job_.options.resume;
+  std::size_t restored = 0;
   for (auto& [parameter, each] : matrices_->clustered()) {
     const auto centroids = checkpoint.centroids.find(each.name);
     const auto tau = checkpoint.tau.find(each.name);
-    if (centroids == checkpoint.centroids.end() || tau == checkpoint.tau.end())
-      continue;  // taken before the first step
+    if (checkpoint.step == 0) continue;  // nothing was clustered yet
+    if (centroids == checkpoint.centroids.end() || tau == checkpoint.tau.end()) {
+      return tierlib::DataLossError(path + ": the centroids or tau of " + each.name + " are missing");
+    }
     TIERLIB_RETURN_IF_ERROR(each.clustering.Restore(*context_, centroids->second, tau->second));
+    ++restored;
+  }
+  if (checkpoint.step > 0 && (restored != checkpoint.centroids.size() || restored != checkpoint.tau.size())) {
+    return tierlib::DataLossError(path + ": has centroids or tau of weights that are not clustered");
   }
   step_ = checkpoint.step;
   if (optimizer_ == nullptr) return tierlib::OkStatus();
@@ -140,7 +148,7 @@ Status Trainer::Update() {
   return tierlib::OkStatus();
 }
 
-StatusOr<double> Trainer::Evaluate(Weights weights, Extent extent, const std::function<void(std::int64_t)>& progress) {
+StatusOr<double> Trainer::Evaluate(Weights weights, Extent extent, const std::function<bool(std::int64_t)>& progress) {
   std::unique_ptr<MatrixSource> matrices = StoredMatrices(*model_);
   if (weights == Weights::kCoarse) {
     TIERLIB_ASSIGN_OR_RETURN(matrices, matrices_->ForEvaluation(*context_));
@@ -162,7 +170,10 @@ StatusOr<double> Trainer::Evaluate(Weights weights, Extent extent, const std::fu
     TIERLIB_ASSIGN_OR_RETURN(const float mean, ReadLoss(loss));
     sum += static_cast<double>(mean) * static_cast<double>(count);
     counted += count;
-    if (progress) progress(counted);
+    if (progress && !progress(counted)) return Status(StatusCode::kCancelled, "stopped in the evaluation");
+  }
+  if (!std::isfinite(sum)) {
+    return tierlib::FailedPreconditionError("the loss over the validation part is not a number; a lower --lr may help");
   }
   return sum / static_cast<double>(counted);
 }

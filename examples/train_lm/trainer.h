@@ -47,9 +47,10 @@ class Trainer {
     kAll,     // every window
     kSample,  // the first batch and the last: every size of batch that kAll meets
   };
-  // The mean loss over windows of the validation part. `progress` is told the windows done.
+  // The mean loss over windows of the validation part. `progress` is told the windows done; where it gives false the
+  // evaluation ends as Cancelled. FailedPrecondition where the loss is not a number.
   tierlib::StatusOr<double> Evaluate(Weights weights, Extent extent,
-                                     const std::function<void(std::int64_t)>& progress = {});
+                                     const std::function<bool(std::int64_t)>& progress = {});
 
   // Bytes of all that decides how training goes on. Waits for the device.
   tierlib::StatusOr<Checkpoint> Snapshot();

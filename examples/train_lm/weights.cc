@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 
 #include "tierlib/io/safetensors.h"
 #include "train_lm/float_convert.h"
@@ -81,19 +82,34 @@ std::int64_t LayerOf(const std::string& name) {
   return end != name.c_str() + 2 && *end == '.' ? layer : -1;
 }
 
-// Nothing of the file that belongs to the model may be left unread.
-Status CheckNothingMissed(const SafetensorsReader& reader, const std::string& path, const ModelShape& shape) {
+// nanoGPT's causal mask, which its older files carry: [1, 1, T, T] beside the weights of attention.
+bool IsMask(const TensorEntry& entry) {
+  const std::string end = ".attn.bias";
+  return LayerOf(entry.name) >= 0 && entry.sizes.size() == 4 && entry.name.size() > end.size() &&
+         entry.name.compare(entry.name.size() - end.size(), end.size(), end) == 0;
+}
+
+// Of a checkpoint of this program.
+bool IsTrainingState(const std::string& name) { return name.rfind("optimizer.", 0) == 0 || name.rfind("dkm.", 0) == 0; }
+
+// Nothing of the file may be left unread that could belong to the model: it would be another model.
+Status CheckNothingMissed(const SafetensorsReader& reader, const std::string& path, const ModelShape& shape,
+                          const std::vector<WeightSpec>& specs) {
+  std::set<std::string> known;
+  for (const WeightSpec& spec : specs) known.insert(spec.name);
   for (const TensorEntry& entry : reader.tensors()) {
+    if (known.count(entry.name) != 0 || IsMask(entry) || IsTrainingState(entry.name)) continue;
     if (LayerOf(entry.name) >= shape.layers) {
       return InvalidArgumentError(path + ": has " + entry.name + ", so more layers than --layers " +
                                   std::to_string(shape.layers));
     }
-    if (entry.name == "lm_head.weight") {
-      const StatusOr<TensorEntry> wte = reader.Find("wte.weight");
-      if (!wte.ok() || wte->bytes != entry.bytes ||
-          std::memcmp(reader.Data(entry), reader.Data(*wte), entry.bytes) != 0) {
-        return InvalidArgumentError(path + ": lm_head.weight differs from wte.weight; the model's head is tied");
-      }
+    if (entry.name != "lm_head.weight") {
+      return InvalidArgumentError(path + ": has " + entry.name + ", which this model has not (it has no biases)");
+    }
+    const StatusOr<TensorEntry> wte = reader.Find("wte.weight");
+    if (!wte.ok() || wte->bytes != entry.bytes ||
+        std::memcmp(reader.Data(entry), reader.Data(*wte), entry.bytes) != 0) {
+      return InvalidArgumentError(path + ": lm_head.weight differs from wte.weight; the model's head is tied");
     }
   }
   return tierlib::OkStatus();
@@ -133,10 +149,15 @@ std::vector<WeightSpec> WeightsOf(const ModelShape& shape) {
   return specs;
 }
 
+std::uint64_t ParameterCount(const ModelShape& shape) {
+  std::uint64_t count = 0;
+  for (const WeightSpec& spec : WeightsOf(shape)) count += static_cast<std::uint64_t>(spec.elements());
+  return count;
+}
+
 Status CheckParameterCount(const ModelShape& shape) {
-  constexpr std::int64_t kLargest = std::int64_t{1} << 36;
-  std::int64_t count = 0;  // the options' ranges keep this far below 2^63
-  for (const WeightSpec& spec : WeightsOf(shape)) count += spec.elements();
+  constexpr std::uint64_t kLargest = std::uint64_t{1} << 36;
+  const std::uint64_t count = ParameterCount(shape);
   if (count <= kLargest) return tierlib::OkStatus();
   return InvalidArgumentError("--layers, --width and --context make a model of " + std::to_string(count) +
                               " parameters; at most " + std::to_string(kLargest) + " can be trained");
@@ -158,11 +179,12 @@ HostWeights DrawWeights(const ModelShape& shape, DType dtype, std::uint64_t seed
 StatusOr<HostWeights> LoadWeights(const std::string& path, const ModelShape& shape, DType dtype) {
   TIERLIB_ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(path));
   HostWeights weights;
-  for (const WeightSpec& spec : WeightsOf(shape)) {
+  const std::vector<WeightSpec> specs = WeightsOf(shape);
+  for (const WeightSpec& spec : specs) {
     TIERLIB_ASSIGN_OR_RETURN(HostWeight weight, ReadConverted(reader, path, spec, dtype));
     weights.push_back(std::move(weight));
   }
-  TIERLIB_RETURN_IF_ERROR(CheckNothingMissed(reader, path, shape));
+  TIERLIB_RETURN_IF_ERROR(CheckNothingMissed(reader, path, shape, specs));
   return weights;
 }
 

@@ -40,6 +40,9 @@ struct HostWeight {
 };
 using HostWeights = std::vector<HostWeight>;  // in the order of WeightsOf
 
+// Over all weights. The options' ranges keep it far below 2^63.
+std::uint64_t ParameterCount(const ModelShape& shape);
+
 // InvalidArgument where the model has more parameters than any machine here could hold.
 tierlib::Status CheckParameterCount(const ModelShape& shape);
 
@@ -47,7 +50,8 @@ tierlib::Status CheckParameterCount(const ModelShape& shape);
 HostWeights DrawWeights(const ModelShape& shape, tierlib::DType dtype, std::uint64_t seed);
 
 // From a file of floats of any kind, converted to `dtype`. Errors name the file, the tensor and what is wrong: missing,
-// of other sizes (both are told), a layer too many, a head that is not tied, NaN or Inf (with its position).
+// of other sizes (both are told), a layer too many, a tensor that the model has not, a head that is not tied, NaN or
+// Inf (with its position).
 tierlib::StatusOr<HostWeights> LoadWeights(const std::string& path, const ModelShape& shape, tierlib::DType dtype);
 
 // "[384, 128]"

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "base/mutex.h"
 #include "graph/lineage.h"
 #include "graph/offload_policy.h"
@@ -63,9 +64,10 @@ class LoadedValue {
 
 class SavedStore : public std::enable_shared_from_this<SavedStore> {
  public:
-  // `recorder` may be null.
-  static StatusOr<std::shared_ptr<SavedStore>> Create(const Options& options,
-                                                      std::unique_ptr<trace::Recorder> recorder);
+  // Opens the trace, or gives null where there is none. Called once the devices are there, so that a run that cannot
+  // begin leaves an earlier trace as it was.
+  using OpenRecorder = absl::FunctionRef<StatusOr<std::unique_ptr<trace::Recorder>>()>;
+  static StatusOr<std::shared_ptr<SavedStore>> Create(const Options& options, OpenRecorder open_recorder);
   ~SavedStore();
 
   // The verbs, as in tierlib/runtime.h.

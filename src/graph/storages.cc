@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "allocator/device_factory.h"
 #include "base/clock.h"
 #include "graph/saved_store.h"
 
@@ -24,14 +25,20 @@ LoadedValue::~LoadedValue() {
 SavedStore::SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder)
     : options_(options), recorder_(std::move(recorder)), stalls_(recorder_.get()) {}
 
-StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
-                                                         std::unique_ptr<trace::Recorder> recorder) {
+StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options, OpenRecorder open_recorder) {
+  std::vector<std::unique_ptr<DeviceBackend>> backends;
+  for (const DeviceOptions& device : options.devices) {
+    TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBackend> backend, MakeDevice(device));
+    backends.push_back(std::move(backend));
+  }
+  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<trace::Recorder> recorder, open_recorder());
   std::shared_ptr<SavedStore> store(new SavedStore(options, std::move(recorder)));
   const std::uint64_t devices = options.devices.size();
-  for (const DeviceOptions& device : options.devices) {
-    const DeviceTier::HostLimits limits = {options.pinned_limit / devices, options.pageable_limit / devices};
-    TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceTier> tier,
-                             DeviceTier::Create(device, limits, store->deferred_, store->recorder()));
+  const DeviceTier::HostLimits limits = {options.pinned_limit / devices, options.pageable_limit / devices};
+  for (std::size_t i = 0; i < backends.size(); ++i) {
+    TIERLIB_ASSIGN_OR_RETURN(
+        std::unique_ptr<DeviceTier> tier,
+        DeviceTier::Create(options.devices[i], std::move(backends[i]), limits, store->deferred_, store->recorder()));
     store->tiers_.push_back(std::move(tier));
   }
   return store;

@@ -64,8 +64,8 @@ StatusOr<std::unique_ptr<trace::Recorder>> OpenTrace(const Options& options) {
 StatusOr<std::shared_ptr<Core>> Core::Create(Options options) {
   TIERLIB_RETURN_IF_ERROR(CheckOptions(options));
   std::shared_ptr<Core> core(new Core(std::move(options)));
-  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<trace::Recorder> recorder, OpenTrace(core->options_));
-  TIERLIB_ASSIGN_OR_RETURN(core->store_, SavedStore::Create(core->options_, std::move(recorder)));
+  const auto open_trace = [&core] { return OpenTrace(core->options_); };
+  TIERLIB_ASSIGN_OR_RETURN(core->store_, SavedStore::Create(core->options_, open_trace));
   return core;
 }
 

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "allocator/device_factory.h"
 #include "allocator/memory_source.h"
 
 namespace tierlib {
@@ -35,11 +34,12 @@ DeviceTier::~DeviceTier() {
   if (backend != nullptr) (void)backend->Synchronize();
 }
 
-StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& options, HostLimits limits,
+StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& options,
+                                                         std::unique_ptr<DeviceBackend> backend, HostLimits limits,
                                                          Deferred& deferred, trace::Recorder* recorder) {
   auto tier = std::make_unique<DeviceTier>();
   tier->options = options;
-  TIERLIB_ASSIGN_OR_RETURN(tier->backend, MakeDevice(options));
+  tier->backend = std::move(backend);
   DeviceBackend& device = *tier->backend;
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeDeviceSource(device));
   TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, recorder));

@@ -27,8 +27,9 @@ struct DeviceTier {
     std::uint64_t pinned = 0;
     std::uint64_t pageable = 0;
   };
-  // `recorder` may be null; it and `deferred` outlive the tier.
-  static StatusOr<std::unique_ptr<DeviceTier>> Create(const DeviceOptions& options, HostLimits limits,
+  // `backend` is the device that `options` describe. `recorder` may be null; it and `deferred` outlive the tier.
+  static StatusOr<std::unique_ptr<DeviceTier>> Create(const DeviceOptions& options,
+                                                      std::unique_ptr<DeviceBackend> backend, HostLimits limits,
                                                       Deferred& deferred, trace::Recorder* recorder);
 
   DeviceOptions options;

@@ -98,6 +98,10 @@ std::string WhyForbidden(const Include& include) {
   if (StartsWith(include.file, "examples/") || StartsWith(include.file, "adapters/")) {
     if (include.quoted && Visible().count(First(include.target)) != 0) return "examples see public headers only";
   }
+  if (StartsWith(include.file, "tools/") && include.quoted && Visible().count(First(include.target)) != 0 &&
+      First(include.target) != "trace") {
+    return "tools see public headers and trace only";
+  }
   return "";
 }
 

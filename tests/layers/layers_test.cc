@@ -54,12 +54,14 @@ TEST(IncludeRules, KeepPublicHeadersAndExamplesFreeOfTheInside) {
   EXPECT_EQ(Why("include/tierlib/a.h", R"(#include "tierlib/status.h")"), "");
   EXPECT_NE(Why("examples/train_lm/a.cc", R"(#include "runtime/core.h")"), "");
   EXPECT_EQ(Why("examples/train_lm/a.cc", R"(#include "train_lm/model.h")"), "");
+  EXPECT_NE(Why("tools/trace_viewer/a.cc", R"(#include "runtime/core.h")"), "");
+  EXPECT_EQ(Why("tools/trace_viewer/a.cc", R"(#include "trace/reader.h")"), "");
 }
 
 TEST(Layers, EveryIncludeFollowsTheFlow) {
   const std::filesystem::path root = TIERLIB_SOURCE_DIR;
   int read = 0;
-  for (const char* folder : {"include", "src", "examples", "adapters"}) {
+  for (const char* folder : {"include", "src", "examples", "adapters", "tools"}) {
     if (!std::filesystem::exists(root / folder)) continue;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(root / folder)) {
       if (!IsSource(entry.path())) continue;

@@ -28,9 +28,9 @@ class BadInput : public ::testing::Test {
   std::string Line(int exit_code, const std::vector<std::string>& more, const ProcessLimits& limits = {}) {
     return OneLineOf(RunTrainLm(SmallRun(data_, more), limits), exit_code);
   }
-  // A file with the weights that the small run needs, each changed by `edit`.
+  // A file with the weights that the small run needs, each changed by `edit`, and with `more`.
   template <typename Edit>
-  std::string Weights(Edit edit) {
+  std::string Weights(Edit edit, const std::vector<tierlib::io::TensorToWrite>& more = {}) {
     const ModelShape shape{22, 16, 2, 2, 32};  // the sample text has 22 characters
     const std::vector<WeightSpec> specs = WeightsOf(shape);
     HostWeights weights = DrawWeights(shape, tierlib::DType::kF32, 1);
@@ -39,6 +39,7 @@ class BadInput : public ::testing::Test {
       tensors.push_back({specs[i].name, weights[i].dtype, specs[i].sizes, weights[i].bytes.data()});
       edit(tensors.back(), weights[i].bytes);
     }
+    tensors.insert(tensors.end(), more.begin(), more.end());
     EXPECT_EQ(tierlib::io::WriteSafetensors(init_, tensors, {}), tierlib::OkStatus());
     return init_;
   }
@@ -58,6 +59,25 @@ TEST_F(BadInput, UsageHasExitCodeTwo) {
 
 TEST_F(BadInput, AModelBeyondAnyMachineIsRefused) {
   EXPECT_THAT(Line(1, {"--width", "65536", "--layers", "1024"}), HasSubstr("parameters"));
+}
+
+TEST_F(BadInput, AModelBeyondTheDeviceIsRefusedBeforeItFillsTheHost) {
+  // The weights would be 3 GiB.
+  EXPECT_THAT(Line(1, {"--width", "4096", "--layers", "4"}),
+              AllOf(HasSubstr("--device-memory 512 MiB is not enough"), HasSubstr("alone need")));
+  tierlib::WriteWhole(data_, SampleText(100000));
+  EXPECT_THAT(Line(1, {"--batch", "65536", "--context", "4096"}), HasSubstr("alone need"));
+}
+
+TEST_F(BadInput, SizesBeyondTheAddressSpaceAreNamedAsSuch) {
+  EXPECT_THAT(Line(1, {"--device-memory", "900TiB"}), AllOf(HasSubstr("900 TiB"), HasSubstr("address space")));
+  EXPECT_THAT(Line(1, {"--host-memory", "900TiB"}), AllOf(HasSubstr("900 TiB"), HasSubstr("address space")));
+}
+
+TEST_F(BadInput, ADeviceThatCannotTrainIsRefused) {
+  tierlib::WriteWhole(folder_ / "trace", "old");
+  EXPECT_THAT(Line(1, {"--device", "cuda", "--trace", folder_ / "trace"}), HasSubstr("--device cuda: "));
+  EXPECT_EQ(tierlib::ReadWhole(folder_ / "trace"), "old");
 }
 
 TEST_F(BadInput, TextsAreChecked) {
@@ -88,6 +108,18 @@ TEST_F(BadInput, WeightsOfOtherSizesAreNamedWithBoth) {
   EXPECT_THAT(Line(1, {"--init", init_, "--context", "8"}), HasSubstr("wpe.weight is [16, 32]"));
   EXPECT_THAT(Line(1, {"--init", init_, "--layers", "1"}), HasSubstr("more layers than --layers 1"));
   EXPECT_THAT(Line(1, {"--init", init_, "--layers", "3"}), HasSubstr("has no tensor \"h.2.ln_1.weight\""));
+}
+
+TEST_F(BadInput, WeightsThatTheModelHasNotAreRefused) {
+  const std::vector<float> zeros(16 * 16);
+  const auto none = [](auto&, auto&) {};
+  Weights(none, {{"h.0.attn.c_attn.bias", tierlib::DType::kF32, {96}, zeros.data()}});
+  EXPECT_THAT(Line(1, {"--init", init_}), HasSubstr("has h.0.attn.c_attn.bias, which this model has not"));
+  Weights(none, {{"lm_head.weight", tierlib::DType::kF32, {1}, zeros.data()}});
+  EXPECT_THAT(Line(1, {"--init", init_}), HasSubstr("the model's head is tied"));
+  Weights(none, {{"h.0.attn.bias", tierlib::DType::kF32, {1, 1, 16, 16}, zeros.data()}});  // nanoGPT's causal mask
+  const ProcessResult result = RunTrainLm(SmallRun(data_, {"--init", init_, "--eval-only"}));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
 }
 
 TEST_F(BadInput, AWeightThatIsNoNumberIsNamedWithItsPosition) {

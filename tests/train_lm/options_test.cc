@@ -85,6 +85,8 @@ TEST(Options, RefuseWhatIsOutOfRange) {
            {"--init", "a", "--resume", "b"},
            {"--save", "same", "--report", "same"},
            {"--save", "text"},
+           {"--save", "./text"},
+           {"--init", "weights", "--report", "weights"},
            {"--eval-only", "--save", "s"},
            {"--seed", "-1"},
            {"--seed", "1", "--seed", "2"},
@@ -132,6 +134,27 @@ TEST_F(ResumeOptions, ComeFromTheCheckpoint) {
   EXPECT_EQ(o->dtype, tierlib::DType::kBF16);
   EXPECT_EQ(o->seed, 9u);
   EXPECT_EQ(o->threads, 1);
+}
+
+TEST_F(ResumeOptions, AreCheckedWithThoseOfTheCheckpoint) {
+  Write({"--steps", "5000", "--width", "130", "--heads", "5", "--lr", "1e-5", "--min-lr", "1e-6"});
+  const StatusOr<Options> o = Parse({"--resume", path_, "--stop-at", "4000", "--width", "130", "--lr", "1e-5"});
+  ASSERT_TRUE(o.ok()) << o.status();
+  EXPECT_EQ(o->stop_at, 4000);
+  EXPECT_EQ(Parse({"--resume", path_, "--stop-at", "5001"}).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST_F(ResumeOptions, ThatAreDamagedAreTheFilesFault) {
+  Write({"--bits", "3"});
+  std::string bytes = tierlib::ReadWhole(path_);
+  const std::string kept = R"(\"bits\":\"3)";
+  const std::size_t at = bytes.find(kept);
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + kept.size() - 1] = '9';
+  tierlib::WriteWhole(path_, bytes);
+  const tierlib::Status status = Parse({"--resume", path_}).status();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("damaged"));
 }
 
 TEST_F(ResumeOptions, MustNotContradictTheCheckpoint) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@ namespace {
   const int out_fd = open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   const int err_fd = open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   const int null = open("/dev/null", O_RDONLY);
+  // By descriptor: after dropping root the path may lead through a folder that is closed to others, such as /root.
+  const int program = open(TRAIN_LM_PROGRAM, O_RDONLY | O_CLOEXEC);
   if (dup2(null, 0) < 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0) _exit(126);
   unsetenv("TIERLIB_TRACE");
   if (limits.file_bytes > 0) {
@@ -27,12 +30,12 @@ namespace {
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
   }
   if (limits.as_nobody && geteuid() == 0 && setuid(65534) != 0) _exit(126);
-  std::string program = TRAIN_LM_PROGRAM;
+  std::string name = "train_lm";
   std::vector<std::string> copies = arguments;
-  std::vector<char*> argv = {program.data()};
+  std::vector<char*> argv = {name.data()};
   for (std::string& argument : copies) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  execv(program.c_str(), argv.data());
+  fexecve(program, argv.data(), environ);
   _exit(127);
 }
 
@@ -45,6 +48,14 @@ ProcessResult RunTrainLm(const std::vector<std::string>& arguments, const Proces
   const pid_t child = fork();
   if (child == 0) Become(arguments, limits, out, err);
   int status = 0;
+  if (!limits.terminate_at.empty()) {
+    siginfo_t ended{};  // si_pid stays 0 while it runs
+    while (waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0 &&
+           access(limits.terminate_at.c_str(), F_OK) != 0) {
+      usleep(500);
+    }
+    kill(child, SIGTERM);
+  }
   waitpid(child, &status, 0);
   ProcessResult result;
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -18,6 +18,7 @@ struct ProcessResult {
 struct ProcessLimits {
   std::uint64_t file_bytes = 0;  // RLIMIT_FSIZE; 0: none
   bool as_nobody = false;        // drops root, which may write anywhere
+  std::string terminate_at;      // SIGTERM as soon as this file exists; "": never
 };
 
 // Runs the program with these arguments in a fresh environment without TIERLIB_TRACE, and waits for it.

@@ -59,6 +59,20 @@ TEST_P(Resume, ReplacesItsOwnCheckpoint) {
   EXPECT_THAT(folder_.names(), ElementsAre("middle", "text"));
 }
 
+TEST(Stopping, InTheLastEvaluationKeepsWhatWasTrained) {
+  tierlib::TemporaryFolder folder;
+  tierlib::WriteWhole(folder / "text", SampleText(400000));
+  const std::string save = folder / "save";
+  ProcessLimits limits;
+  limits.terminate_at = save;
+  const ProcessResult stopped = RunTrainLm(SmallRun(folder / "text", {"--steps", "1", "--save", save}), limits);
+  EXPECT_EQ(stopped.exit_code, 143) << stopped.err;
+  EXPECT_THAT(stopped.err, HasSubstr("stopped in the evaluation; go on with --resume " + save));
+  const nlohmann::json resumed =
+      ReportOf(folder.path(), {"--data", folder / "text", "--device", "emulated", "--resume", save, "--eval-only"});
+  EXPECT_EQ(resumed["first_step"], 1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, Resume,
                          ::testing::Values(std::vector<std::string>{"--bits", "3"},
                                            std::vector<std::string>{"--bits", "2", "--dtype", "bf16"},
@@ -104,6 +118,27 @@ TEST_F(BadCheckpoint, WithAMissingOptimizerTensorIsRefused) {
   bytes[at + 10] = 'X';
   tierlib::WriteWhole(path_, bytes);
   EXPECT_THAT(Line(1), HasSubstr("optimizer.h.0.attn.c_attn.weight"));
+}
+
+TEST_F(BadCheckpoint, WithoutAWeightsCentroidsIsRefused) {
+  std::string bytes = tierlib::ReadWhole(path_);
+  const std::size_t at = bytes.find("dkm.h.0.attn.c_attn.weight");
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + 4] = 'X';
+  tierlib::WriteWhole(path_, bytes);
+  EXPECT_THAT(Line(1), HasSubstr("centroids or tau of h.0.attn.c_attn.weight"));
+}
+
+TEST_F(BadCheckpoint, OfTooManyLevelsIsRefused) {
+  const float zero = 0;
+  const std::string metadata = R"({"version":)" + std::string(100000, '[') + std::string(100000, ']') + "}";
+  ASSERT_EQ(tierlib::io::WriteSafetensors(path_, {{"x", tierlib::DType::kF32, {1}, &zero}}, {{"train_lm", metadata}}),
+            tierlib::OkStatus());
+  EXPECT_THAT(Line(1), HasSubstr("metadata is damaged"));
+}
+
+TEST_F(BadCheckpoint, ThatIsBeyondTheStopIsTold) {
+  EXPECT_THAT(Line(1, {"--stop-at", "1"}), HasSubstr("is at step 1"));
 }
 
 TEST_F(BadCheckpoint, CutAnywhereIsRefused) {

@@ -1,0 +1,61 @@
+#include "train_lm/option_checks.h"
+
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <utility>
+
+namespace train_lm {
+namespace {
+
+using tierlib::InvalidArgumentError;
+using tierlib::Status;
+
+// True where both name one file, through whatever path.
+bool SameFile(const std::string& a, const std::string& b) {
+  if (a.empty() || b.empty()) return false;
+  std::error_code error;
+  const bool same = std::filesystem::equivalent(a, b, error);
+  if (!error) return same;
+  const auto whole = [&error](const std::string& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path, error), error);
+  };
+  return whole(a) == whole(b);
+}
+
+// What no output may replace, and what two outputs may not share. --save may name the checkpoint that is resumed.
+Status CheckFiles(const Options& o) {
+  using File = std::pair<const char*, const std::string*>;
+  const File inputs[] = {{"--data", &o.data}, {"--init", &o.init}, {"--resume", &o.resume}};
+  const File outputs[] = {{"--save", &o.save}, {"--report", &o.report}, {"--trace", &o.trace}};
+  const auto clash = [](const File& a, const File& b) {
+    return InvalidArgumentError(std::string(a.first) + " and " + b.first + " are both " + *b.second);
+  };
+  for (const File& output : outputs) {
+    for (const File& input : inputs) {
+      const bool advances = output.second == &o.save && input.second != &o.data;
+      if (!advances && SameFile(*output.second, *input.second)) return clash(input, output);
+    }
+    for (const File& other : outputs) {
+      if (&other < &output && SameFile(*other.second, *output.second)) return clash(other, output);
+    }
+  }
+  return tierlib::OkStatus();
+}
+
+}  // namespace
+
+Status CheckTogether(const Options& o) {
+  if (o.width % o.heads != 0) {
+    return InvalidArgumentError("--width " + std::to_string(o.width) + " cannot be divided by --heads " +
+                                std::to_string(o.heads));
+  }
+  if (o.eval_only && !o.save.empty()) {
+    return InvalidArgumentError("--eval-only trains nothing that --save could write");
+  }
+  if (o.min_lr > o.lr) return InvalidArgumentError("--min-lr is above --lr");
+  if (o.stop_at > o.steps) return InvalidArgumentError("--stop-at is above --steps");
+  return CheckFiles(o);
+}
+
+}  // namespace train_lm
