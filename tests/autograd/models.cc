@@ -153,7 +153,9 @@ RunRecord TrainMlp(const Options& options, int steps) {
   TestDevice device(options);
   Random random(3);
   std::vector<Parameter> parameters(4);
-  const Dims sizes[4] = {{24, 20}, {24}, {24, 16}, {5, 16}};
+  // More than two tiles of elementwise ops, sums and updates each: of one tile, all threads but one would see nothing.
+  constexpr std::int64_t kWide = 192;
+  const Dims sizes[4] = {{kWide, kWide}, {kWide}, {kWide, 16}, {kWide, 16}};
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     parameters[i] = {
         "w" + std::to_string(i),
@@ -162,7 +164,8 @@ RunRecord TrainMlp(const Options& options, int steps) {
   }
   const auto loss = [&](Tape& tape, std::uint64_t step) {
     Random data(step + 40);
-    const Value x = tape.Constant(device.Make(DType::kF32, {30, 20}, RandomValues<float>(data, {30, 20}, -1, 1)));
+    const Dims batch = {kWide, kWide};
+    const Value x = tape.Constant(device.Make(DType::kF32, batch, RandomValues<float>(data, batch, -1, 1)));
     const Value a = Silu(Add(Linear(x, tape.Leaf(parameters[0])), tape.Leaf(parameters[1])));
     const Value b = Exp(MulScalar(MatMul(a, tape.Leaf(parameters[2])), 0.3));
     // Copies through transposes, so that lineage has something to find.
