@@ -24,13 +24,13 @@ using autograd::Tensor;
 using autograd::Value;
 
 //   I1  `start` is defined where tau > 0, and then f32 [k, d]; it is never written
-//   I2  `newest` is undefined until an Apply since the last Advance
+//   I2  `newest` is undefined until an Apply that succeeded since the last Advance
 struct Clustering::State {
   std::string name;
   Options options;
   double tau = 0;
   Tensor start;
-  Tensor newest;          // C_T of the last Apply
+  Tensor newest;          // C_T of the last Apply that succeeded
   bool examined = false;  // the weight was looked at on the host
   Dims sizes;             // of the weight, for messages
   // Kernels in flight may outlive this object.
@@ -91,7 +91,8 @@ struct Clustering::State {
                                KernelContext& kernel) { host::FindNonFinite(kernel, dtype, data, count, *seen); });
   }
 
-  StatusOr<Value> ApplyDense(const Launcher& launcher, Tape& tape, const Value& weight, Form form) {
+  StatusOr<Value> ApplyDense(const Launcher& launcher, Tape& tape, const Value& weight, Form form,
+                             const Tensor& centroids) {
     if (weight.dtype() == DType::kF16) {
       return InvalidArgumentError("dkm: weight " + name +
                                   ": a dense form sums beyond the range of f16; use form tiled");
@@ -106,17 +107,27 @@ struct Clustering::State {
     const ChainResult result = form == Form::kPaper ? PaperChain(w, tape.Constant(first), chain)
                                                     : ReferenceChain(w, tape.Constant(first), chain);
     TIERLIB_RETURN_IF_ERROR(tape.status());
-    TIERLIB_RETURN_IF_ERROR(launcher.Copy(result.centroids.tensor(), newest));
+    TIERLIB_RETURN_IF_ERROR(launcher.Copy(result.centroids.tensor(), centroids));
     return Reshape(result.output, weight.sizes());
   }
 
   StatusOr<Value> Apply(Tape& tape, const Value& weight, Form form) {
+    if (weight.defined() && weight.tape() != &tape) {
+      return InvalidArgumentError("dkm: weight " + name + " is of another tape");
+    }
     TIERLIB_RETURN_IF_ERROR(Prepare(tape.context(), weight.tensor()));
     const Launcher launcher(tape.context(), name, /*backward=*/false);
     TIERLIB_RETURN_IF_ERROR(Watch(launcher, weight.tensor()));
-    TIERLIB_ASSIGN_OR_RETURN(newest, NewCentroids(tape.context()));
-    if (form != Form::kTiled) return ApplyDense(launcher, tape, weight, form);
-    return TiledForm(weight, start, ShapeOf(weight.tensor()), newest);
+    TIERLIB_ASSIGN_OR_RETURN(const Tensor centroids, NewCentroids(tape.context()));
+    Value output;
+    if (form == Form::kTiled) {
+      output = TiledForm(weight, start, ShapeOf(weight.tensor()), centroids);
+    } else {
+      TIERLIB_ASSIGN_OR_RETURN(output, ApplyDense(launcher, tape, weight, form, centroids));
+    }
+    TIERLIB_RETURN_IF_ERROR(tape.status());  // then the centroids hold nothing
+    newest = centroids;
+    return output;
   }
 
   StatusOr<Tensor> Palettize(Context& context, const Tensor& weight);

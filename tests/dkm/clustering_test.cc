@@ -152,6 +152,46 @@ TEST(Clustering, ApplyStartsFromTheSameCentroidsUntilAdvance) {
   EXPECT_NE(trainer.Run().output, first.output);
 }
 
+// A device that runs full in the middle of Apply, where the memory for the newest centroids was found already.
+TEST(Clustering, AFailedApplyLeavesTheCentroidsAsTheyWere) {
+  for (const Form form : {Form::kTiled, Form::kReference, Form::kPaper}) {
+    tierlib::Options device = SmallOptions();
+    device.devices[0].emulated.poison = true;
+    device.mode = OffloadMode::kOff;
+    Trainer trainer(With(form), device);
+    Trainer undisturbed(With(form), device);
+    for (Trainer* one : {&trainer, &undisturbed}) {
+      ASSERT_TRUE(one->Run().status.ok());
+      one->clustering.Advance();
+    }
+    const std::vector<float> start = trainer.clustering.Centroids().value();
+    // Room for centroids, not for anything of the weight's size.
+    std::vector<Tensor> blockers;
+    const auto block = [&](std::int64_t bytes) {
+      while (true) {
+        StatusOr<Tensor> more = Tensor::Empty(trainer.context(), DType::kU8, {bytes}, Holds::kTransient, "blocker");
+        if (!more.ok()) return;
+        blockers.push_back(*std::move(more));
+      }
+    };
+    for (std::int64_t bytes = MiB(1); bytes >= 1024; bytes /= 2) block(bytes);
+    blockers.pop_back();
+    block(1024);
+    blockers.pop_back();
+    {
+      Tape tape(trainer.context());
+      EXPECT_FALSE(trainer.clustering.Apply(tape, tape.Leaf(trainer.weight)).defined());
+      EXPECT_EQ(tape.status().code(), StatusCode::kResourceExhausted) << tape.status();
+    }
+    trainer.clustering.Advance();
+    blockers.clear();
+    EXPECT_EQ(trainer.clustering.Centroids().value(), start);
+    const Trainer::Pass pass = trainer.Run();
+    ASSERT_TRUE(pass.status.ok()) << pass.status;
+    EXPECT_EQ(pass.output, undisturbed.Run().output);
+  }
+}
+
 TEST(Clustering, RestoringGivesTheSameBitsAsNotStopping) {
   for (const Form form : {Form::kTiled, Form::kReference}) {
     Trainer whole(With(form));
@@ -362,6 +402,16 @@ TEST(Clustering, NamesAWeightThatCeasesToBeFiniteOnceAKernelHasSeenIt) {
     trainer.clustering.Advance();
     ExpectFailure(trainer.Run().status, "weight layer.w: value 599, at [23,24], is NaN or infinite");
     ExpectFailure(trainer.clustering.Centroids().status(), "value 599");
+  }
+}
+
+TEST(Clustering, RefusesAWeightOfAnotherTape) {
+  for (const Form form : {Form::kTiled, Form::kReference}) {
+    Trainer trainer(With(form));
+    Tape tape(trainer.context());
+    Tape other(trainer.context());
+    EXPECT_FALSE(trainer.clustering.Apply(tape, other.Leaf(trainer.weight)).defined());
+    ExpectFailure(tape.status(), "weight layer.w is of another tape");
   }
 }
 
