@@ -33,7 +33,7 @@ struct Clustering::State {
   Tensor newest;          // C_T of the last Apply that succeeded
   bool examined = false;  // the weight was looked at on the host
   Dims sizes;             // of the weight, for messages
-  // Kernels in flight may outlive this object.
+  // Kernels in flight hold it too: they may outlive this object, and Restore leaves them the one they know.
   std::shared_ptr<host::FirstNonFinite> non_finite = std::make_shared<host::FirstNonFinite>(host::kAllFinite);
 
   int clusters() const { return 1 << options.bits; }
@@ -251,7 +251,12 @@ Status Clustering::Restore(Context& context, const std::vector<float>& centroids
   if (!(tau > 0) || !std::isfinite(tau)) {
     return InvalidArgumentError(who + "tau " + std::to_string(tau) + " restored; it must be positive");
   }
-  return state_->SetStart(context, centroids, tau);
+  // First, so that nothing has changed where memory is short.
+  auto non_finite = std::make_shared<host::FirstNonFinite>(host::kAllFinite);
+  TIERLIB_RETURN_IF_ERROR(state_->SetStart(context, centroids, tau));
+  state_->non_finite = std::move(non_finite);
+  state_->examined = false;
+  return OkStatus();
 }
 
 }  // namespace tierlib::dkm

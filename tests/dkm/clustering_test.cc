@@ -405,6 +405,32 @@ TEST(Clustering, NamesAWeightThatCeasesToBeFiniteOnceAKernelHasSeenIt) {
   }
 }
 
+// Back to a checkpoint, as a training loop does that met a NaN.
+TEST(Clustering, RestoringForgetsAWeightThatWasNotFinite) {
+  Trainer trainer;
+  ASSERT_TRUE(trainer.Run().status.ok());
+  trainer.clustering.Advance();
+  const std::vector<float> centroids = trainer.clustering.Centroids().value();
+  const double tau = trainer.clustering.tau();
+  const std::vector<float> good = Read<float>(trainer.weight.value);
+  const Trainer::Pass expected = trainer.Run();
+  std::vector<float> bad = good;
+  bad[7] = std::numeric_limits<float>::quiet_NaN();
+  ASSERT_TRUE(trainer.weight.value.CopyFromHost(bad.data(), bad.size() * sizeof(float)).ok());
+  EXPECT_TRUE(trainer.Run().status.ok());
+  ExpectFailure(trainer.Run().status, "value 7");
+
+  // The weight is looked at anew: as long as it has the NaN, that is said.
+  ASSERT_TRUE(trainer.clustering.Restore(trainer.context(), centroids, tau).ok());
+  ExpectFailure(trainer.Run().status, "value 7");
+  ASSERT_TRUE(trainer.weight.value.CopyFromHost(good.data(), good.size() * sizeof(float)).ok());
+  const Trainer::Pass pass = trainer.Run();
+  ASSERT_TRUE(pass.status.ok()) << pass.status;
+  EXPECT_EQ(pass.output, expected.output);
+  EXPECT_EQ(pass.gradient, expected.gradient);
+  EXPECT_EQ(trainer.clustering.Centroids().value(), centroids);
+}
+
 TEST(Clustering, RefusesAWeightOfAnotherTape) {
   for (const Form form : {Form::kTiled, Form::kReference}) {
     Trainer trainer(With(form));

@@ -50,9 +50,10 @@ class Clustering {
 
   // W~ with the sizes of `weight`, differentiable through all iterations. Fails the tape where an option cannot hold,
   // the weight has NaN or Inf (naming the tensor and the first position), fewer vectors than clusters, or a size that d
-  // does not divide. The first call waits for the device and looks at the weight on the host, of which k-means sees at
-  // most 65,536 vectors, evenly spread. Later ones do not wait: a kernel looks for NaN and Inf, the stream goes on, and
-  // the first call after it that asks (Apply, Palettize, Centroids) returns the error. Dense forms do not take f16.
+  // does not divide. The first call, and the first after Restore, waits for the device and looks at the weight on the
+  // host; a start takes k-means over at most 65,536 of its vectors, evenly spread. Later calls do not wait: a kernel
+  // looks for NaN and Inf, the stream goes on, and every call after it that asks (Apply, Palettize, Centroids) returns
+  // the error, until Restore. An Apply that fails leaves the centroids alone. Dense forms do not take f16.
   autograd::Value Apply(autograd::Tape& tape, const autograd::Value& weight);
 
   // Every vector of weights replaced by the nearest (ties: the lowest index) of the centroids that T iterations on this
@@ -71,7 +72,8 @@ class Clustering {
   double BitsPerWeight(std::int64_t weights) const;
 
   // For checkpoints: the k * d float32 centroids that the next Apply starts from (so: after Advance); empty before the
-  // first. Blocks. Restoring them with tau() gives the same bits as not stopping. The context outlives this object.
+  // first. Blocks. Restoring them with tau() gives the same bits as not stopping, and forgets that a weight was not
+  // finite. The context outlives this object.
   StatusOr<std::vector<float>> Centroids() const;
   Status Restore(autograd::Context& context, const std::vector<float>& centroids, double tau);
 
