@@ -16,6 +16,11 @@ namespace {
 // tau of a weight without variance: any value does where all weights are equal, but 0.
 constexpr double kSmallestTau = 1e-20;
 
+// In the unit of the distance: the square of a tenth of the standard deviation, or the tenth itself.
+double AutomaticTau(Metric metric, double variance) {
+  return std::max(metric == Metric::kSquared ? 0.01 * variance : 0.1 * std::sqrt(variance), kSmallestTau);
+}
+
 double Variance(const std::vector<double>& values) {
   const double count = static_cast<double>(values.size());
   double mean = 0;
@@ -39,7 +44,7 @@ Status CheckOptions(const Options& options) {
     return wrong("iterations are at least 1, not " + std::to_string(options.iterations));
   }
   if (!(options.tau >= 0) || !std::isfinite(options.tau)) {
-    return wrong("tau is positive, or 0 for 0.01 of the variance, not " + std::to_string(options.tau));
+    return wrong("tau is positive, or 0 for one by the variance, not " + std::to_string(options.tau));
   }
   return OkStatus();
 }
@@ -87,7 +92,7 @@ StatusOr<std::vector<double>> ReadWeight(const std::string& name, const Options&
 
 Start MakeStart(const Options& options, const std::vector<double>& values) {
   Start start;
-  start.tau = options.tau > 0 ? options.tau : std::max(0.01 * Variance(values), kSmallestTau);
+  start.tau = options.tau > 0 ? options.tau : AutomaticTau(options.metric, Variance(values));
   const std::vector<double> centroids = KMeans(values, options.cluster_dim, 1 << options.bits, options.seed);
   start.centroids.assign(centroids.begin(), centroids.end());
   return start;

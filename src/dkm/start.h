@@ -28,7 +28,7 @@ StatusOr<std::vector<double>> ReadWeight(const std::string& name, const Options&
 
 struct Start {
   std::vector<float> centroids;  // [k, d], by k-means
-  double tau = 0;                // the option, or 0.01 times the variance of the values
+  double tau = 0;                // the option, or what clustering.h says where that is 0
 };
 Start MakeStart(const Options& options, const std::vector<double>& values);
 

@@ -274,6 +274,23 @@ TEST(Clustering, SixteenBitWeightsGiveTheFloat32ResultRounded) {
   }
 }
 
+TEST(Clustering, TauIsATenthOfTheDeviationForThePlainDistance) {
+  dkm::Options options;
+  options.metric = Metric::kEuclidean;
+  Trainer trainer(options);
+  const Trainer::Pass pass = trainer.Run();
+  ASSERT_TRUE(pass.status.ok()) << pass.status;
+  EXPECT_NEAR(trainer.clustering.tau(), 0.1 * 0.02, 0.1 * 0.1 * 0.02);
+  // In the unit of its metric, tau gives results that scale with the weight.
+  Trainer large(options);
+  large.Scale(1024);
+  const std::vector<float> scaled = AsFloats(large.Run().output);
+  EXPECT_NEAR(large.clustering.tau(), 1024 * trainer.clustering.tau(), 1e-9);
+  std::vector<float> output = AsFloats(pass.output);
+  for (float& value : output) value *= 1024;
+  EXPECT_LT(LargestDifference(scaled, output), 1e-5 * Largest(output));
+}
+
 TEST(Clustering, TauIsAHundredthOfTheVarianceAtTheStart) {
   Trainer trainer;
   EXPECT_EQ(trainer.clustering.tau(), 0);
@@ -362,15 +379,17 @@ TEST(Clustering, NamesWhatDoesNotFit) {
 
 TEST(Clustering, TakesConstantWeights) {
   TestDevice device;
-  for (const Form form : {Form::kTiled, Form::kReference, Form::kPaper}) {
-    Tape tape(device.context());
-    Clustering clustering("w", {.form = form});
-    const std::vector<float> values(64, 0.125f);
-    Parameter weight{"w", device.Make(DType::kF32, {64}, values, Holds::kPersistent), {}};
-    const Value output = clustering.Apply(tape, tape.Leaf(weight));
-    ASSERT_TRUE(tape.Backward(Sum(output)).ok()) << tape.status();
-    EXPECT_LT(LargestDifference(Read<float>(output.tensor()), values), 1e-6);
-    EXPECT_LT(LargestDifference(Read<float>(weight.gradient), std::vector<float>(64, 1)), 1e-4);
+  for (const Metric metric : {Metric::kSquared, Metric::kEuclidean}) {
+    for (const Form form : {Form::kTiled, Form::kReference, Form::kPaper}) {
+      Tape tape(device.context());
+      Clustering clustering("w", {.metric = metric, .form = form});
+      const std::vector<float> values(64, 0.125f);
+      Parameter weight{"w", device.Make(DType::kF32, {64}, values, Holds::kPersistent), {}};
+      const Value output = clustering.Apply(tape, tape.Leaf(weight));
+      ASSERT_TRUE(tape.Backward(Sum(output)).ok()) << tape.status();
+      EXPECT_LT(LargestDifference(Read<float>(output.tensor()), values), 1e-6);
+      EXPECT_LT(LargestDifference(Read<float>(weight.gradient), std::vector<float>(64, 1)), 1e-4);
+    }
   }
 }
 

@@ -28,8 +28,10 @@ enum class Form : std::uint8_t {
 struct Options {
   int bits = 3;         // k = 2^bits clusters, 1..8
   int cluster_dim = 1;  // d: weights are seen as N/d vectors
-  double tau = 0;       // softmax temperature; 0: 0.01 * variance of the weight (over N) at the start
-  int iterations = 3;   // T >= 1
+  // Softmax temperature, in the unit of the metric. 0: from the variance of the weight's values at the start, 0.01
+  // times it for kSquared, 0.1 times its root for kEuclidean.
+  double tau = 0;
+  int iterations = 3;  // T >= 1
   Metric metric = Metric::kSquared;
   Attention attention = Attention::kLast;
   Form form = Form::kAuto;
