@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "autograd/kernels/cast.h"
 #include "autograd/launch.h"
 #include "autograd/shape.h"
@@ -66,8 +67,13 @@ AdamW::~AdamW() = default;
 
 StatusOr<std::unique_ptr<AdamW>> AdamW::Create(Context& context, std::vector<Group> groups, AdamWOptions options) {
   auto state = std::make_unique<State>(context, options);
+  absl::flat_hash_set<const Parameter*> listed;
   for (const Group& group : groups) {
     for (Parameter* parameter : group.parameters) {
+      // One kernel updates all parameters at once: a second time would race with the first.
+      if (parameter != nullptr && !listed.insert(parameter).second) {
+        return InvalidArgumentError("adamw: " + parameter->name + " is listed twice");
+      }
       TIERLIB_ASSIGN_OR_RETURN(Slot slot, NewSlot(state->launcher, parameter, group.weight_decay));
       state->slots.push_back(std::move(slot));
     }

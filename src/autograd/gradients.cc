@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "autograd/kernels/gradient_norm.h"
 #include "autograd/launch.h"
 #include "tierlib/autograd/optimizer.h"
@@ -17,7 +18,12 @@ Status ClipGradientNorm(Context& context, const std::vector<Parameter*>& paramet
   auto tensors = std::make_shared<std::vector<host::GradientTensor>>();
   Operands norm;
   Operands scale;
+  absl::flat_hash_set<const Parameter*> listed;
   for (const Parameter* parameter : parameters) {
+    // It would be scaled twice, by two threads at once.
+    if (!listed.insert(parameter).second) {
+      return InvalidArgumentError("clip: " + parameter->name + " is listed twice");
+    }
     const Tensor& gradient = parameter->gradient;
     if (!gradient.defined()) continue;
     if (!gradient.layout().is_contiguous()) {

@@ -156,6 +156,23 @@ TEST_F(Optimizer, RefusesWhatItCannotUpdate) {
   EXPECT_EQ(adamw->steps(), 0u);
 }
 
+// Two threads would update it at once.
+TEST_F(Optimizer, RefusesAParameterThatIsListedTwice) {
+  Parameter a = MakeParameter("a", DType::kF32, {1, 2, 3});
+  Parameter b = MakeParameter("b", DType::kF32, {4});
+  const std::vector<std::vector<AdamW::Group>> table = {{{{&a, &b, &a}, 0}}, {{{&b, &a}, 0.1}, {{&a}, 0}}};
+  for (const std::vector<AdamW::Group>& groups : table) {
+    const Status status = AdamW::Create(device_.context(), groups).status();
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+    EXPECT_EQ(status.message(), "adamw: a is listed twice");
+  }
+  a.gradient = device_.Make(DType::kF32, {3}, std::vector<float>{3, 4, 0});
+  const Status status = ClipGradientNorm(device_.context(), {&a, &b, &a}, 1);
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(), "clip: a is listed twice");
+  EXPECT_EQ(Read<float>(a.gradient), (std::vector<float>{3, 4, 0}));
+}
+
 TEST_F(Optimizer, ClippingScalesTheJointNorm) {
   for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16}) {
     for (const double max_norm : {0.25, 1e6}) {

@@ -26,6 +26,7 @@ class AdamW {
     std::vector<Parameter*> parameters;  // outlive the optimizer
     double weight_decay = 0;
   };
+  // InvalidArgument where a parameter cannot be updated or is listed twice.
   static StatusOr<std::unique_ptr<AdamW>> Create(Context& context, std::vector<Group> groups,
                                                  AdamWOptions options = {});
   ~AdamW();
@@ -50,6 +51,7 @@ class AdamW {
 
 // Scales all gradients by max_norm / (norm + 1e-6) where their joint 2-norm exceeds max_norm, as
 // torch.nn.utils.clip_grad_norm_. The norm is summed in float64 in a fixed order and stays on the device: no host wait.
+// InvalidArgument where a parameter is listed twice.
 Status ClipGradientNorm(Context& context, const std::vector<Parameter*>& parameters, double max_norm);
 
 // Drops all gradients.
