@@ -106,16 +106,17 @@ Status AdamW::Step(double learning_rate) {
       if (updated->defined()) operands.updates.push_back(updated);
     }
   }
-  ++state_->steps;
   host::AdamWArguments arguments;
   arguments.tensors = absl::MakeConstSpan(*tensors);
   arguments.learning_rate = learning_rate;
   arguments.beta1 = state_->options.beta1;
   arguments.beta2 = state_->options.beta2;
   arguments.epsilon = state_->options.epsilon;
-  arguments.step = state_->steps;
-  return state_->launcher.Launch("adamw", operands,
-                                 [arguments, tensors](KernelContext& context) { host::AdamW(context, arguments); });
+  arguments.step = state_->steps + 1;
+  TIERLIB_RETURN_IF_ERROR(state_->launcher.Launch(
+      "adamw", operands, [arguments, tensors](KernelContext& context) { host::AdamW(context, arguments); }));
+  ++state_->steps;
+  return OkStatus();
 }
 
 std::vector<AdamW::NamedTensor> AdamW::state_tensors() const {

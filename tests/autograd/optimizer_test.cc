@@ -173,6 +173,25 @@ TEST_F(Optimizer, RefusesAParameterThatIsListedTwice) {
   EXPECT_EQ(Read<float>(a.gradient), (std::vector<float>{3, 4, 0}));
 }
 
+// A value that is being copied may not be written: the update did not happen, and the bias correction does not count
+// it.
+TEST(OptimizerStep, DoesNotCountWhereNothingWasEnqueued) {
+  Options options = SmallOptions();
+  options.devices[0].emulated.copy_out_bytes_per_s = 20e6;  // 4 MiB take 200 ms
+  TestDevice device(options);
+  const Dims sizes = {1024, 1024};
+  Parameter a{"a", device.Make(DType::kF32, sizes, std::vector<float>(1 << 20, 1)), {}};
+  a.gradient = device.Make(DType::kF32, sizes, std::vector<float>(1 << 20, 1));
+  auto adamw = AdamW::Create(device.context(), {{{&a}, 0}}).value();
+  const Saved saved = device.runtime().Pack(a.value.view(), nullptr, device.context().stream(), "a").value();
+  EXPECT_EQ(adamw->Step(0.1).code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(adamw->steps(), 0u);
+  ASSERT_TRUE(device.runtime().Drain().ok());
+  ASSERT_TRUE(adamw->Step(0.1).ok());
+  EXPECT_EQ(adamw->steps(), 1u);
+  EXPECT_NEAR(Read<float>(a.value)[0], 0.9, 1e-6);  // the first step moves by the rate
+}
+
 TEST_F(Optimizer, ClippingScalesTheJointNorm) {
   for (const DType dtype : {DType::kF64, DType::kF32, DType::kBF16}) {
     for (const double max_norm : {0.25, 1e6}) {

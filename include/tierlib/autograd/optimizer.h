@@ -31,7 +31,8 @@ class AdamW {
                                                  AdamWOptions options = {});
   ~AdamW();
 
-  // One update of every parameter that has a gradient; the bias correction counts all steps. Enqueues and returns.
+  // One update of every parameter that has a gradient; the bias correction counts all steps. Enqueues and returns. An
+  // error enqueued and counted nothing.
   Status Step(double learning_rate);
 
   // State for checkpoints, in a stable order: "<parameter>.exp_avg", "<parameter>.exp_avg_sq", "<parameter>.master".
