@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/checked_math.h"
 
 namespace tierlib::autograd {
 
@@ -54,6 +55,26 @@ Layout ExpandLayout(const Layout& layout, const Dims& sizes) {
   for (int i = 1; i <= layout.rank(); ++i) {
     const bool repeats = layout.sizes[layout.rank() - i] == 1 && sizes[sizes.rank() - i] != 1;
     result.strides[sizes.rank() - i] = repeats ? 0 : layout.strides[layout.rank() - i];
+  }
+  return result;
+}
+
+StatusOr<Dims> ExpandSizes(const Dims& from, const Dims& sizes) {
+  Dims result = sizes;
+  const int added = sizes.rank() - from.rank();
+  std::int64_t elements = 1;
+  for (int i = 0; i < sizes.rank(); ++i) {
+    if (sizes[i] == -1 && added >= 0 && i >= added) result[i] = from[i - added];
+    if (result[i] < 0) {
+      return InvalidArgumentError("sizes " + SizesText(sizes) + " for " + SizesText(from) +
+                                  ": -1 keeps the size of a dimension that is there, none else is negative");
+    }
+    if (!CheckedMul(elements, result[i], &elements)) {
+      return InvalidArgumentError("sizes " + SizesText(sizes) + ": their product overflows");
+    }
+  }
+  if (!BroadcastsTo(from, result)) {
+    return InvalidArgumentError(SizesText(from) + " does not expand to " + SizesText(sizes));
   }
   return result;
 }

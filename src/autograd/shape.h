@@ -23,6 +23,9 @@ StatusOr<int> CheckDim(int dim, const Dims& sizes);
 StatusOr<Dims> BroadcastSizes(const Dims& a, const Dims& b);
 // True where `from` broadcasts to exactly `to`.
 bool BroadcastsTo(const Dims& from, const Dims& to);
+// `sizes` with each -1 replaced by the size that `from` has there, counted from the right. InvalidArgument where `from`
+// does not broadcast to them.
+StatusOr<Dims> ExpandSizes(const Dims& from, const Dims& sizes);
 // The layout with `sizes`, repeated dimensions with stride 0. REQUIRES: BroadcastsTo(layout.sizes, sizes).
 Layout ExpandLayout(const Layout& layout, const Dims& sizes);
 

@@ -66,6 +66,18 @@ TEST_F(TapeTest, ErrorsNameTheOpAndTheSizes) {
        },
        "expand: [3,4] does not expand to [3,5]"},
       {[](Tape&, const Value& a, const Value&) {
+         Expand(a, {-1, 3, 4});
+       },
+       "expand: sizes [-1,3,4] for [3,4]: -1 keeps the size of a dimension that is there, none else is negative"},
+      {[](Tape&, const Value& a, const Value&) {
+         Expand(Slice(a, 0, 0, 1), {-2, 4});
+       },
+       "expand: sizes [-2,4] for [1,4]: -1 keeps the size of a dimension that is there, none else is negative"},
+      {[](Tape&, const Value& a, const Value&) {
+         Expand(a, {std::int64_t{1} << 40, std::int64_t{1} << 40, 3, 4});
+       },
+       "expand: sizes [1099511627776,1099511627776,3,4]: their product overflows"},
+      {[](Tape&, const Value& a, const Value&) {
          Permute(a, {0, 0});
        },
        "permute: the dimensions are not those of [3,4] in some order"},
@@ -161,6 +173,18 @@ TEST_F(TapeTest, GradientsAccumulateOverPassesAndUses) {
     const std::vector<float> gradient = Read<float>(a.gradient);
     for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(gradient[i], pass * (2 * values[i] + 3), 1e-5);
   }
+}
+
+TEST_F(TapeTest, ExpandKeepsTheSizesGivenAsMinusOne) {
+  Parameter a = MakeParameter("a", {3, 1, 4});
+  Tape tape(device_.context());
+  const Value x = tape.Leaf(a);
+  EXPECT_EQ(Expand(x, {-1, -1, -1}).node(), x.node());
+  const Value y = Expand(x, {2, -1, 5, -1});
+  ASSERT_TRUE(y.defined()) << tape.status();
+  EXPECT_EQ(y.sizes(), (Dims{2, 3, 5, 4}));
+  ASSERT_TRUE(tape.Backward(Sum(y)).ok());
+  EXPECT_EQ(Read<float>(a.gradient), std::vector<float>(12, 10.0F));
 }
 
 TEST_F(TapeTest, AGradientIsNeverAPartOfOtherMemory) {

@@ -20,7 +20,7 @@ Value Transpose(const Value& x, int dim0 = -2, int dim1 = -1);
 Value Permute(const Value& x, std::vector<int> dims);
 Value Slice(const Value& x, int dim, std::int64_t begin, std::int64_t end, std::int64_t step = 1);
 std::vector<Value> Split(const Value& x, int parts, int dim);  // equal parts; backward writes them side by side
-Value Expand(const Value& x, Dims sizes);                      // size-1 dimensions repeat with stride 0
+Value Expand(const Value& x, Dims sizes);  // size-1 dimensions repeat with stride 0; -1 keeps the size that x has
 Value Squeeze(const Value& x, int dim);
 Value Unsqueeze(const Value& x, int dim);
 Value Contiguous(const Value& x);  // x itself where it is row-major, otherwise a copy

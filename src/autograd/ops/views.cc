@@ -117,11 +117,9 @@ Value Slice(const Value& x, int dim, std::int64_t begin, std::int64_t end, std::
 
 Value Expand(const Value& x, Dims sizes) {
   return RunOp("expand", {&x}, [&](Op& op) -> StatusOr<Value> {
-    if (!BroadcastsTo(x.sizes(), sizes)) {
-      return InvalidArgumentError(SizesText(x.sizes()) + " does not expand to " + SizesText(sizes));
-    }
-    if (sizes == x.sizes()) return x;
-    return op.Record(x.tensor().WithLayout(ExpandLayout(x.tensor().layout(), sizes)),
+    TIERLIB_ASSIGN_OR_RETURN(const Dims to, ExpandSizes(x.sizes(), sizes));
+    if (to == x.sizes()) return x;
+    return op.Record(x.tensor().WithLayout(ExpandLayout(x.tensor().layout(), to)),
                      [](BackwardPass& pass) { return pass.GiveSummed(0, pass.gradient()); });
   });
 }
