@@ -2,6 +2,7 @@
 
 #include <new>
 #include <utility>
+#include <vector>
 
 #include "autograd/kernels/elementwise.h"
 #include "autograd/node.h"
@@ -53,8 +54,14 @@ void DropGradients(Node& node) {
   node.shared_buffer = Tensor();
 }
 
-Status RunNode(Context& context, Node& node, bool retain) {
-  if (node.parameter != nullptr) return Accumulate(context, node);
+// Parameters that had no gradient before the pass: a pass that fails takes theirs away again.
+using FirstGradients = std::vector<Parameter*>;
+
+Status RunNode(Context& context, Node& node, bool retain, FirstGradients& first) {
+  if (node.parameter != nullptr) {
+    if (!node.parameter->gradient.defined()) first.push_back(node.parameter);
+    return Accumulate(context, node);
+  }
   if (node.spent) {
     return FailedPreconditionError(node.label +
                                    ": backward ran through it before and dropped what it saved; retain keeps it");
@@ -69,7 +76,7 @@ Status RunNode(Context& context, Node& node, bool retain) {
   return OkStatus();
 }
 
-Status RunBackward(Tape::State& state, const Value& loss, bool retain) {
+Status RunBackward(Tape::State& state, const Value& loss, bool retain, FirstGradients& first) {
   Node& last = *loss.node();
   TIERLIB_ASSIGN_OR_RETURN(last.outputs[loss.output()].gradient, Seed(state.context, loss.tensor()));
   state.context.runtime().BeginBackward();
@@ -77,7 +84,7 @@ Status RunBackward(Tape::State& state, const Value& loss, bool retain) {
     Node& node = *state.nodes[i];
     bool reached = false;
     for (const Node::Output& output : node.outputs) reached = reached || output.gradient.defined();
-    if (reached) TIERLIB_RETURN_IF_ERROR(RunNode(state.context, node, retain));
+    if (reached) TIERLIB_RETURN_IF_ERROR(RunNode(state.context, node, retain, first));
     DropGradients(node);
   }
   return OkStatus();
@@ -123,14 +130,16 @@ Status Tape::Backward(const Value& loss, bool retain) {
   if (!loss.defined() || loss.tape() != this || !loss.requires_grad() || loss.node()->epoch != state_->epoch) {
     return FailedPreconditionError("backward: the loss was not recorded on this tape or depends on no leaf");
   }
+  FirstGradients first;
   Status status;
   try {
-    status = RunBackward(*state_, loss, retain);
+    status = RunBackward(*state_, loss, retain, first);
   } catch (const std::bad_alloc&) {
     status = Status(StatusCode::kResourceExhausted);
   }
   if (!status.ok()) {
     for (const std::shared_ptr<Node>& node : state_->nodes) DropGradients(*node);
+    for (Parameter* parameter : first) parameter->gradient = Tensor();
     Fail(status);
   }
   return status;

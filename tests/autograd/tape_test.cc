@@ -303,21 +303,36 @@ TEST_F(TapeTest, AFullDeviceInBackwardLeavesNothingBehind) {
   Random random(1);
   const Dims sizes = {512, 256};  // 512 KiB
   Parameter a{"a", small.Make(DType::kF32, sizes, RandomValues<float>(random, sizes, -1, 1)), {}};
+  Parameter b{"b", small.Make(DType::kF32, sizes, RandomValues<float>(random, sizes, -1, 1)), {}};
   Tape tape(small.context());
-  Value loss = Sum(Square(Square(tape.Leaf(a))));
-  std::vector<Tensor> blockers;
-  for (StatusOr<Tensor> more = Tensor::Empty(small.context(), DType::kF32, sizes, Holds::kTransient, "blocker");
-       more.ok(); more = Tensor::Empty(small.context(), DType::kF32, sizes, Holds::kTransient, "blocker")) {
-    blockers.push_back(*std::move(more));
+  // Backward comes to `b` first.
+  const auto make_loss = [&] {
+    const Value square = Square(tape.Leaf(a));
+    return Sum(Add(square, tape.Leaf(b)));
+  };
+  Value loss = make_loss();
+  // Memory for `free` gradients: none, or that of `b` and not that of `a`.
+  for (const std::size_t free : {0, 1}) {
+    std::vector<Tensor> blockers;
+    for (StatusOr<Tensor> more = Tensor::Empty(small.context(), DType::kF32, sizes, Holds::kTransient, "blocker");
+         more.ok(); more = Tensor::Empty(small.context(), DType::kF32, sizes, Holds::kTransient, "blocker")) {
+      blockers.push_back(*std::move(more));
+    }
+    ASSERT_GT(blockers.size(), free);
+    blockers.resize(blockers.size() - free);
+    const Status status = tape.Backward(loss);
+    EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status;
+    EXPECT_EQ(status.message().find("square"), free == 0 ? std::string::npos : 0) << status;
+    EXPECT_FALSE(a.gradient.defined());
+    EXPECT_FALSE(b.gradient.defined());
+    blockers.clear();
+    loss = Value();
+    tape.Clear();
+    loss = make_loss();
   }
-  const Status status = tape.Backward(loss);
-  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status;
-  EXPECT_FALSE(a.gradient.defined());
-  blockers.clear();
-  loss = Value();
-  tape.Clear();
-  ASSERT_TRUE(tape.Backward(Sum(Square(Square(tape.Leaf(a))))).ok());
+  ASSERT_TRUE(tape.Backward(loss).ok());
   EXPECT_TRUE(a.gradient.defined());
+  EXPECT_TRUE(b.gradient.defined());
 }
 
 TEST_F(TapeTest, TensorsOutliveTheRuntime) {

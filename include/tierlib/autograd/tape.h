@@ -76,6 +76,9 @@ class Tape {
   // usually a scalar. With retain, saved values are kept and Backward may be called again; otherwise each is dropped
   // once used, and a second pass through the same ops is FailedPrecondition. Gradients are summed in the reverse order
   // of recording. They are transient storages that are never saved. Marks the phase by Runtime::BeginBackward.
+  //
+  // After an error, parameters that had no gradient before have none. A gradient that was there may hold a part of the
+  // pass, as undoing that would take a second copy of every gradient: clear it.
   Status Backward(const Value& loss, bool retain = false);
 
   // The first error of an op on this tape.
