@@ -1,6 +1,10 @@
 // Fused attention against the plain formula over doubles: softmax(scale q k^T, causal) dropped, times v, and its
 // gradient.
+#include <pthread.h>
+
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <vector>
 
 #include "autograd/kernels/attention.h"
@@ -170,6 +174,68 @@ TEST(AttentionKernel, DropoutIsTheMaskOfTheComposedFormAndIsReplayed) {
       s.seed = 1234567890123;
       s.counter = 99;
       CheckAttention(random, s);
+    }
+  }
+}
+
+// Bytes of stack below the caller's frame that `run` touches, on a thread of its own.
+class StackUse {
+ public:
+  explicit StackUse(std::function<void()> run) : run_(std::move(run)), stack_(std::size_t{4} << 20, kFresh) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstack(&attributes, stack_.data(), stack_.size());
+    pthread_t thread;
+    EXPECT_EQ(pthread_create(&thread, &attributes, &Start, this), 0);
+    EXPECT_EQ(pthread_join(thread, nullptr), 0);
+    pthread_attr_destroy(&attributes);
+  }
+  std::size_t bytes() const {
+    const auto lowest = std::find_if(stack_.begin(), stack_.end(), [](unsigned char byte) { return byte != kFresh; });
+    return top_ - static_cast<std::size_t>(lowest - stack_.begin());
+  }
+
+ private:
+  static constexpr unsigned char kFresh = 0xa5;
+  static void* Start(void* self) {
+    auto* const use = static_cast<StackUse*>(self);
+    use->top_ = static_cast<std::size_t>(static_cast<unsigned char*>(__builtin_frame_address(0)) - use->stack_.data());
+    use->run_();
+    return nullptr;
+  }
+
+  std::function<void()> run_;
+  std::vector<unsigned char> stack_;
+  std::size_t top_ = 0;  // offset of Start's frame
+};
+
+TEST(AttentionKernel, StaysWithinTheStackThatKernelsPromise) {
+  Random random(405);
+  for (const DType dtype : kFloatTypes) {
+    for (const std::int64_t length : {20, 64, 130}) {
+      AttentionShape s = Shape(dtype, 1, 1, length, kMaxAttentionHeadSize);
+      s.dropout = 0.1;
+      Packed x(s);
+      x.buffer.FillUniform(random, -1, 1);
+      Packed gradient(s);
+      TestTensor out(dtype, {1, 1, length, s.head_size});
+      TestTensor lse(ComputeType(dtype), {length});
+      Workspace workspace(AttentionBackwardWorkspaceBytes(s));
+      ThreadPool pool(1);
+      KernelContext context{pool};
+      const StackUse forward([&] {
+        AttentionForward(context,
+                         {s, x.source(0), x.source(1), x.source(2), Plain<AttentionTarget>(out, s), lse.data()});
+      });
+      EXPECT_LE(forward.bytes(), std::size_t{512} << 10) << DTypeName(dtype) << " " << length;
+      EXPECT_GE(forward.bytes(), std::size_t{64} << 10);  // the tiles are there
+      const StackUse backward([&] {
+        const auto target = [&](int part) { return Packed::Slice<AttentionTarget>(gradient.buffer, s, part); };
+        AttentionBackward(context,
+                          {s, x.source(0), x.source(1), x.source(2), Plain<AttentionSource>(out, s), lse.data(),
+                           Plain<AttentionSource>(out, s), target(0), target(1), target(2), workspace.data()});
+      });
+      EXPECT_LE(backward.bytes(), std::size_t{512} << 10) << DTypeName(dtype) << " " << length;
     }
   }
 }

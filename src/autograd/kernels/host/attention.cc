@@ -1,6 +1,7 @@
-// Queries and keys are cut into blocks of 64. Forward: one block of queries of one head walks its keys with a running
-// maximum and sum per row. Backward: one head walks its blocks of keys, and for each the blocks of queries that see it.
-// Queries are packed times the scale, so scores need none, and backward forms them with the same bits as forward.
+// Queries and keys are cut into blocks of 64, of 32 in float64. Forward: one block of queries of one head walks its
+// keys with a running maximum and sum per row. Backward: one head walks its blocks of keys, and for each the blocks of
+// queries that see it. Queries are packed times the scale, so scores need none, and backward forms them with the same
+// bits as forward.
 #include "autograd/kernels/attention.h"
 
 #include <algorithm>
@@ -17,16 +18,14 @@
 namespace tierlib::autograd::host {
 namespace {
 
-constexpr std::int64_t kTile = kAttentionTile;
-
 // Columns that a row of head_size elements takes in a buffer.
 std::int64_t Padded(std::int64_t head_size) { return (head_size + kAttentionPad - 1) / kAttentionPad * kAttentionPad; }
 
 // [rows of a tile][Padded(head_size)], zero beyond what is there.
 template <typename T>
-using HeadTile = T[kTile * kMaxAttentionHeadSize];
+using HeadTile = T[kAttentionTile<T> * kMaxAttentionHeadSize];
 template <typename T>
-using ScoreTile = T[kTile * kTile];
+using ScoreTile = T[kAttentionTile<T> * kAttentionTile<T>];
 
 // One head of one batch entry, and where it stands in each tensor.
 struct Head {
@@ -61,9 +60,10 @@ void Pack(const Head& h, const AttentionSource& x, std::int64_t first, std::int6
   std::fill(tile + rows * width, tile + (rows + 3) / 4 * 4 * width, T{0});
 }
 
-// Rows [first, first + rows) as columns of a [head_size][64] buffer, padded with zeros to 64 columns.
+// Rows [first, first + rows) as columns of a [head_size][kTile] buffer, padded with zeros to kTile columns.
 template <typename T>
 void PackTransposed(const Head& h, const AttentionSource& x, std::int64_t first, std::int64_t rows, T* tile) {
+  constexpr std::int64_t kTile = kAttentionTile<T>;
   T buffer[kMaxAttentionHeadSize];
   if (rows < kTile) std::fill(tile, tile + h.shape.head_size * kTile, T{0});
   for (std::int64_t j = 0; j < rows; ++j) {
@@ -93,6 +93,7 @@ std::int64_t Visible(bool diagonal, std::int64_t keys, std::int64_t i) {
 
 template <typename T>
 void ForwardQueries(const AttentionForwardArguments& a, const Head& h, std::int64_t first) {
+  constexpr std::int64_t kTile = kAttentionTile<T>;
   alignas(64) HeadTile<T> queries;
   alignas(64) HeadTile<T> keys;  // transposed
   alignas(64) HeadTile<T> values;
@@ -146,7 +147,7 @@ class HeadGradient {
   HeadGradient(const AttentionBackwardArguments& a, const Head& h)
       : a_(a), h_(h), width_(Padded(h.shape.head_size)), mask_(h.shape.dropout, h.shape.seed, h.shape.counter) {
     if (h.shape.length <= kTile) {
-      dq_ = dq_tile_;
+      dq_ = v_transposed_;  // of a single block, which is done with its values when it comes to dq
     } else {
       const std::int64_t rows = (h.shape.length + 3) / 4 * 4;
       dq_ = static_cast<T*>(a.workspace) + h.index() * rows * width_;
@@ -168,6 +169,8 @@ class HeadGradient {
   }
 
  private:
+  static constexpr std::int64_t kTile = kAttentionTile<T>;
+
   // What the queries from `query` on add to the gradients of the keys from `key` on, and the other way round.
   void AddQueries(std::int64_t key, std::int64_t query) {
     const bool diagonal = key == query;
@@ -220,7 +223,6 @@ class HeadGradient {
   alignas(64) HeadTile<T> v_transposed_;
   alignas(64) HeadTile<T> dk_;
   alignas(64) HeadTile<T> dv_;
-  alignas(64) HeadTile<T> dq_tile_;
   alignas(64) ScoreTile<T> p_;
   alignas(64) ScoreTile<T> ds_;
 };
@@ -228,9 +230,10 @@ class HeadGradient {
 }  // namespace
 
 void AttentionForward(KernelContext& context, const AttentionForwardArguments& a) {
-  const std::int64_t blocks = (a.shape.length + kTile - 1) / kTile;
   WithComputeType(a.shape.dtype, [&](auto type) {
     using T = decltype(type);
+    constexpr std::int64_t kTile = kAttentionTile<T>;
+    const std::int64_t blocks = (a.shape.length + kTile - 1) / kTile;
     context.pool.ParallelFor(a.shape.batch * a.shape.heads * blocks, 1, [&](std::int64_t unit, std::int64_t /*end*/) {
       ForwardQueries<T>(a, Head(a.shape, unit / blocks), unit % blocks * kTile);
     });
@@ -249,7 +252,8 @@ void AttentionBackward(KernelContext& context, const AttentionBackwardArguments&
 }
 
 std::size_t AttentionBackwardWorkspaceBytes(const AttentionShape& shape) {
-  if (shape.length <= kTile) return 0;
+  const bool wide = ComputeType(shape.dtype) == DType::kF64;
+  if (shape.length <= (wide ? kAttentionTile<double> : kAttentionTile<float>)) return 0;
   const std::int64_t rows = (shape.length + 3) / 4 * 4;
   return static_cast<std::size_t>(shape.batch * shape.heads * rows * Padded(shape.head_size)) *
          ElementBytes(ComputeType(shape.dtype));

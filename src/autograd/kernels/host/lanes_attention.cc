@@ -91,7 +91,7 @@ T SoftmaxRow(T* s, std::int64_t visible, T* most) {
     sum = hn::Add(sum, p);
     hn::StoreU(p, d, s + j);
   }
-  for (; j < kAttentionTile; j += lanes) hn::StoreU(hn::Zero(d), d, s + j);
+  for (; j < kAttentionTile<T>; j += lanes) hn::StoreU(hn::Zero(d), d, s + j);
   return hn::GetLane(hn::SumOfLanes(d, sum));
 }
 
@@ -115,7 +115,7 @@ void ScoreGradientRow(T* s, T* dp, std::int64_t visible, T log_sum_exp, T delta,
     hn::StoreU(hn::IfThenElseZero(mask, dropped), d, s + j);
     hn::StoreU(hn::IfThenElseZero(mask, hn::Mul(p, hn::Sub(gradient, vdelta))), d, dp + j);
   }
-  for (; j < kAttentionTile; j += lanes) {
+  for (; j < kAttentionTile<T>; j += lanes) {
     hn::StoreU(hn::Zero(d), d, s + j);
     hn::StoreU(hn::Zero(d), d, dp + j);
   }

@@ -9,7 +9,9 @@
 
 namespace tierlib::autograd::host {
 
-inline constexpr std::int64_t kAttentionTile = 64;
+// Queries or keys of a block: so many that the buffers of a head stay within the stack that kernels may take.
+template <typename T>
+inline constexpr std::int64_t kAttentionTile = sizeof(T) == 8 ? 32 : 64;
 // Row lengths of buffers are multiples of this: the lanes of the widest vector.
 inline constexpr std::int64_t kAttentionPad = 16;
 
@@ -41,13 +43,14 @@ struct TileProduct {
 void MultiplyLanes(const TileProduct<float>& product);
 void MultiplyLanes(const TileProduct<double>& product);
 
-// One row of scores: s = exp(s - max(most, largest of s)) for the first `visible` columns and 0 for the others. `most`
-// is raised to the largest; returns the sum of the row.
+// One row of kAttentionTile scores: s = exp(s - max(most, largest of s)) for the first `visible` columns and 0 for the
+// others. `most` is raised to the largest; returns the sum of the row.
 float SoftmaxRowLanes(float* s, std::int64_t visible, float* most);
 double SoftmaxRowLanes(double* s, std::int64_t visible, double* most);
 
-// One row of backward. In: s the scores, dp the gradients of the (dropped) probabilities. With p = exp(s - log_sum_exp)
-// for visible columns and 0 for others, and factors the dropout of each (null: none): s = p factors, dp = p (dp factors
+// One row of kAttentionTile in backward. In: s the scores, dp the gradients of the (dropped) probabilities. With p =
+// exp(s - log_sum_exp) for visible columns and 0 for others, and factors the dropout of each (null: none): s = p
+// factors, dp = p (dp factors
 // - delta).
 void ScoreGradientRowLanes(float* s, float* dp, std::int64_t visible, float log_sum_exp, float delta,
                            const float* factors);
