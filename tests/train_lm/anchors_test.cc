@@ -2,9 +2,11 @@
 // which are too slow for it.
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "io/temporary_folder.h"
 #include "train_lm/process.h"
@@ -35,13 +37,25 @@ TEST_F(Anchors, TheGivenWeightsHaveTheirLoss) {
   EXPECT_EQ(report["val_windows"], 1742);
 }
 
-TEST_F(Anchors, ThreeBitsTrainInLessMemory) {
-  // 100 steps of the 300 whose result is at most 1.890: k-means without training has 1.9274.
-  const nlohmann::json report = ReportOf(
-      folder_.path(), {"--data", data_, "--init", init_, "--bits", "3", "--steps", "60", "--device-memory", "40MiB"});
+TEST_F(Anchors, ThreeBitsLoseLittleOnSixtyPercentOfTheMemory) {
+  const std::vector<std::string> job = {"--data", data_, "--init", init_, "--bits", "3"};
+  std::vector<std::string> arguments = job;
+  arguments.insert(arguments.end(), {"--steps", "1", "--offload", "off"});
+  const auto whole = ReportOf(folder_.path(), arguments)["device_bytes_without_offload"].get<std::uint64_t>();
+  arguments = job;
+  arguments.insert(arguments.end(), {"--device-memory", std::to_string(whole / 100 * 60)});
+  const nlohmann::json report = ReportOf(folder_.path(), arguments);
+  EXPECT_EQ(report["steps"], 300);
   EXPECT_NEAR(report["val_loss_start"].get<double>(), 1.8976, 0.0005);
-  EXPECT_LT(report["val_loss"].get<double>(), 1.92);
+  // PyTorch's DKM reaches 1.8820, k-means without training 1.9274.
+  EXPECT_LE(report["val_loss"].get<double>(), 1.890);
   EXPECT_LT(report["weight_bits_per_weight"].get<double>(), 3.01);
+  EXPECT_GT(report["bytes_moved_per_step"].get<std::uint64_t>(), 0u);
+}
+
+TEST_F(Anchors, WithoutClusteringTheSameStepsHaveTheControlsLoss) {
+  const nlohmann::json report = ReportOf(folder_.path(), {"--data", data_, "--init", init_, "--bits", "32"});
+  EXPECT_NEAR(report["val_loss"].get<double>(), 1.8706, 0.005);
 }
 
 }  // namespace
