@@ -5,10 +5,6 @@
 
 #include "base/thread_pool.h"
 
-#if TIERLIB_WITH_CUDA
-#include "graph/cuda/strided_copy.h"
-#endif
-
 namespace tierlib {
 namespace {
 
@@ -121,6 +117,34 @@ Access AccessOf(const void* base, const Layout& layout, bool writes) {
 
 }  // namespace
 
+StridedCopy PlanDeviceCopy(void* destination_base, const Layout& destination, const void* source_base,
+                           const Layout& source) {
+  static_assert(StridedCopy::kMaxRank > Dims::kMaxRank, "one more dimension than a layout has, for bytes");
+  const Plan plan = MakePlan(destination, source);
+  StridedCopy copy;
+  copy.destination = static_cast<char*>(destination_base) + destination.offset_bytes;
+  copy.source = static_cast<const char*>(source_base) + source.offset_bytes;
+  // Elements may lie anywhere. The largest word that divides both addresses is what the device moves at a time; strides
+  // are whole elements, so they are whole words too.
+  std::int64_t word = plan.element_bytes;
+  while (reinterpret_cast<std::uintptr_t>(copy.destination) % static_cast<std::uintptr_t>(word) != 0 ||
+         reinterpret_cast<std::uintptr_t>(copy.source) % static_cast<std::uintptr_t>(word) != 0) {
+    word /= 2;
+  }
+  copy.element_bytes = static_cast<int>(word);
+  for (; copy.rank < plan.rank; ++copy.rank) {
+    copy.sizes[copy.rank] = plan.sizes[copy.rank];
+    copy.destination_strides[copy.rank] = plan.to[copy.rank] / word;
+    copy.source_strides[copy.rank] = plan.from[copy.rank] / word;
+  }
+  if (word < plan.element_bytes) {
+    copy.sizes[copy.rank] = plan.element_bytes / word;
+    copy.destination_strides[copy.rank] = copy.source_strides[copy.rank] = 1;
+    ++copy.rank;
+  }
+  return copy;
+}
+
 Layout PackedLayout(const Layout& layout) { return Layout::Contiguous(layout.dtype, layout.sizes); }
 
 Status LaunchStridedCopy(DeviceBackend& device, Stream stream, void* destination_base, const Layout& destination,
@@ -130,17 +154,12 @@ Status LaunchStridedCopy(DeviceBackend& device, Stream stream, void* destination
                                 destination.ToString());
   }
   if (source.elements() == 0) return OkStatus();
+  if (!device.info().runs_host_kernels) {
+    return StridedCopyCuda(PlanDeviceCopy(destination_base, destination, source_base, source), stream);
+  }
   const Plan plan = MakePlan(destination, source);
   char* to = static_cast<char*>(destination_base) + destination.offset_bytes;
   const char* from = static_cast<const char*>(source_base) + source.offset_bytes;
-  if (!device.info().runs_host_kernels) {
-#if TIERLIB_WITH_CUDA
-    return cuda::LaunchStridedCopy(stream.handle, plan.rank, plan.sizes, plan.to, plan.from,
-                                   static_cast<int>(plan.element_bytes), to, from);
-#else
-    return UnimplementedError("strided copy: built without CUDA");
-#endif
-  }
   HostKernel kernel;
   kernel.name = "strided_copy";
   kernel.accesses = {AccessOf(source_base, source, false), AccessOf(destination_base, destination, true)};

@@ -1,6 +1,7 @@
 // The strided copy against one element at a time, over random layouts and any number of threads.
 #include "graph/data_movement.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -102,6 +103,70 @@ TEST(StridedCopy, GivesWhatOneElementAtATimeGives) {
           << destination.ToString();
     }
   }
+}
+
+// What the device's kernel does with a StridedCopy (graph/cuda/strided_copy.cu), one word at a time.
+void RunDeviceCopy(const StridedCopy& copy) {
+  std::int64_t words = 1;
+  for (int k = 0; k < copy.rank; ++k) words *= copy.sizes[k];
+  for (std::int64_t flat = 0; flat < words; ++flat) {
+    std::int64_t rest = flat, to = 0, from = 0;
+    for (int k = copy.rank; k-- > 0; rest /= copy.sizes[k]) {
+      to += rest % copy.sizes[k] * copy.destination_strides[k];
+      from += rest % copy.sizes[k] * copy.source_strides[k];
+    }
+    std::memcpy(static_cast<char*>(copy.destination) + to * copy.element_bytes,
+                static_cast<const char*>(copy.source) + from * copy.element_bytes,
+                static_cast<std::size_t>(copy.element_bytes));
+  }
+}
+
+bool IsMultiple(const void* address, int of) {
+  return reinterpret_cast<std::uintptr_t>(address) % static_cast<std::uintptr_t>(of) == 0;
+}
+
+TEST(StridedCopy, PlannedForADeviceGivesWhatOneElementAtATimeGives) {
+  Random random(33);
+  std::vector<std::uint8_t> from(MiB(4));  // the elements of an expand take more than kBytes
+  std::vector<std::uint8_t> to(kBytes), expected(kBytes);
+  int unaligned = 0;
+  for (int run = 0; run < 4'000 / TIERLIB_RANDOM_SCALE; ++run) {
+    const Layout destination = RandomLayout(random, kBytes);
+    if (destination.elements() == 0) continue;
+    const Layout source = PackedLayout(destination);  // equal elements where the destination shows one place twice
+    FillAlike(from.data(), source, destination);
+    std::fill(to.begin(), to.end(), std::uint8_t{0xAA});
+    std::fill(expected.begin(), expected.end(), std::uint8_t{0xAA});
+    MoveOneByOne(expected.data(), destination, from.data(), source);
+    const StridedCopy copy = PlanDeviceCopy(to.data(), destination, from.data(), source);
+    const auto element = static_cast<int>(ElementBytes(destination.dtype));
+    ASSERT_LE(copy.rank, StridedCopy::kMaxRank);
+    ASSERT_TRUE(copy.element_bytes == 1 || copy.element_bytes == 2 || copy.element_bytes == 4 ||
+                copy.element_bytes == 8);
+    ASSERT_TRUE(IsMultiple(copy.destination, copy.element_bytes) && IsMultiple(copy.source, copy.element_bytes));
+    ASSERT_TRUE(copy.element_bytes == element || !IsMultiple(copy.destination, element) ||
+                !IsMultiple(copy.source, element))
+        << "smaller words than needed";
+    unaligned += copy.element_bytes < element ? 1 : 0;
+    for (int k = 0; k < copy.rank; ++k) ASSERT_TRUE(copy.sizes[k] > 1 && copy.destination_strides[k] > 0);
+    RunDeviceCopy(copy);
+    ASSERT_EQ(to, expected) << "seed 33, run " << run << ": " << source.ToString() << " to " << destination.ToString();
+  }
+  EXPECT_GT(unaligned, 0);
+}
+
+TEST(StridedCopy, PlannedForADeviceHasRoomForUnalignedElementsOfAnyLayout) {
+  const Dims sizes = {2, 2, 2, 2, 2, 2, 2, 2};
+  const Layout rows{DType::kF32, sizes, {128, 64, 32, 16, 8, 4, 2, 1}, 0};
+  const Layout reversed{DType::kF32, sizes, {1, 2, 4, 8, 16, 32, 64, 128}, 2};
+  std::vector<std::uint8_t> from(2048), to(2048), expected(2048);
+  for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
+  const StridedCopy copy = PlanDeviceCopy(to.data(), rows, from.data(), reversed);
+  EXPECT_EQ(copy.rank, 9);
+  EXPECT_EQ(copy.element_bytes, 2);
+  RunDeviceCopy(copy);
+  MoveOneByOne(expected.data(), rows, from.data(), reversed);
+  EXPECT_EQ(to, expected);
 }
 
 // Large enough that several threads share the work.

@@ -86,7 +86,8 @@ void Launch(const StridedCopy& copy, const Dimensions& dimensions, cudaStream_t 
 
 Status StridedCopyCuda(const StridedCopy& copy, Stream stream) {
   if (copy.rank < 0 || copy.rank > StridedCopy::kMaxRank) {
-    return InvalidArgumentError("strided copy of rank " + std::to_string(copy.rank) + ": at most 8 are possible");
+    return InvalidArgumentError("strided copy of rank " + std::to_string(copy.rank) + ": at most " +
+                                std::to_string(StridedCopy::kMaxRank) + " are possible");
   }
   const Dimensions dimensions = Join(copy);
   if (dimensions.elements == 0) return OkStatus();

@@ -12,10 +12,10 @@
 namespace tierlib {
 
 // Element (i_0, ..., i_{rank-1}) of both sides lies at the sum of i_r * strides[r] elements after the pointer. Sides do
-// not overlap; no two elements of the destination share an address; destination strides may be zero only where the size
-// is 1.
+// not overlap; elements of the destination that share an address get equal bits, in any order; destination strides may
+// be zero only where the size is 1.
 struct StridedCopy {
-  static constexpr int kMaxRank = 8;
+  static constexpr int kMaxRank = 9;  // a layout's 8, and one for the bytes of elements that are not aligned
   void* destination = nullptr;
   const void* source = nullptr;
   int rank = 0;           // 0 .. kMaxRank; rank 0 is one element
