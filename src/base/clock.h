@@ -4,7 +4,9 @@
 
 #include <time.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 
 namespace tierlib {
 
@@ -12,6 +14,13 @@ inline std::int64_t NowNs() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+// The time `ns` from now, or the last one that the clock has.
+inline std::int64_t DeadlineIn(std::uint64_t ns) {
+  const std::int64_t now = NowNs();
+  const auto left = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max() - now);
+  return now + static_cast<std::int64_t>(std::min(ns, left));
 }
 
 }  // namespace tierlib

@@ -1,5 +1,5 @@
-// std::mutex with the annotations that clang's -Wthread-safety checks. (Debian's absl::Mutex is not instrumented and gives
-// false races under ThreadSanitizer.)
+// std::mutex with the annotations that clang's -Wthread-safety checks. (Debian's absl::Mutex is not instrumented and
+// gives false races under ThreadSanitizer.)
 #ifndef TIERLIB_SRC_BASE_MUTEX_H_
 #define TIERLIB_SRC_BASE_MUTEX_H_
 
@@ -27,6 +27,19 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
   ~MutexLock() ABSL_UNLOCK_FUNCTION() { mutex_.Unlock(); }
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
+// The reverse: gives the mutex back for as long as it lives, and takes it again however the scope is left. clang's
+// analysis takes the mutex as held meanwhile: touch nothing that it guards.
+class MutexUnlock {
+ public:
+  explicit MutexUnlock(Mutex& mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS : mutex_(mutex) { mutex_.Unlock(); }
+  ~MutexUnlock() ABSL_NO_THREAD_SAFETY_ANALYSIS { mutex_.Lock(); }
+  MutexUnlock(const MutexUnlock&) = delete;
+  MutexUnlock& operator=(const MutexUnlock&) = delete;
 
  private:
   Mutex& mutex_;

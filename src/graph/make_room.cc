@@ -56,9 +56,11 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateDevice(DeviceTier& t
   };
   if (reload && tier.options.allocator != nullptr) {
     for (;;) {
-      mutex_.Unlock();  // the program's code runs without our lock
-      void* data = tier.options.allocator->allocate(bytes, stream);
-      mutex_.Lock();
+      void* data = nullptr;
+      {
+        const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
+        data = tier.options.allocator->allocate(bytes, stream);
+      }
       if (data != nullptr) {
         auto buffer = counted(new DeviceBuffer(tier.options.allocator, *tier.events, deferred_, data, origin, bytes));
         buffer->UsedOn(stream);
@@ -67,9 +69,8 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateDevice(DeviceTier& t
       if (EvictOne(tier, /*reloads_only=*/true, /*adopted=*/true) == 0) {
         return ResourceExhaustedError("the program's device allocator has no " + FormatBytes(bytes) + " for a reload");
       }
-      mutex_.Unlock();
+      const MutexUnlock unlock(mutex_);
       deferred_.Run();
-      mutex_.Lock();
     }
   }
   for (;;) {

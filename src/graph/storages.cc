@@ -49,7 +49,7 @@ SavedStore::~SavedStore() {
     Locked lock(*this);
     table_ = StorageTable();
   }
-  (void)Drain(NowNs() + static_cast<std::int64_t>(options_.shutdown_deadline_ns));
+  (void)Drain(DeadlineIn(options_.shutdown_deadline_ns));
 }
 
 void SavedStore::RunDeferred() { deferred_.Run(); }

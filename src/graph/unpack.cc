@@ -221,10 +221,8 @@ Status SavedStore::RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffe
   arguments.source = from.storage_base();
   arguments.source_layout = step.from_layout();
   arguments.stream = stream;
-  mutex_.Unlock();  // the program's code runs without our lock
-  Status status = step.derivation->replay.function(arguments);
-  mutex_.Lock();
-  return status;
+  const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
+  return step.derivation->replay.function(arguments);
 }
 
 }  // namespace tierlib

@@ -31,7 +31,7 @@ StatusOr<std::unique_ptr<Runtime>> Runtime::Create(Options options) {
 }
 
 Runtime::~Runtime() {
-  const std::int64_t deadline = NowNs() + static_cast<std::int64_t>(core_->options().shutdown_deadline_ns);
+  const std::int64_t deadline = DeadlineIn(core_->options().shutdown_deadline_ns);
   (void)Guarded([&] { return core_->store()->Drain(deadline); });
 }
 
@@ -83,9 +83,7 @@ Status Runtime::Synchronize(Stream stream) {
 }
 
 Status Runtime::Drain() {
-  return Guarded([&] {
-    return core_->store()->Drain(NowNs() + static_cast<std::int64_t>(core_->options().shutdown_deadline_ns));
-  });
+  return Guarded([&] { return core_->store()->Drain(DeadlineIn(core_->options().shutdown_deadline_ns)); });
 }
 
 Statistics Runtime::statistics() const { return core_->statistics(); }
