@@ -1,5 +1,4 @@
 // SavedStore: taking a value into care.
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,80 +23,6 @@ std::vector<CopyRun> RunsToHost(const ByteRanges& ranges, const DeviceBuffer& fr
 }
 
 }  // namespace
-
-// --- snapshots ------------------------------------------------------------------------------------------------------
-
-std::shared_ptr<Snapshot> SavedStore::FindSnapshot(const ContentKey& key) const {
-  const auto found = snapshots_.find(key);
-  return found == snapshots_.end() ? nullptr : found->second.lock();
-}
-
-std::vector<std::shared_ptr<Snapshot>> SavedStore::SnapshotsOf(const ContentKey& key) const {
-  std::vector<std::shared_ptr<Snapshot>> snapshots;
-  if (std::shared_ptr<Snapshot> shared = FindSnapshot(key)) snapshots.push_back(std::move(shared));
-  const auto apart = apart_.find(key);
-  if (apart == apart_.end()) return snapshots;
-  for (Snapshot* snapshot : apart->second) {
-    if (std::shared_ptr<Snapshot> alive = snapshot->weak_from_this().lock()) snapshots.push_back(std::move(alive));
-  }
-  return snapshots;
-}
-
-std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool shared) {
-  std::shared_ptr<Snapshot> snapshot(new Snapshot, [this](Snapshot* gone) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    ForgetSnapshot(gone);
-    delete gone;
-  });
-  snapshot->key = {storage.id, storage.version};
-  snapshot->device = storage.device;
-  snapshot->holds = storage.holds;
-  snapshot->storage_bytes = storage.bytes;
-  snapshot->label = storage.label;
-  snapshot->trace_label = storage.trace_label;
-  snapshot->pack_order = next_pack_++;
-  snapshot->shared = shared;
-  snapshot->original = storage.buffer;
-  if (shared) {
-    snapshots_[snapshot->key] = snapshot;
-  } else {
-    apart_[snapshot->key].push_back(snapshot.get());
-  }
-  return snapshot;
-}
-
-void SavedStore::ForgetSnapshot(Snapshot* snapshot) {
-  LetGo(*snapshot);
-  if (!snapshot->shared) {
-    const auto apart = apart_.find(snapshot->key);
-    std::vector<Snapshot*>& others = apart->second;
-    others.erase(std::find(others.begin(), others.end(), snapshot));
-    if (others.empty()) apart_.erase(apart);
-    return;
-  }
-  const auto found = snapshots_.find(snapshot->key);
-  if (found != snapshots_.end() && found->second.expired()) snapshots_.erase(found);
-}
-
-void SavedStore::DropSaved(std::shared_ptr<Snapshot> snapshot) {
-  Locked lock(*this);
-  trace::Write(recorder(), trace::Event::kDrop, trace::Tag::kSaved, 0, snapshot->trace_label,
-               snapshot->key.storage.ToInteger(), 0);
-  snapshot.reset();
-}
-
-void SavedStore::Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer, ByteRanges bytes) {
-  snapshot.buffer = std::move(buffer);
-  snapshot.buffer_bytes = std::move(bytes);
-  if (snapshot.holds == Holds::kTransient) holding_[snapshot.pack_order] = &snapshot;
-}
-
-void SavedStore::LetGo(Snapshot& snapshot) {
-  holding_.erase(snapshot.pack_order);
-  snapshot.buffer.reset();
-  snapshot.reload.reset();
-}
-
-// --- the verb -------------------------------------------------------------------------------------------------------
 
 StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label) {
   auto value = std::make_shared<internal::SavedValue>();
@@ -311,56 +236,6 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
     snapshot.residence.MoveTo(Residency::kLeaving, snapshot.key.storage, bytes.bytes(), recorder());
   }
   return OkStatus();
-}
-
-bool SavedStore::IsAvailable(const ContentKey& key, const ByteRanges& bytes) const {
-  const std::shared_ptr<Snapshot> snapshot = FindSnapshot(key);
-  if (snapshot != nullptr && snapshot->written_version == 0 && !snapshot->abandoned) {
-    switch (snapshot->residence.state()) {
-      case Residency::kDevice:
-        return snapshot->buffer != nullptr && snapshot->buffer_bytes.Contains(bytes) &&
-               (!snapshot->buffer->adopted() || snapshot->buffer->has_keepalive());
-      case Residency::kLeaving:
-      case Residency::kBoth:
-      case Residency::kHost: return snapshot->host_bytes.Contains(bytes);
-      case Residency::kReplayable:
-      case Residency::kReplayed:
-      case Residency::kLost: return false;
-    }
-  }
-  // A persistent storage stays on the device: what is made from it needs no copy.
-  const StatusOr<Storage*> storage = const_cast<StorageTable&>(table_).Find(key.storage);
-  return storage.ok() && (*storage)->version == key.version && (*storage)->holds == Holds::kPersistent &&
-         !(*storage)->adopted;
-}
-
-bool SavedStore::FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, int hops, std::vector<RecipeStep>* recipe,
-                            std::shared_ptr<Snapshot>* source) {
-  *recipe = lineage_.Walk(snapshot.key, bytes, hops,
-                          [this](const ContentKey& key, const ByteRanges& needed)
-                              ABSL_NO_THREAD_SAFETY_ANALYSIS { return IsAvailable(key, needed); });
-  if (recipe->empty()) return false;
-  const ContentKey& start = recipe->front().from();
-  *source = FindSnapshot(start);
-  if (*source == nullptr) {  // a persistent storage that nothing has saved yet
-    const StatusOr<Storage*> storage = table_.Find(start.storage);
-    if (!storage.ok()) return false;
-    *source = NewSnapshot(**storage, /*shared=*/true);
-    Hold(**source, (*storage)->buffer, ByteRanges({0, (*storage)->bytes}));
-  }
-  return true;
-}
-
-void SavedStore::AdoptRecipe(const std::shared_ptr<Snapshot>& snapshot, std::vector<RecipeStep> recipe,
-                             std::shared_ptr<Snapshot> source) {
-  source->needed = source->needed.Union(recipe.front().from_bytes());
-  if (source->produced == nullptr) source->produced = snapshot->produced;
-  auto& dependents = source->dependents;
-  dependents.erase(std::remove_if(dependents.begin(), dependents.end(), [](const auto& one) { return one.expired(); }),
-                   dependents.end());
-  dependents.push_back(snapshot);
-  snapshot->recipe = std::move(recipe);
-  snapshot->source = std::move(source);
 }
 
 void SavedStore::RecordDecision(const Snapshot& snapshot, Decision decision, std::uint64_t bytes) {

@@ -3,8 +3,10 @@
 //
 //   storages.cc   register, allocate, retire, derive
 //   overwrite.cc  begin-write: what a write does to the values saved before it
+//   snapshots.cc  what is held of each content, and on the device
 //   pack.cc       take a value: decide (offload_policy), book it (ledger), copy it out
 //   unpack.cc     give it back: from the device, by a copy in, or by replaying a recipe
+//   replay.cc     find a recipe, and run it
 //   make_room.cc  give device memory back when it runs short
 //
 // Thread-safety: all public functions lock the one mutex of the store. A program's callbacks (replays, allocators,
@@ -120,7 +122,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder);
 
-  // --- snapshots (pack.cc) ---
+  // --- snapshots.cc ---
   std::shared_ptr<Snapshot> FindSnapshot(const ContentKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // All of a content, those included that no other value may find.
   std::vector<std::shared_ptr<Snapshot>> SnapshotsOf(const ContentKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -142,13 +144,6 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Looks for a recipe that gives `bytes` of `snapshot`; on success the snapshot is replayable.
-  bool FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, int hops, std::vector<RecipeStep>* recipe,
-                  std::shared_ptr<Snapshot>* source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // From now on the snapshot is made again from `source`.
-  void AdoptRecipe(const std::shared_ptr<Snapshot>& snapshot, std::vector<RecipeStep> recipe,
-                   std::shared_ptr<Snapshot> source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool IsAvailable(const ContentKey& key, const ByteRanges& bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Call where the bytes are booked in the ledger, with as many.
   void RecordDecision(const Snapshot& snapshot, Decision decision, std::uint64_t bytes);
 
@@ -159,14 +154,23 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StatusOr<std::shared_ptr<DeviceBuffer>> ReloadPacked(Snapshot& snapshot, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status WaitFor(const Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status CheckReadable(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- replay.cc ---
+  // Looks for a recipe that gives `bytes` of `snapshot`; on success the snapshot is replayable.
+  bool FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, int hops, std::vector<RecipeStep>* recipe,
+                  std::shared_ptr<Snapshot>* source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // From now on the snapshot is made again from `source`.
+  void AdoptRecipe(const std::shared_ptr<Snapshot>& snapshot, std::vector<RecipeStep> recipe,
+                   std::shared_ptr<Snapshot> source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsAvailable(const ContentKey& key, const ByteRanges& bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StatusOr<std::shared_ptr<DeviceBuffer>> RunRecipe(const std::shared_ptr<Snapshot>& snapshot, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffer& from, DeviceTier& tier, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Remembers that work on `stream` reads the source's device bytes: a write must wait for it.
   Status NoteReplay(Snapshot& source, DeviceTier& tier, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Status WaitFor(const Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Status CheckReadable(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- overwrite.cc ---
   Status CheckNoCopyOut(const Snapshot& snapshot, const Storage& storage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

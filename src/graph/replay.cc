@@ -1,0 +1,118 @@
+// SavedStore: values that are made again from others: finding a recipe, and running it.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "graph/data_movement.h"
+#include "graph/saved_store.h"
+
+namespace tierlib {
+
+bool SavedStore::IsAvailable(const ContentKey& key, const ByteRanges& bytes) const {
+  const std::shared_ptr<Snapshot> snapshot = FindSnapshot(key);
+  if (snapshot != nullptr && snapshot->written_version == 0 && !snapshot->abandoned) {
+    switch (snapshot->residence.state()) {
+      case Residency::kDevice:
+        return snapshot->buffer != nullptr && snapshot->buffer_bytes.Contains(bytes) &&
+               (!snapshot->buffer->adopted() || snapshot->buffer->has_keepalive());
+      case Residency::kLeaving:
+      case Residency::kBoth:
+      case Residency::kHost: return snapshot->host_bytes.Contains(bytes);
+      case Residency::kReplayable:
+      case Residency::kReplayed:
+      case Residency::kLost: return false;
+    }
+  }
+  // A persistent storage stays on the device: what is made from it needs no copy.
+  const StatusOr<Storage*> storage = const_cast<StorageTable&>(table_).Find(key.storage);
+  return storage.ok() && (*storage)->version == key.version && (*storage)->holds == Holds::kPersistent &&
+         !(*storage)->adopted;
+}
+
+bool SavedStore::FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, int hops, std::vector<RecipeStep>* recipe,
+                            std::shared_ptr<Snapshot>* source) {
+  *recipe = lineage_.Walk(snapshot.key, bytes, hops,
+                          [this](const ContentKey& key, const ByteRanges& needed)
+                              ABSL_NO_THREAD_SAFETY_ANALYSIS { return IsAvailable(key, needed); });
+  if (recipe->empty()) return false;
+  const ContentKey& start = recipe->front().from();
+  *source = FindSnapshot(start);
+  if (*source == nullptr) {  // a persistent storage that nothing has saved yet
+    const StatusOr<Storage*> storage = table_.Find(start.storage);
+    if (!storage.ok()) return false;
+    *source = NewSnapshot(**storage, /*shared=*/true);
+    Hold(**source, (*storage)->buffer, ByteRanges({0, (*storage)->bytes}));
+  }
+  return true;
+}
+
+void SavedStore::AdoptRecipe(const std::shared_ptr<Snapshot>& snapshot, std::vector<RecipeStep> recipe,
+                             std::shared_ptr<Snapshot> source) {
+  source->needed = source->needed.Union(recipe.front().from_bytes());
+  if (source->produced == nullptr) source->produced = snapshot->produced;
+  auto& dependents = source->dependents;
+  dependents.erase(std::remove_if(dependents.begin(), dependents.end(), [](const auto& one) { return one.expired(); }),
+                   dependents.end());
+  dependents.push_back(snapshot);
+  snapshot->recipe = std::move(recipe);
+  snapshot->source = std::move(source);
+}
+
+StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_ptr<Snapshot>& snapshot,
+                                                              Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot->device));
+  const std::vector<RecipeStep> recipe = snapshot->recipe;
+  const std::shared_ptr<Snapshot> source = snapshot->source;
+  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> from, MakeResident(source, stream));
+  for (const RecipeStep& step : recipe) {
+    const ByteRange hull = step.to_bytes().hull();
+    TIERLIB_ASSIGN_OR_RETURN(
+        std::shared_ptr<DeviceBuffer> to,
+        AllocateDevice(*tier, hull.begin, hull.end - hull.begin, stream, trace::Tag::kReload, /*reload=*/true));
+    from->UsedOn(stream);
+    TIERLIB_RETURN_IF_ERROR(RunStep(step, *to, *from, *tier, stream));
+    if (&step == &recipe.front()) TIERLIB_RETURN_IF_ERROR(NoteReplay(*source, *tier, stream));
+    ledger_.replayed += hull.end - hull.begin;
+    trace::Write(recorder(), trace::Event::kReplay, trace::Tag::kReload, 0, snapshot->trace_label,
+                 step.to().storage.ToInteger(), hull.end - hull.begin);
+    from = std::move(to);
+  }
+  if (snapshot->buffer != nullptr) {  // another thread was faster while a callback ran
+    TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
+    return snapshot->buffer;
+  }
+  TIERLIB_ASSIGN_OR_RETURN(snapshot->produced, tier->events->MarkNow(stream));
+  snapshot->residence.MoveTo(Residency::kReplayed, snapshot->key.storage, from->bytes(), recorder());
+  Hold(*snapshot, from, recipe.back().to_bytes());
+  return from;
+}
+
+Status SavedStore::NoteReplay(Snapshot& source, DeviceTier& tier, Stream stream) {
+  if (source.reload != nullptr) return OkStatus();  // it read a block of our own
+  TIERLIB_ASSIGN_OR_RETURN(MarkRef mark, tier.events->MarkNow(stream));
+  for (MarkRef& replay : source.replays) {
+    if (replay->stream != stream) continue;
+    replay = std::move(mark);
+    return OkStatus();
+  }
+  source.replays.push_back(std::move(mark));
+  return OkStatus();
+}
+
+Status SavedStore::RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffer& from, DeviceTier& tier,
+                           Stream stream) {
+  if (step.derivation->replay.kind == Replay::Kind::kCopy) {
+    return LaunchStridedCopy(*tier.backend, stream, to.storage_base(), step.to_layout(), from.storage_base(),
+                             step.from_layout());
+  }
+  ReplayArguments arguments;
+  arguments.destination = to.storage_base();
+  arguments.destination_layout = step.to_layout();
+  arguments.source = from.storage_base();
+  arguments.source_layout = step.from_layout();
+  arguments.stream = stream;
+  const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
+  return step.derivation->replay.function(arguments);
+}
+
+}  // namespace tierlib

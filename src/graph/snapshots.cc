@@ -1,0 +1,80 @@
+// SavedStore: the snapshots that there are, and what they hold on the device.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "graph/saved_store.h"
+
+namespace tierlib {
+
+std::shared_ptr<Snapshot> SavedStore::FindSnapshot(const ContentKey& key) const {
+  const auto found = snapshots_.find(key);
+  return found == snapshots_.end() ? nullptr : found->second.lock();
+}
+
+std::vector<std::shared_ptr<Snapshot>> SavedStore::SnapshotsOf(const ContentKey& key) const {
+  std::vector<std::shared_ptr<Snapshot>> snapshots;
+  if (std::shared_ptr<Snapshot> shared = FindSnapshot(key)) snapshots.push_back(std::move(shared));
+  const auto apart = apart_.find(key);
+  if (apart == apart_.end()) return snapshots;
+  for (Snapshot* snapshot : apart->second) {
+    if (std::shared_ptr<Snapshot> alive = snapshot->weak_from_this().lock()) snapshots.push_back(std::move(alive));
+  }
+  return snapshots;
+}
+
+std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool shared) {
+  std::shared_ptr<Snapshot> snapshot(new Snapshot, [this](Snapshot* gone) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    ForgetSnapshot(gone);
+    delete gone;
+  });
+  snapshot->key = {storage.id, storage.version};
+  snapshot->device = storage.device;
+  snapshot->holds = storage.holds;
+  snapshot->storage_bytes = storage.bytes;
+  snapshot->label = storage.label;
+  snapshot->trace_label = storage.trace_label;
+  snapshot->pack_order = next_pack_++;
+  snapshot->shared = shared;
+  snapshot->original = storage.buffer;
+  if (shared) {
+    snapshots_[snapshot->key] = snapshot;
+  } else {
+    apart_[snapshot->key].push_back(snapshot.get());
+  }
+  return snapshot;
+}
+
+void SavedStore::ForgetSnapshot(Snapshot* snapshot) {
+  LetGo(*snapshot);
+  if (!snapshot->shared) {
+    const auto apart = apart_.find(snapshot->key);
+    std::vector<Snapshot*>& others = apart->second;
+    others.erase(std::find(others.begin(), others.end(), snapshot));
+    if (others.empty()) apart_.erase(apart);
+    return;
+  }
+  const auto found = snapshots_.find(snapshot->key);
+  if (found != snapshots_.end() && found->second.expired()) snapshots_.erase(found);
+}
+
+void SavedStore::DropSaved(std::shared_ptr<Snapshot> snapshot) {
+  Locked lock(*this);
+  trace::Write(recorder(), trace::Event::kDrop, trace::Tag::kSaved, 0, snapshot->trace_label,
+               snapshot->key.storage.ToInteger(), 0);
+  snapshot.reset();
+}
+
+void SavedStore::Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer, ByteRanges bytes) {
+  snapshot.buffer = std::move(buffer);
+  snapshot.buffer_bytes = std::move(bytes);
+  if (snapshot.holds == Holds::kTransient) holding_[snapshot.pack_order] = &snapshot;
+}
+
+void SavedStore::LetGo(Snapshot& snapshot) {
+  holding_.erase(snapshot.pack_order);
+  snapshot.buffer.reset();
+  snapshot.reload.reset();
+}
+
+}  // namespace tierlib
