@@ -226,7 +226,7 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
   if (!buffer->adopted()) buffer->UsedOn(out);  // an adopted one is kept by the copy itself
   TIERLIB_ASSIGN_OR_RETURN(TransferRef arrival,
                            tier->transfers->CopyOut(RunsToHost(bytes, *buffer, host->data()), *snapshot.produced,
-                                                    snapshot.key.storage, buffer->stream_ordered() ? nullptr : buffer));
+                                                    snapshot.key.storage, buffer->adopted() ? buffer : nullptr));
   tier->pool->Tick(out);
   ++ledger_.copies_out;
   snapshot.host.push_back({bytes, std::move(host), std::move(arrival)});

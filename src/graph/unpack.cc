@@ -119,8 +119,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, S
     arrivals.push_back(piece.arrival);
     piece.buffer->UsedOn(in);
   }
-  TIERLIB_ASSIGN_OR_RETURN(snapshot.reload, tier->transfers->CopyIn(runs, arrivals, snapshot.key.storage,
-                                                                    buffer->stream_ordered() ? nullptr : buffer));
+  TIERLIB_ASSIGN_OR_RETURN(snapshot.reload, tier->transfers->CopyIn(runs, arrivals, snapshot.key.storage, nullptr));
   tier->pool->Tick(in);
   ledger_.moved_in += snapshot.reload->bytes;
   ++ledger_.copies_in;
@@ -147,8 +146,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::ReloadPacked(Snapshot& snaps
   AppendRunsToDevice(piece, *elements, runs);
   piece.buffer->UsedOn(in);
   TIERLIB_ASSIGN_OR_RETURN(const TransferRef reload,
-                           tier->transfers->CopyIn(runs, {&piece.arrival, 1}, snapshot.key.storage,
-                                                   elements->stream_ordered() ? nullptr : elements));
+                           tier->transfers->CopyIn(runs, {&piece.arrival, 1}, snapshot.key.storage, nullptr));
   tier->pool->Tick(in);
   ledger_.moved_in += bytes;
   ++ledger_.copies_in;

@@ -194,6 +194,30 @@ class Program {
   std::vector<EventId> done;  // per stream, after the program's last kernel on it
 };
 
+// A storage in memory of the program's own.
+struct Adopted {
+  StorageId storage;
+  Keepalive memory;
+};
+
+inline Adopted Adopt(Program& p, const Bytes& bytes, Holds holds = Holds::kTransient) {
+  Adopted made;
+  made.memory = p.TakeMemory(bytes.size());
+  p.Write(made.memory.get(), bytes, p.compute());
+  made.storage = p.runtime->Register(made.memory.get(), bytes.size(), 0, holds, "adopted").value();
+  return made;
+}
+
+// Reads `count` bytes on `other` behind the back of the program's own order: only tierlib knows that `other` reads.
+inline void LaunchUnseen(Program& p, const Loaded& loaded, std::size_t count, const std::shared_ptr<Bytes>& seen) {
+  HostKernel read;
+  read.name = "read";
+  read.run = [seen, count, from = static_cast<const std::uint8_t*>(loaded.origin())](KernelContext&) {
+    seen->assign(from, from + count);
+  };
+  ASSERT_TRUE(p.device->Launch(p.other(), std::move(read)).ok());
+}
+
 inline Layout WholeOf(std::uint64_t bytes) {
   return Layout::Contiguous(DType::kU8, {static_cast<std::int64_t>(bytes)});
 }
