@@ -117,7 +117,7 @@ bool SavedStore::Evict(Snapshot& snapshot) {
     if (options_.mode != OffloadMode::kMarshal) return false;
     std::vector<RecipeStep> recipe;
     std::shared_ptr<Snapshot> source;
-    question.lineage_found = FindRecipe(snapshot, snapshot.needed, options_.hop_limit, &recipe, &source);
+    question.lineage_found = FindRecipe(snapshot, snapshot.needed, &recipe, &source);
     const Decision decision = Decide(question);
     if (decision.action == trace::DecisionAction::kReplay) {
       RecordDecision(snapshot, decision, snapshot.needed.bytes());

@@ -131,7 +131,7 @@ Status SavedStore::PackMarshal(const std::shared_ptr<Snapshot>& snapshot, const 
   std::vector<RecipeStep> recipe;
   std::shared_ptr<Snapshot> source;
   if (decision.action == trace::DecisionAction::kMove && there.empty() && saved.needed.empty()) {
-    question.lineage_found = FindRecipe(saved, missing, options_.hop_limit, &recipe, &source);
+    question.lineage_found = FindRecipe(saved, missing, &recipe, &source);
     if (question.lineage_found) decision = Decide(question);
   }
   saved.needed = saved.needed.Union(bytes);

@@ -29,8 +29,21 @@ bool SavedStore::IsAvailable(const ContentKey& key, const ByteRanges& bytes) con
          !(*storage)->adopted;
 }
 
-bool SavedStore::FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, int hops, std::vector<RecipeStep>* recipe,
+int SavedStore::HopsFrom(const Snapshot& snapshot) const {
+  int most = 0;
+  for (const std::weak_ptr<Snapshot>& one : snapshot.dependents) {
+    const std::shared_ptr<Snapshot> dependent = one.lock();
+    if (dependent == nullptr || dependent->source.get() != &snapshot) continue;
+    most = std::max(most, static_cast<int>(dependent->recipe.size()) + HopsFrom(*dependent));
+  }
+  return most;
+}
+
+bool SavedStore::FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, std::vector<RecipeStep>* recipe,
                             std::shared_ptr<Snapshot>* source) {
+  // What others are made from lengthens their recipes: the limit holds from the first source to the last of them.
+  const int hops = options_.hop_limit - HopsFrom(snapshot);
+  if (hops <= 0) return false;
   *recipe = lineage_.Walk(snapshot.key, bytes, hops,
                           [this](const ContentKey& key, const ByteRanges& needed)
                               ABSL_NO_THREAD_SAFETY_ANALYSIS { return IsAvailable(key, needed); });

@@ -158,8 +158,10 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Status CheckReadable(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- replay.cc ---
-  // Looks for a recipe that gives `bytes` of `snapshot`; on success the snapshot is replayable.
-  bool FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, int hops, std::vector<RecipeStep>* recipe,
+  // Edges of the longest recipe that starts at, or goes on from, what this snapshot gives.
+  int HopsFrom(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Looks for a recipe that gives `bytes` of `snapshot`, within the limit of hops.
+  bool FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, std::vector<RecipeStep>* recipe,
                   std::shared_ptr<Snapshot>* source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // From now on the snapshot is made again from `source`.
   void AdoptRecipe(const std::shared_ptr<Snapshot>& snapshot, std::vector<RecipeStep> recipe,
