@@ -99,13 +99,14 @@ std::uint64_t SavedStore::EvictOne(DeviceTier& tier, bool reloads_only, bool ado
 }
 
 bool SavedStore::Evict(Snapshot& snapshot) {
-  const std::uint64_t device_bytes = snapshot.buffer->bytes();
-  if (snapshot.residence.state() == Residency::kReplayed) {
-    LetGo(snapshot);
-    snapshot.residence.MoveTo(Residency::kReplayable, snapshot.key.storage, device_bytes, recorder());
-    return true;
+  const Residency state = snapshot.residence.state();
+  if (state == Residency::kLost || (state == Residency::kDevice && options_.mode != OffloadMode::kMarshal)) {
+    return false;
   }
-  if (snapshot.residence.state() == Residency::kDevice) {
+  const std::uint64_t device_bytes = snapshot.buffer->bytes();
+  const bool frees = state == Residency::kDevice || !snapshot.host_bytes.Contains(snapshot.needed);
+  bool replayable = state == Residency::kReplayed;
+  if (state == Residency::kDevice) {
     PackQuestion question;
     question.mode = options_.mode;
     question.policy = options_.policy;
@@ -114,34 +115,33 @@ bool SavedStore::Evict(Snapshot& snapshot) {
     question.minimum_bytes = options_.minimum_bytes;
     question.missing_bytes = snapshot.needed.bytes();
     question.memory_short = true;
-    if (options_.mode != OffloadMode::kMarshal) return false;
     std::vector<RecipeStep> recipe;
     std::shared_ptr<Snapshot> source;
     question.lineage_found = FindRecipe(snapshot, snapshot.needed, &recipe, &source);
     const Decision decision = Decide(question);
-    if (decision.action == trace::DecisionAction::kReplay) {
+    replayable = decision.action == trace::DecisionAction::kReplay;
+    if (!replayable && decision.action != trace::DecisionAction::kMove) return false;
+    if (replayable) {
       RecordDecision(snapshot, decision, snapshot.needed.bytes());
       ledger_.avoided_lineage += snapshot.needed.bytes();
       ledger_.reconsidered += snapshot.needed.bytes();
-      ledger_.freed += device_bytes;
       AdoptRecipe(snapshot.shared_from_this(), std::move(recipe), std::move(source));
-      LetGo(snapshot);
-      snapshot.residence.MoveTo(Residency::kReplayable, snapshot.key.storage, device_bytes, recorder());
-      return true;
     }
-    if (decision.action != trace::DecisionAction::kMove) return false;
   }
-  const ByteRanges missing = snapshot.needed.Minus(snapshot.host_bytes);
+  const ByteRanges missing = replayable ? ByteRanges() : snapshot.needed.Minus(snapshot.host_bytes);
   if (!missing.empty()) {
-    if (!CopyOut(snapshot, missing, snapshot.buffer).ok())
-      return false;  // the host is full, or the copy cannot be enqueued
+    const MarkRef& made = snapshot.replayed != nullptr ? snapshot.replayed : snapshot.produced;
+    // Where the host is full, or the copy cannot be enqueued, it stays.
+    if (!CopyOut(snapshot, missing, snapshot.buffer, *made).ok()) return false;
     RecordDecision(snapshot, {trace::DecisionAction::kMove, trace::DecisionReason::kMemoryShort}, missing.bytes());
     ledger_.moved += missing.bytes();
     ledger_.reconsidered += missing.bytes();
-    ledger_.freed += device_bytes;
   }
   LetGo(snapshot);
-  if (snapshot.residence.state() == Residency::kBoth) {
+  if (frees) ledger_.freed += device_bytes;
+  if (replayable) {
+    snapshot.residence.MoveTo(Residency::kReplayable, snapshot.key.storage, device_bytes, recorder());
+  } else if (snapshot.residence.state() == Residency::kBoth) {
     snapshot.residence.MoveTo(Residency::kHost, snapshot.key.storage, device_bytes, recorder());
   }
   return true;

@@ -43,7 +43,12 @@ Status SavedStore::RescueDependents(Snapshot& snapshot, Stream stream) {
     if (snapshot.host_bytes.Contains(dependent->recipe.front().from_bytes())) continue;
     std::shared_ptr<DeviceBuffer> made = dependent->buffer;  // held, so that it is not given up meanwhile
     if (made == nullptr) {
-      TIERLIB_ASSIGN_OR_RETURN(made, RunRecipe(dependent, stream));
+      made = dependent->original.lock();
+      if (made != nullptr && !made->adopted()) {  // its own bytes are there
+        Keep(*dependent, made);
+      } else {
+        TIERLIB_ASSIGN_OR_RETURN(made, RunRecipe(dependent, stream));
+      }
     }
     dependent->recipe.clear();
     dependent->source.reset();
@@ -66,8 +71,8 @@ Status SavedStore::BeginWrite(StorageId id, Stream stream) {
   lineage_.Forget(content);  // first: from now on nothing more is to be made from it
   for (const auto& snapshot : snapshots) TIERLIB_RETURN_IF_ERROR(RescueDependents(*snapshot, stream));
   TIERLIB_ASSIGN_OR_RETURN(storage, table_.Find(id));  // a replay may have called us
+  for (const auto& snapshot : snapshots) TIERLIB_RETURN_IF_ERROR(FenceWrite(*snapshot, *storage, stream));
   for (const auto& snapshot : snapshots) {
-    TIERLIB_RETURN_IF_ERROR(FenceWrite(*snapshot, *storage, stream));
     snapshot->written_version = content.version + 1;
     snapshot->original.reset();
     if (snapshot->buffer == nullptr || snapshot->buffer->data() != storage->buffer->data()) continue;

@@ -1,4 +1,8 @@
 // SavedStore: taking a value into care.
+//
+// What can fail (marks, room on the host, copies) comes before what it changes: a Pack that fails leaves the snapshot,
+// which other values share, and the ledger as they were.
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,66 +38,41 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
   TIERLIB_RETURN_IF_ERROR(view.layout.Validate(storage->bytes));
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage->device));
   const std::uint64_t logical = static_cast<std::uint64_t>(view.layout.logical_bytes());
+  if (logical > 0) {
+    tier->pool->Tick(stream);
+    storage->buffer->UsedOn(stream);
+    std::shared_ptr<DeviceBuffer> buffer = storage->buffer;
+    if (storage->adopted) {
+      storage->unkept = storage->unkept || keepalive == nullptr;
+      buffer = std::make_shared<DeviceBuffer>(std::move(keepalive), *tier->keepalives, stream, buffer->data(),
+                                              storage->bytes);
+    }
+    if (options_.mode == OffloadMode::kNaive) {
+      TIERLIB_ASSIGN_OR_RETURN(value->snapshot, PackNaive(*storage, view.layout, buffer, stream, label));
+    } else {
+      TIERLIB_ASSIGN_OR_RETURN(value->snapshot, PackMarshal(*storage, view.layout, buffer, stream, label));
+    }
+  }
   ++ledger_.packs;
   ledger_.naive += logical;
   trace::Write(recorder(), trace::Event::kPack, trace::Tag::kSaved, 0,
                recorder_ != nullptr ? recorder_->Intern(label) : 0, view.storage.ToInteger(), logical);
-  if (logical == 0) return Saved(std::move(value));
-  tier->pool->Tick(stream);
-  storage->buffer->UsedOn(stream);
-
-  std::shared_ptr<DeviceBuffer> buffer = storage->buffer;
-  if (storage->adopted) {
-    storage->unkept = storage->unkept || keepalive == nullptr;
-    buffer =
-        std::make_shared<DeviceBuffer>(std::move(keepalive), *tier->keepalives, stream, buffer->data(), storage->bytes);
-  }
-  if (options_.mode == OffloadMode::kNaive) {
-    value->snapshot = NewSnapshot(*storage, /*shared=*/false);
-    value->snapshot->label = label;
-    TIERLIB_RETURN_IF_ERROR(PackNaive(*value->snapshot, view.layout, buffer, stream));
-    return Saved(std::move(value));
-  }
-  std::shared_ptr<Snapshot> snapshot = FindSnapshot({storage->id, storage->version});
-  if (snapshot == nullptr) {
-    snapshot = NewSnapshot(*storage, /*shared=*/true);
-    snapshot->label = label;
-  } else if (holding_.erase(snapshot->pack_order) > 0) {  // backward needs it earlier than thought
-    snapshot->pack_order = next_pack_++;
-    holding_[snapshot->pack_order] = snapshot.get();
-  }
-  const std::optional<ByteRanges> bytes = ByteRanges::Of(view.layout);
-  if (!bytes) {  // scattered beyond description: stays on the device
-    ledger_.kept += logical;
-    RecordDecision(*snapshot, {trace::DecisionAction::kKeep, trace::DecisionReason::kPolicy}, logical);
-    snapshot->needed = snapshot->needed.Union(ByteRanges({0, storage->bytes}));
-    TIERLIB_RETURN_IF_ERROR(Keep(*snapshot, buffer, stream));
-    value->snapshot = std::move(snapshot);
-    return Saved(std::move(value));
-  }
-  const bool made_again =
-      snapshot->residence.state() == Residency::kReplayable || snapshot->residence.state() == Residency::kReplayed;
-  if (made_again && !snapshot->recipe.back().to_bytes().Contains(*bytes)) {
-    // The recipe does not give these bytes: they are saved by themselves.
-    snapshot = NewSnapshot(*storage, /*shared=*/false);
-    snapshot->label = label;
-  }
-  // What came back for earlier values may not have these bytes.
-  if (snapshot->buffer != nullptr && !snapshot->buffer_bytes.Contains(*bytes)) {
-    const bool whole = snapshot->host_bytes.Contains(snapshot->needed);
-    LetGo(*snapshot);
-    if (!whole) {
-      Hold(*snapshot, buffer, ByteRanges({0, storage->bytes}));
-    } else if (snapshot->residence.state() == Residency::kBoth) {
-      snapshot->residence.MoveTo(Residency::kHost, snapshot->key.storage, bytes->bytes(), recorder());
-    }
-  }
-  value->snapshot = snapshot;
-  TIERLIB_RETURN_IF_ERROR(PackMarshal(snapshot, view.layout, *bytes, buffer, stream));
   return Saved(std::move(value));
 }
 
-Status SavedStore::Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream) {
+std::shared_ptr<Snapshot> SavedStore::SnapshotFor(const Storage& storage, const ByteRanges& bytes,
+                                                  std::string_view label) {
+  std::shared_ptr<Snapshot> snapshot = FindSnapshot({storage.id, storage.version});
+  if (snapshot != nullptr) {
+    const bool lost = snapshot->residence.state() == Residency::kLost;
+    if (!lost && (snapshot->recipe.empty() || snapshot->recipe.back().to_bytes().Contains(bytes))) return snapshot;
+  }
+  snapshot = NewSnapshot(storage, /*shared=*/snapshot == nullptr);
+  snapshot->label = label;
+  return snapshot;
+}
+
+void SavedStore::Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& buffer) {
   const bool unkept = snapshot.buffer != nullptr && snapshot.buffer->adopted() && !snapshot.buffer->has_keepalive();
   if (snapshot.buffer == nullptr || (unkept && buffer->has_keepalive())) {
     Hold(snapshot, buffer, ByteRanges({0, snapshot.storage_bytes}));
@@ -103,22 +82,18 @@ Status SavedStore::Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>&
     snapshot.residence.MoveTo(state == Residency::kHost ? Residency::kBoth : Residency::kReplayed, snapshot.key.storage,
                               buffer->bytes(), recorder());
   }
-  if (snapshot.produced == nullptr || snapshot.produced->stream != stream) {
-    TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
-    TIERLIB_ASSIGN_OR_RETURN(snapshot.produced, tier->events->MarkNow(stream));
-  }
-  return OkStatus();
 }
 
-Status SavedStore::PackMarshal(const std::shared_ptr<Snapshot>& snapshot, const Layout& layout, const ByteRanges& bytes,
-                               const std::shared_ptr<DeviceBuffer>& buffer, Stream stream) {
+StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& storage, const Layout& layout,
+                                                            const std::shared_ptr<DeviceBuffer>& buffer, Stream stream,
+                                                            std::string_view label) {
+  const std::optional<ByteRanges> exact = ByteRanges::Of(layout);
+  const ByteRanges bytes = exact.value_or(ByteRanges({0, storage.bytes}));
+  const std::shared_ptr<Snapshot> snapshot = SnapshotFor(storage, bytes, label);
   Snapshot& saved = *snapshot;
   const std::uint64_t logical = static_cast<std::uint64_t>(layout.logical_bytes());
-  const bool made_again =
-      saved.residence.state() == Residency::kReplayable || saved.residence.state() == Residency::kReplayed;
-  const ByteRanges there = made_again ? bytes : bytes.Intersection(saved.host_bytes);
+  const ByteRanges there = saved.recipe.empty() ? bytes.Intersection(saved.host_bytes) : bytes;
   const ByteRanges missing = bytes.Minus(there);
-  const std::uint64_t repeated = logical - bytes.bytes();  // elements that share bytes within this one value (expand)
 
   PackQuestion question;
   question.mode = options_.mode;
@@ -127,95 +102,115 @@ Status SavedStore::PackMarshal(const std::shared_ptr<Snapshot>& snapshot, const 
   question.logical_bytes = logical;
   question.minimum_bytes = options_.minimum_bytes;
   question.missing_bytes = missing.bytes();
-  Decision decision = Decide(question);
+  Decision decision = {trace::DecisionAction::kKeep, trace::DecisionReason::kPolicy};
   std::vector<RecipeStep> recipe;
   std::shared_ptr<Snapshot> source;
+  if (exact) decision = Decide(question);  // a view scattered beyond description stays on the device
   if (decision.action == trace::DecisionAction::kMove && there.empty() && saved.needed.empty()) {
     question.lineage_found = FindRecipe(saved, missing, &recipe, &source);
     if (question.lineage_found) decision = Decide(question);
   }
-  saved.needed = saved.needed.Union(bytes);
-  const auto book_identity = [&](std::uint64_t count) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    ledger_.avoided_identity += count;
-    if (count > 0) {
-      RecordDecision(saved, {trace::DecisionAction::kReference, trace::DecisionReason::kSameStorage}, count);
-    }
-  };
-  switch (decision.action) {
-    case trace::DecisionAction::kFreesNothing:
-      ledger_.frees_nothing += logical;
-      RecordDecision(saved, decision, logical);
-      return Keep(saved, buffer, stream);
-    case trace::DecisionAction::kKeep:
-      ledger_.kept += logical;
-      RecordDecision(saved, decision, logical);
-      return Keep(saved, buffer, stream);
-    case trace::DecisionAction::kReference: book_identity(logical); return OkStatus();
-    case trace::DecisionAction::kReplay:
-      book_identity(repeated);
-      RecordDecision(saved, decision, missing.bytes());
-      ledger_.avoided_lineage += missing.bytes();
-      if (saved.produced == nullptr) {
-        TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(saved.device));
-        TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
-      }
-      AdoptRecipe(snapshot, std::move(recipe), std::move(source));
-      saved.residence.MoveTo(Residency::kReplayable, saved.key.storage, missing.bytes(), recorder());
-      return OkStatus();
-    case trace::DecisionAction::kMove: break;
-  }
-  book_identity(there.bytes() + repeated);
-  if (saved.produced == nullptr || saved.produced->stream != stream || !saved.host.empty()) {
+
+  const bool moves = decision.action == trace::DecisionAction::kMove;
+  MarkRef now;
+  if (moves || saved.produced == nullptr) {
     TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(saved.device));
-    TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
+    TIERLIB_ASSIGN_OR_RETURN(now, tier->events->MarkNow(stream));
   }
-  const Status copied = CopyOut(saved, missing, buffer);
-  if (copied.code() == StatusCode::kResourceExhausted) {
-    RecordDecision(saved, {trace::DecisionAction::kKeep, trace::DecisionReason::kHostFull}, missing.bytes());
-    ledger_.kept += missing.bytes();
-    return Keep(saved, buffer, stream);
+  if (moves) {
+    const Status copied = CopyOut(saved, missing, buffer, *now);
+    if (copied.code() == StatusCode::kResourceExhausted) {
+      decision = {trace::DecisionAction::kKeep, trace::DecisionReason::kHostFull};
+    } else {
+      TIERLIB_RETURN_IF_ERROR(copied);
+    }
   }
-  TIERLIB_RETURN_IF_ERROR(copied);
-  RecordDecision(saved, decision, missing.bytes());
-  ledger_.moved += missing.bytes();
-  return OkStatus();
+
+  // Nothing below fails.
+  if (saved.produced == nullptr) saved.produced = std::move(now);
+  if (holding_.erase(saved.pack_order) > 0) {  // backward needs it earlier than thought
+    saved.pack_order = next_pack_++;
+    holding_[saved.pack_order] = &saved;
+  }
+  LetGoWithout(saved, bytes, buffer);
+  saved.needed = saved.needed.Union(bytes);
+  if (decision.action == trace::DecisionAction::kReplay) {
+    AdoptRecipe(snapshot, std::move(recipe), std::move(source));
+    saved.residence.MoveTo(Residency::kReplayable, saved.key.storage, missing.bytes(), recorder());
+  } else if (decision.action == trace::DecisionAction::kKeep ||
+             decision.action == trace::DecisionAction::kFreesNothing) {
+    Keep(saved, buffer);
+  }
+  Book(saved, decision, logical,
+       moves || decision.action == trace::DecisionAction::kReplay ? missing.bytes() : logical);
+  return snapshot;
 }
 
-Status SavedStore::PackNaive(Snapshot& saved, const Layout& layout, const std::shared_ptr<DeviceBuffer>& buffer,
-                             Stream stream) {
+// `decided` of the value's bytes are treated as decided. The others are there already: of the same storage, or shared
+// by elements of this one value (expand).
+void SavedStore::Book(const Snapshot& snapshot, Decision decision, std::uint64_t logical, std::uint64_t decided) {
+  const std::uint64_t there = logical - decided;
+  if (there > 0) {
+    ledger_.avoided_identity += there;
+    RecordDecision(snapshot, {trace::DecisionAction::kReference, trace::DecisionReason::kSameStorage}, there);
+  }
+  switch (decision.action) {
+    case trace::DecisionAction::kFreesNothing: ledger_.frees_nothing += decided; break;
+    case trace::DecisionAction::kKeep: ledger_.kept += decided; break;
+    case trace::DecisionAction::kReference: ledger_.avoided_identity += decided; break;
+    case trace::DecisionAction::kReplay: ledger_.avoided_lineage += decided; break;
+    case trace::DecisionAction::kMove: ledger_.moved += decided; break;
+  }
+  RecordDecision(snapshot, decision, decided);
+}
+
+StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackNaive(const Storage& storage, const Layout& layout,
+                                                          const std::shared_ptr<DeviceBuffer>& buffer, Stream stream,
+                                                          std::string_view label) {
+  std::shared_ptr<Snapshot> snapshot = NewSnapshot(storage, /*shared=*/false);
+  Snapshot& saved = *snapshot;
+  saved.label = label;
+  saved.original.reset();
+  const std::uint64_t logical = static_cast<std::uint64_t>(layout.logical_bytes());
+  const Status copied = CopyOutNaive(saved, layout, buffer, stream);
+  Decision decision = {trace::DecisionAction::kMove, trace::DecisionReason::kMode};
+  if (copied.code() == StatusCode::kResourceExhausted) {  // no room on the host, or to gather the elements in
+    decision = {trace::DecisionAction::kKeep, trace::DecisionReason::kHostFull};
+    saved.needed = ByteRanges({0, saved.storage_bytes});
+    Keep(saved, buffer);
+  } else {
+    TIERLIB_RETURN_IF_ERROR(copied);
+    saved.packed = true;
+    saved.packed_from = layout;
+  }
+  Book(saved, decision, logical, logical);
+  return snapshot;
+}
+
+// --- copies ---------------------------------------------------------------------------------------------------------
+
+Status SavedStore::CopyOutNaive(Snapshot& saved, const Layout& layout, const std::shared_ptr<DeviceBuffer>& buffer,
+                                Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(saved.device));
   const std::uint64_t logical = static_cast<std::uint64_t>(layout.logical_bytes());
-  saved.packed = true;
-  saved.packed_from = layout;
-  saved.original.reset();
-  std::shared_ptr<DeviceBuffer> from = buffer;
-  ByteRanges bytes(
-      {static_cast<std::uint64_t>(layout.offset_bytes), static_cast<std::uint64_t>(layout.offset_bytes) + logical});
-  if (!layout.is_contiguous()) {
-    TIERLIB_ASSIGN_OR_RETURN(from, AllocateDevice(*tier, 0, logical, stream, trace::Tag::kWorkspace, /*reload=*/true));
-    buffer->UsedOn(stream);
-    TIERLIB_RETURN_IF_ERROR(LaunchStridedCopy(*tier->backend, stream, from->storage_base(), PackedLayout(layout),
-                                              buffer->storage_base(), layout));
-    bytes = ByteRanges({0, logical});
-  }
   TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
-  saved.needed = bytes;
-  const Status copied = CopyOut(saved, bytes, from);
-  if (copied.code() == StatusCode::kResourceExhausted) {
-    saved.packed = false;
-    RecordDecision(saved, {trace::DecisionAction::kKeep, trace::DecisionReason::kHostFull}, logical);
-    ledger_.kept += logical;
-    return Keep(saved, buffer, stream);
+  if (layout.is_contiguous()) {
+    const auto begin = static_cast<std::uint64_t>(layout.offset_bytes);
+    saved.needed = ByteRanges({begin, begin + logical});
+    return CopyOut(saved, saved.needed, buffer, *saved.produced);
   }
-  TIERLIB_RETURN_IF_ERROR(copied);
-  RecordDecision(saved, {trace::DecisionAction::kMove, trace::DecisionReason::kMode}, logical);
-  ledger_.moved += logical;
-  return OkStatus();
+  TIERLIB_ASSIGN_OR_RETURN(const std::shared_ptr<DeviceBuffer> gathered,
+                           AllocateDevice(*tier, 0, logical, stream, trace::Tag::kWorkspace, /*reload=*/true));
+  buffer->UsedOn(stream);
+  TIERLIB_RETURN_IF_ERROR(LaunchStridedCopy(*tier->backend, stream, gathered->storage_base(), PackedLayout(layout),
+                                            buffer->storage_base(), layout));
+  TIERLIB_ASSIGN_OR_RETURN(const MarkRef done, tier->events->MarkNow(stream));
+  saved.needed = ByteRanges({0, logical});
+  return CopyOut(saved, saved.needed, gathered, *done);
 }
 
-// --- parts ----------------------------------------------------------------------------------------------------------
-
-Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer) {
+Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer,
+                           const Mark& produced) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
   if (tier->options.in_flight_limit > 0) {
     const std::uint64_t limit = tier->options.in_flight_limit;
@@ -225,7 +220,7 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<HostBuffer> host, tier->AllocateHost(bytes.bytes(), out));
   if (!buffer->adopted()) buffer->UsedOn(out);  // an adopted one is kept by the copy itself
   TIERLIB_ASSIGN_OR_RETURN(TransferRef arrival,
-                           tier->transfers->CopyOut(RunsToHost(bytes, *buffer, host->data()), *snapshot.produced,
+                           tier->transfers->CopyOut(RunsToHost(bytes, *buffer, host->data()), produced,
                                                     snapshot.key.storage, buffer->adopted() ? buffer : nullptr));
   tier->pool->Tick(out);
   ++ledger_.copies_out;

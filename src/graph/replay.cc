@@ -94,9 +94,10 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
     TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
     return snapshot->buffer;
   }
-  TIERLIB_ASSIGN_OR_RETURN(snapshot->produced, tier->events->MarkNow(stream));
+  TIERLIB_ASSIGN_OR_RETURN(MarkRef replayed, tier->events->MarkNow(stream));
   snapshot->residence.MoveTo(Residency::kReplayed, snapshot->key.storage, from->bytes(), recorder());
   Hold(*snapshot, from, recipe.back().to_bytes());
+  snapshot->replayed = std::move(replayed);
   return from;
 }
 

@@ -4,7 +4,7 @@
 //   storages.cc   register, allocate, retire, derive
 //   overwrite.cc  begin-write: what a write does to the values saved before it
 //   snapshots.cc  what is held of each content, and on the device
-//   pack.cc       take a value: decide (offload_policy), book it (ledger), copy it out
+//   pack.cc       take a value: decide (offload_policy), copy it out, book it (ledger)
 //   unpack.cc     give it back: from the device, by a copy in, or by replaying a recipe
 //   replay.cc     find a recipe, and run it
 //   make_room.cc  give device memory back when it runs short
@@ -134,15 +134,30 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   void Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer, ByteRanges bytes)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LetGo(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Lets go of a block that came back for earlier values and does not have `bytes`, which are needed now. Where the
+  // host does not have what the earlier ones need, `buffer`, with the storage's own bytes, takes its place.
+  void LetGoWithout(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- pack.cc ---
-  Status PackMarshal(const std::shared_ptr<Snapshot>& snapshot, const Layout& layout, const ByteRanges& bytes,
-                     const std::shared_ptr<DeviceBuffer>& buffer, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Status PackNaive(Snapshot& snapshot, const Layout& layout, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream)
+  // The snapshot that a value of `bytes` is saved in: what the storage's content has, or a new one.
+  std::shared_ptr<Snapshot> SnapshotFor(const Storage& storage, const ByteRanges& bytes, std::string_view label)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Status Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream)
+  StatusOr<std::shared_ptr<Snapshot>> PackMarshal(const Storage& storage, const Layout& layout,
+                                                  const std::shared_ptr<DeviceBuffer>& buffer, Stream stream,
+                                                  std::string_view label) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  StatusOr<std::shared_ptr<Snapshot>> PackNaive(const Storage& storage, const Layout& layout,
+                                                const std::shared_ptr<DeviceBuffer>& buffer, Stream stream,
+                                                std::string_view label) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Book(const Snapshot& snapshot, Decision decision, std::uint64_t logical, std::uint64_t decided)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Status CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer)
+  // Enqueues a copy of `bytes` of `buffer`, which the work up to `produced` wrote. On an error nothing has changed;
+  // ResourceExhausted where the host is full.
+  Status CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer,
+                 const Mark& produced) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same of a value's elements, in row-major order; ResourceExhausted also where the device has no room for them.
+  Status CopyOutNaive(Snapshot& saved, const Layout& layout, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Call where the bytes are booked in the ledger, with as many.
   void RecordDecision(const Snapshot& snapshot, Decision decision, std::uint64_t bytes);
@@ -158,6 +173,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Status CheckReadable(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- replay.cc ---
+  bool IsAvailable(const ContentKey& key, const ByteRanges& bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Edges of the longest recipe that starts at, or goes on from, what this snapshot gives.
   int HopsFrom(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Looks for a recipe that gives `bytes` of `snapshot`, within the limit of hops.
@@ -166,7 +182,6 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // From now on the snapshot is made again from `source`.
   void AdoptRecipe(const std::shared_ptr<Snapshot>& snapshot, std::vector<RecipeStep> recipe,
                    std::shared_ptr<Snapshot> source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool IsAvailable(const ContentKey& key, const ByteRanges& bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StatusOr<std::shared_ptr<DeviceBuffer>> RunRecipe(const std::shared_ptr<Snapshot>& snapshot, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffer& from, DeviceTier& tier, Stream stream)

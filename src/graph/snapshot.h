@@ -48,8 +48,10 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   std::shared_ptr<DeviceBuffer> buffer;  // device bytes that the snapshot itself holds
   ByteRanges buffer_bytes;
   std::weak_ptr<DeviceBuffer> original;  // the storage's own device bytes, while it lives and is unwritten
-  MarkRef produced;                      // work that wrote the device bytes
-  TransferRef reload;                    // the copy that brought `buffer` back, if one did
+  MarkRef produced;                      // work that wrote the storage's own device bytes
+  // What brought `buffer` back, if it is a block of our own: a copy, or a replay.
+  TransferRef reload;
+  MarkRef replayed;
 
   absl::InlinedVector<HostPiece, 1> host;
   ByteRanges host_bytes;

@@ -75,6 +75,19 @@ void SavedStore::LetGo(Snapshot& snapshot) {
   holding_.erase(snapshot.pack_order);
   snapshot.buffer.reset();
   snapshot.reload.reset();
+  snapshot.replayed.reset();
+}
+
+void SavedStore::LetGoWithout(Snapshot& snapshot, const ByteRanges& bytes,
+                              const std::shared_ptr<DeviceBuffer>& buffer) {
+  if (snapshot.buffer == nullptr || snapshot.buffer_bytes.Contains(bytes)) return;
+  const bool whole = snapshot.host_bytes.Contains(snapshot.needed);
+  LetGo(snapshot);
+  if (!whole) {
+    Hold(snapshot, buffer, ByteRanges({0, snapshot.storage_bytes}));
+  } else if (snapshot.residence.state() == Residency::kBoth) {
+    snapshot.residence.MoveTo(Residency::kHost, snapshot.key.storage, bytes.bytes(), recorder());
+  }
 }
 
 }  // namespace tierlib

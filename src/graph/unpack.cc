@@ -27,6 +27,10 @@ ByteRange HullOf(const Layout& layout) {
   return {static_cast<std::uint64_t>(layout.offset_bytes), static_cast<std::uint64_t>(last)};
 }
 
+Status LostError(const Snapshot& snapshot) {
+  return DataLossError(DescribeStorage(snapshot.key.storage, snapshot.label) + ": a copy of it failed");
+}
+
 }  // namespace
 
 StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
@@ -63,16 +67,14 @@ Status SavedStore::CheckReadable(const Snapshot& snapshot) const {
     return FailedPreconditionError(DescribeStorage(snapshot.key.storage, snapshot.label) +
                                    " was retired while it was saved without a keepalive");
   }
-  if (snapshot.residence.state() == Residency::kLost) {
-    return DataLossError(DescribeStorage(snapshot.key.storage, snapshot.label) + ": a copy of it failed");
-  }
-  return OkStatus();
+  return snapshot.residence.state() == Residency::kLost ? LostError(snapshot) : OkStatus();
 }
 
 Status SavedStore::WaitFor(const Snapshot& snapshot, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
   if (snapshot.reload == nullptr) {
-    return snapshot.produced == nullptr ? OkStatus() : tier->events->WaitOn(stream, *snapshot.produced);
+    const MarkRef& made = snapshot.replayed != nullptr ? snapshot.replayed : snapshot.produced;
+    return made == nullptr ? OkStatus() : tier->events->WaitOn(stream, *made);
   }
   const MarkRef before = snapshot.reload->ended ? nullptr : stalls_.Before(*tier->events, stream);
   TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, snapshot.reload));
@@ -90,6 +92,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::MakeResident(const std::shar
       TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
       return original;
     }
+    if (snapshot->residence.state() == Residency::kLost) return LostError(*snapshot);  // what others are made from
     if (snapshot->packed) return ReloadPacked(*snapshot, stream);
     if (snapshot->residence.state() == Residency::kReplayable) return RunRecipe(snapshot, stream);
     TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> reloaded, Reload(*snapshot, stream));

@@ -6,8 +6,15 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 
 namespace tierlib {
+namespace {
+
+Failpoint copy_is_refused("transfer.enqueue");
+Failpoint copy_fails("transfer.end");
+
+}  // namespace
 
 TransferEngine::TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder, Stream out,
                                Stream in)
@@ -56,6 +63,7 @@ StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, Co
                  transfer->bytes);
     TIERLIB_ASSIGN_OR_RETURN(transfer->begin, events_.MarkNow(stream));
   }
+  if (copy_is_refused.Fails()) return UnavailableError("the copy was refused by a failpoint");
   TIERLIB_RETURN_IF_ERROR(device_.Copy(runs, direction, stream));
   for (const CopyRun& run : runs) copied_bytes_[static_cast<int>(direction)] += run.bytes;
   StatusOr<MarkRef> end = events_.MarkNow(stream);
@@ -80,7 +88,7 @@ StatusOr<bool> TransferEngine::WaitOn(Stream stream, const TransferRef& transfer
 
 void TransferEngine::Finish(Transfer& transfer, Status status) {
   transfer.ended = true;
-  transfer.status = std::move(status);
+  transfer.status = copy_fails.Fails() ? UnavailableError("the copy failed by a failpoint") : std::move(status);
   bytes_in_flight_ -= transfer.bytes;
   if (!transfer.status.ok() && health_.ok()) health_ = transfer.status;
   if (recorder_ != nullptr && transfer.begin != nullptr && transfer.status.ok()) {

@@ -18,6 +18,105 @@ Bytes Pattern(std::uint64_t seed, std::uint64_t count = kSize) {
   return RandomBytes(random, count);
 }
 
+// --- views that are scattered beyond description ---------------------------------------------------------------------
+
+constexpr std::uint64_t kLarge = 2 * ByteRanges::kMaxRanges + 64;
+
+// Every other byte: more ranges than a ByteRanges describes.
+Layout Scattered() {
+  Layout layout = WholeOf(kLarge / 2);
+  layout.strides[0] = 2;
+  return layout;
+}
+
+Options LargeOptions(OffloadPolicy policy = OffloadPolicy::kAll) {
+  Options options = DeterministicOptions(1, OffloadMode::kMarshal, policy);
+  options.devices[0].capacity = MiB(16);
+  return options;
+}
+
+TEST(KeptValues, AScatteredViewIsNotTakenFromWhatCameBackForAnother) {
+  ASSERT_FALSE(ByteRanges::Of(Scattered()).has_value());
+  const Bytes bytes = Pattern(1, kLarge);
+  for (const bool kept_before : {false, true}) {
+    Program p(LargeOptions());
+    p.memory = std::make_unique<ProgramMemory>(*p.device, MiB(4));
+    Adopted x = Adopt(p, bytes);
+    const Saved rows = p.Pack(x.storage, PartOf(0, kSize), x.memory);
+    ASSERT_TRUE(p.runtime->Drain().ok());
+    EXPECT_EQ(p.Unpack(rows), Slice(bytes, 0, kSize));
+    const Saved scattered = p.Pack(x.storage, Scattered(), x.memory);
+    if (kept_before) {
+      EXPECT_EQ(p.Unpack(scattered), ElementsOf(bytes.data(), Scattered()));
+    }
+    p.Retire(x.storage);
+    x.memory.reset();
+    EXPECT_EQ(p.Unpack(scattered), ElementsOf(bytes.data(), Scattered()));
+    EXPECT_EQ(p.Unpack(rows), Slice(bytes, 0, kSize));
+    ASSERT_TRUE(p.runtime->Reclaim(0, MiB(16)).ok());
+    EXPECT_EQ(p.Unpack(scattered), ElementsOf(bytes.data(), Scattered())) << "after it moved";
+    ExpectBookedOnce(p.ledger());
+  }
+}
+
+TEST(KeptValues, AScatteredViewIsNotMadeFromARecipeForLess) {
+  const Bytes bytes = Pattern(1, kLarge);
+  Program p(LargeOptions());
+  const Allocation x = p.Make(Slice(bytes, 0, kSize), Holds::kPersistent);
+  const Allocation y = p.Make(bytes);
+  ASSERT_TRUE(p.runtime->Derive({y.storage, PartOf(0, kSize)}, {x.storage, WholeOf(kSize)}, Replay::Copy()).ok());
+  const Saved rows = p.Pack(y.storage, PartOf(0, kSize));
+  EXPECT_EQ(p.ledger().avoided_lineage, kSize);
+  const Saved scattered = p.Pack(y.storage, Scattered());
+  p.Retire(y.storage);
+  ASSERT_TRUE(p.runtime->Reclaim(0, MiB(16)).ok());
+  EXPECT_EQ(p.Unpack(rows), Slice(bytes, 0, kSize));
+  EXPECT_EQ(p.Unpack(scattered), ElementsOf(bytes.data(), Scattered()));
+  ExpectBookedOnce(p.ledger());
+}
+
+// --- several streams -------------------------------------------------------------------------------------------------
+
+// y was made again on `other`. Saving it once more on `compute` does not mean that those bytes are there.
+TEST(KeptValues, SavingAValueAgainDoesNotForgetTheReplayThatMakesIt) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    Program p(DeterministicOptions(seed, OffloadMode::kMarshal, OffloadPolicy::kFit), /*with_memory=*/true);
+    const Allocation x = p.Make(Pattern(1));
+    Adopted y = Adopt(p, Pattern(1));
+    ASSERT_TRUE(p.runtime->Derive({y.storage, WholeOf(kSize)}, {x.storage, WholeOf(kSize)}, Replay::Copy()).ok());
+    const Saved sy = p.Pack(y.storage, WholeOf(kSize), y.memory);  // first, so that it is given up first
+    const Saved sx = p.Pack(x.storage, WholeOf(kSize));
+    ASSERT_TRUE(p.runtime->Reclaim(0, 1).ok());
+    ASSERT_EQ(p.ledger().avoided_lineage, kSize);
+    const Loaded first = p.runtime->Unpack(sy, p.other()).value();
+    const Saved again = p.Pack(y.storage, WholeOf(kSize), y.memory);
+    EXPECT_EQ(p.Unpack(again), Pattern(1)) << "seed " << seed;
+    p.Retire(y.storage);
+    y.memory.reset();
+  }
+}
+
+// y is made on `other`. Writing what it was made from, on `compute`, orders nothing after that.
+TEST(KeptValues, AWriteToTheSourceDoesNotForgetWhoMadeALivingValue) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    Program p(DeterministicOptions(seed));
+    const Allocation x = p.Make(Pattern(1), Holds::kPersistent);
+    const Allocation y = p.runtime->Allocate(kSize, Holds::kTransient, p.other(), "y").value();
+    p.OrderAfterKernels(p.other());
+    p.Write(y.data, Pattern(1), p.other());
+    ASSERT_TRUE(p.runtime->Derive({y.storage, WholeOf(kSize)}, {x.storage, WholeOf(kSize)}, Replay::Copy()).ok());
+    const Saved source = p.Pack(x.storage, WholeOf(kSize));
+    const Saved saved = p.runtime->Pack({y.storage, WholeOf(kSize)}, nullptr, p.other(), "y").value();
+    ASSERT_EQ(p.ledger().avoided_lineage, kSize);
+    p.BeginWrite(x.storage);
+    p.Write(x.data, Pattern(2), p.compute());
+    const Loaded loaded = p.runtime->Unpack(saved, p.compute()).value();
+    const std::shared_ptr<Bytes> seen = p.ReadLater(loaded, p.compute());
+    ASSERT_TRUE(p.runtime->Synchronize(p.compute()).ok());
+    EXPECT_EQ(*seen, Pattern(1)) << "seed " << seed;
+  }
+}
+
 // --- chains ----------------------------------------------------------------------------------------------------------
 
 // Each is made from the one before; memory runs short, and the one that is furthest from the first leaves first.
