@@ -50,6 +50,7 @@ Status SavedStore::RescueDependents(Snapshot& snapshot, Stream stream) {
         TIERLIB_ASSIGN_OR_RETURN(made, RunRecipe(dependent, stream));
       }
     }
+    if (dependent->source.get() != &snapshot) continue;  // another thread did the same while a callback ran
     dependent->recipe.clear();
     dependent->source.reset();
     dependent->residence.MoveTo(Residency::kDevice, dependent->key.storage, made->bytes(), recorder());

@@ -77,13 +77,20 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
   const std::vector<RecipeStep> recipe = snapshot->recipe;
   const std::shared_ptr<Snapshot> source = snapshot->source;
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> from, MakeResident(source, stream));
+  // While the program's allocator or a callback ran, another thread may have announced a write to the source: what was
+  // read then may be torn, and the snapshot may have been made again by that thread. What we made is dropped.
+  const std::uint64_t version = source->written_version;
+  const auto overtaken = [&] { return snapshot->source != source || source->written_version != version; };
   for (const RecipeStep& step : recipe) {
     const ByteRange hull = step.to_bytes().hull();
     TIERLIB_ASSIGN_OR_RETURN(
         std::shared_ptr<DeviceBuffer> to,
         AllocateDevice(*tier, hull.begin, hull.end - hull.begin, stream, trace::Tag::kReload, /*reload=*/true));
+    if (overtaken()) return MakeResident(snapshot, stream);
     from->UsedOn(stream);
     TIERLIB_RETURN_IF_ERROR(RunStep(step, *to, *from, *tier, stream));
+    if (overtaken()) return MakeResident(snapshot, stream);
+    // No write comes between the check and the note, which the next one waits for.
     if (&step == &recipe.front()) TIERLIB_RETURN_IF_ERROR(NoteReplay(*source, *tier, stream));
     ledger_.replayed += hull.end - hull.begin;
     trace::Write(recorder(), trace::Event::kReplay, trace::Tag::kReload, 0, snapshot->trace_label,

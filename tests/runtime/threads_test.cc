@@ -227,5 +227,94 @@ TEST(Threads, HandlesAreDroppedWhileTheRuntimeEnds) {
   }
 }
 
+// --- writes while a callback runs ------------------------------------------------------------------------------------
+
+// y is made again from x by a callback, into memory of the program's allocator. While one of them runs, with no lock
+// held, another thread announces a write to x and writes.
+class WriteDuringACallback {
+ public:
+  enum class During { kAllocate, kReplay };
+
+  WriteDuringACallback(Options options, Holds holds, During during) : during_(during) {
+    auto allocator = std::make_shared<DeviceAllocator>();
+    allocator->allocate = [this](std::size_t bytes, Stream) -> void* {
+      if (during_ == During::kAllocate) WriteOnce();
+      memory_.push_back(std::make_unique<Bytes>(bytes));
+      return memory_.back()->data();
+    };
+    allocator->deallocate = [](void*, std::size_t, Stream) {};
+    options.devices[0].allocator = std::move(allocator);
+    runtime_ = Runtime::Create(options).value();
+    maker_ = std::make_unique<Worker>(*runtime_, 1);
+    before_ = RandomBytes(maker_->random, kSize);
+    after_ = RandomBytes(maker_->random, kSize);
+    x_ = runtime_->Allocate(kSize, holds, maker_->stream, "x").value();
+    maker_->Write(x_.data, before_);
+  }
+
+  void Run() {
+    const Allocation y = runtime_->Allocate(kSize, Holds::kTransient, maker_->stream, "y").value();
+    maker_->Write(y.data, before_);
+    const Replay replay = Replay::Call("copy", [this](const ReplayArguments& a) { return Make(a); });
+    ASSERT_TRUE(runtime_->Derive({y.storage, WholeOf(kSize)}, {x_.storage, WholeOf(kSize)}, replay).ok());
+    const Saved sx = Pack(x_.storage);
+    const Saved sy = Pack(y.storage);
+    ASSERT_TRUE(runtime_->Retire(y.storage, maker_->stream).ok());
+    ASSERT_TRUE(runtime_->Drain().ok());
+    ASSERT_EQ(runtime_->statistics().total.avoided_lineage, kSize);
+    armed_ = true;
+    EXPECT_EQ(maker_->Unpack(sy).value(), before_);
+    EXPECT_FALSE(armed_);
+    ASSERT_TRUE(runtime_->Reclaim(0, MiB(4)).ok());
+    EXPECT_EQ(maker_->Unpack(sy).value(), before_) << "what was kept of it";
+    ExpectBookedOnce(runtime_->statistics().total);
+  }
+
+ private:
+  Saved Pack(StorageId id) { return runtime_->Pack({id, WholeOf(kSize)}, nullptr, maker_->stream, "saved").value(); }
+
+  void WriteOnce() {
+    if (!armed_.exchange(false)) return;
+    std::thread writing([this] {
+      Worker worker(*runtime_, 2);
+      ASSERT_TRUE(runtime_->BeginWrite(x_.storage, worker.stream).ok());
+      worker.Write(x_.data, after_);
+      ASSERT_TRUE(runtime_->Synchronize(worker.stream).ok());
+    });
+    writing.join();
+  }
+
+  Status Make(const ReplayArguments& arguments) {
+    if (during_ == During::kReplay) WriteOnce();
+    HostKernel kernel;
+    kernel.name = "replay";
+    kernel.run = [arguments](KernelContext&) { std::memcpy(arguments.destination, arguments.source, kSize); };
+    return runtime_->core()->backend(0).Launch(arguments.stream, std::move(kernel));
+  }
+
+  const During during_;
+  std::atomic<bool> armed_{false};
+  std::vector<std::unique_ptr<Bytes>> memory_;  // by one thread at a time: `writing` runs inside a callback
+  std::unique_ptr<Runtime> runtime_;
+  std::unique_ptr<Worker> maker_;
+  Bytes before_, after_;
+  Allocation x_;
+};
+
+TEST(Threads, AWriteDuringACallbackTearsNothing) {
+  using During = WriteDuringACallback::During;
+  for (const During during : {During::kAllocate, During::kReplay}) {
+    for (const Holds holds : {Holds::kTransient, Holds::kPersistent}) {  // x is on the host too; on the device only
+      for (const bool host_is_full : {false, true}) {
+        Options options = ThreadedOptions(OffloadMode::kMarshal, OffloadPolicy::kAll);
+        if (host_is_full) options.pinned_limit = options.pageable_limit = holds == Holds::kTransient ? kSize : 0;
+        SCOPED_TRACE(std::to_string(static_cast<int>(during)) + std::to_string(static_cast<int>(holds)) +
+                     std::to_string(host_is_full));
+        WriteDuringACallback(options, holds, during).Run();
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tierlib
