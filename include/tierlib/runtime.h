@@ -49,7 +49,8 @@ class Runtime {
 
   // The caller is done with the storage: for an adopted one it will reuse or free the memory, for an allocated one the bytes
   // go back to the pool after the work enqueued on `stream`. Saved values of it stay valid. FailedPrecondition for an id
-  // that is not registered (any more).
+  // that is not registered (any more). Memory that was packed without a keepalive may go once this returned: it waits for
+  // the copies out, and for the work of streams other than `stream` that reads the memory through tierlib.
   Status Retire(StorageId storage, Stream stream);
 
   // Announces that the next work on `stream` writes to the storage, through whatever view; raises its version. Where a copy

@@ -104,7 +104,9 @@ bool SavedStore::Evict(Snapshot& snapshot) {
     return false;
   }
   const std::uint64_t device_bytes = snapshot.buffer->bytes();
-  const bool frees = state == Residency::kDevice || !snapshot.host_bytes.Contains(snapshot.needed);
+  // Bytes of a registered storage are booked when it is retired; blocks that came back take none away from the program.
+  const bool frees =
+      snapshot.reload == nullptr && snapshot.replayed == nullptr && !table_.Find(snapshot.key.storage).ok();
   bool replayable = state == Residency::kReplayed;
   if (state == Residency::kDevice) {
     PackQuestion question;

@@ -43,9 +43,10 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
     storage->buffer->UsedOn(stream);
     std::shared_ptr<DeviceBuffer> buffer = storage->buffer;
     if (storage->adopted) {
-      storage->unkept = storage->unkept || keepalive == nullptr;
+      const bool unkept = keepalive == nullptr;
+      if (unkept && storage->unkept_readers == nullptr) storage->unkept_readers = std::make_shared<StreamSet>();
       buffer = std::make_shared<DeviceBuffer>(std::move(keepalive), *tier->keepalives, stream, buffer->data(),
-                                              storage->bytes);
+                                              storage->bytes, unkept ? storage->unkept_readers : nullptr);
     }
     if (options_.mode == OffloadMode::kNaive) {
       TIERLIB_ASSIGN_OR_RETURN(value->snapshot, PackNaive(*storage, view.layout, buffer, stream, label));

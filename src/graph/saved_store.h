@@ -198,6 +198,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Status RescueDependents(Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- storages.cc ---
+  // The storage's own bytes, which nobody keeps, go: the snapshot lives on from the host, from its recipe, or not.
+  void LetGoUnkept(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Sweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- make_room.cc ---

@@ -109,23 +109,38 @@ Status SavedStore::Retire(StorageId id, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(Storage storage, table_.Retire(id));
   storage.buffer->UsedOn(stream);
   for (const std::shared_ptr<Snapshot>& snapshot : SnapshotsOf({id, storage.version})) {
-    if (snapshot->buffer == nullptr) {
-      if (snapshot->shared) ledger_.freed += snapshot->needed.bytes();
-    } else if (snapshot->buffer->adopted() && !snapshot->buffer->has_keepalive()) {
-      LetGo(*snapshot);
-      snapshot->abandoned = !snapshot->host_bytes.Contains(snapshot->needed);
-      if (!snapshot->abandoned && snapshot->residence.state() == Residency::kBoth) {
-        snapshot->residence.MoveTo(Residency::kHost, id, storage.bytes, recorder());
-      }
+    const bool on_own_bytes = snapshot->buffer != nullptr && snapshot->buffer->data() == storage.buffer->data();
+    if (on_own_bytes) {
+      if (!storage.adopted || snapshot->buffer->has_keepalive()) continue;
+      LetGoUnkept(*snapshot);
     }
+    if (snapshot->shared && !snapshot->abandoned) ledger_.freed += snapshot->needed.bytes();
   }
-  if (storage.unkept) {  // its memory may go as soon as we return
+  if (storage.unkept_readers != nullptr) {  // its memory may go as soon as we return
     TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage.device));
     (void)tier->transfers->AwaitCopiesOut(id);  // an error stays with the copy
+    for (const Stream reader : storage.unkept_readers->Get()) {
+      if (reader == stream) continue;  // the program orders the memory's next use after that one
+      const StatusOr<MarkRef> mark = tier->events->MarkNow(reader);
+      if (mark.ok()) (void)tier->backend->SynchronizeEvent((*mark)->event);
+    }
   }
   trace::Write(recorder(), trace::Event::kStorageRetire, trace::Tag::kNone, 0, storage.trace_label, id.ToInteger(),
                storage.bytes);
   return OkStatus();
+}
+
+void SavedStore::LetGoUnkept(Snapshot& snapshot) {
+  const Residency state = snapshot.residence.state();
+  LetGo(snapshot);
+  if (state == Residency::kReplayed) {
+    return snapshot.residence.MoveTo(Residency::kReplayable, snapshot.key.storage, snapshot.storage_bytes, recorder());
+  }
+  snapshot.abandoned = !snapshot.host_bytes.Contains(snapshot.needed);
+  if (snapshot.abandoned) snapshot.needed = snapshot.host_bytes;  // which others may be made from
+  if (state == Residency::kBoth) {
+    snapshot.residence.MoveTo(Residency::kHost, snapshot.key.storage, snapshot.storage_bytes, recorder());
+  }
 }
 
 Status SavedStore::Derive(const View& derived, const View& source, Replay replay) {

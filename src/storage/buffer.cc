@@ -18,8 +18,14 @@ DeviceBuffer::DeviceBuffer(std::shared_ptr<DeviceAllocator> allocator, EventPool
       bytes_(bytes) {}
 
 DeviceBuffer::DeviceBuffer(Keepalive keepalive, KeepaliveQueue& keepalives, Stream home, void* data,
-                           std::uint64_t bytes)
-    : keepalive_(std::move(keepalive)), keepalives_(&keepalives), home_(home), data_(data), origin_(0), bytes_(bytes) {}
+                           std::uint64_t bytes, std::shared_ptr<StreamSet> readers)
+    : keepalive_(std::move(keepalive)),
+      keepalives_(&keepalives),
+      home_(home),
+      data_(data),
+      origin_(0),
+      bytes_(bytes),
+      readers_(std::move(readers)) {}
 
 DeviceBuffer::~DeviceBuffer() {
   if (pool_ != nullptr) {

@@ -49,8 +49,10 @@ class DeviceBuffer {
                std::uint64_t origin, std::uint64_t bytes);
   // Memory that the program owns, held by its keepalive (may be null), which goes to `keepalives` at the end. UsedOn
   // names the streams that read it; a copy keeps the buffer itself. What reads it on `home` is not waited for: there
-  // the program orders the memory's next use itself, as it does for tensors that it frees on that stream.
-  DeviceBuffer(Keepalive keepalive, KeepaliveQueue& keepalives, Stream home, void* data, std::uint64_t bytes);
+  // the program orders the memory's next use itself, as it does for tensors that it frees on that stream. `readers`,
+  // where given, is told the streams in place of the buffer: whoever lets the memory go asks there.
+  DeviceBuffer(Keepalive keepalive, KeepaliveQueue& keepalives, Stream home, void* data, std::uint64_t bytes,
+               std::shared_ptr<StreamSet> readers = nullptr);
   ~DeviceBuffer();
   DeviceBuffer(const DeviceBuffer&) = delete;
   DeviceBuffer& operator=(const DeviceBuffer&) = delete;
@@ -60,7 +62,7 @@ class DeviceBuffer {
   std::uint64_t bytes() const { return bytes_; }
   // Where byte 0 of the storage would lie.
   void* storage_base() const { return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(data_) - origin_); }
-  void UsedOn(Stream stream) { streams_.Add(stream); }
+  void UsedOn(Stream stream) { (readers_ != nullptr ? *readers_ : streams_).Add(stream); }
 
   // Blocks of the pool come back in stream order, so a copy may outlive the buffer; other memory must be kept by the
   // copy.
@@ -82,6 +84,7 @@ class DeviceBuffer {
   const std::uint64_t origin_;
   const std::uint64_t bytes_;
   StreamSet streams_;
+  const std::shared_ptr<StreamSet> readers_;
 };
 
 // A block of a host tier.

@@ -22,11 +22,12 @@ struct Storage {
   int device = 0;
   Holds holds = Holds::kTransient;
   bool adopted = false;
-  bool unkept = false;        // adopted, and packed without a keepalive at least once
   std::uint64_t version = 0;  // raised by each announced write
   std::string label;
   std::uint32_t trace_label = 0;
   std::shared_ptr<DeviceBuffer> buffer;
+  // Where it is adopted and was packed without a keepalive: the streams that read it through snapshots and leases.
+  std::shared_ptr<StreamSet> unkept_readers;
 };
 
 class StorageTable {

@@ -159,6 +159,33 @@ TEST(ForeignMemory, IsKeptForReplaysThatReadIt) {
   }
 }
 
+// --- the ledger
+// -----------------------------------------------------------------------------------------------------
+
+TEST(ForeignMemory, IsBookedAsFreedOnce) {
+  for (const bool retire_first : {false, true}) {
+    for (const bool replayable : {false, true}) {
+      Program p(DeterministicOptions(1, OffloadMode::kMarshal, OffloadPolicy::kFit), /*with_memory=*/true);
+      const Allocation source = p.Make(Pattern(1), Holds::kPersistent);
+      Adopted x = Adopt(p, Pattern(1));
+      if (replayable) {
+        const View from{source.storage, WholeOf(kSize)};
+        ASSERT_TRUE(p.runtime->Derive({x.storage, WholeOf(kSize)}, from, Replay::Copy()).ok());
+      }
+      const Saved saved = p.Pack(x.storage, WholeOf(kSize), std::move(x.memory));
+      if (retire_first) p.Retire(x.storage);
+      ASSERT_TRUE(p.runtime->Reclaim(0, kSize).ok());
+      ASSERT_TRUE(p.runtime->Drain().ok());
+      if (!retire_first) p.Retire(x.storage);
+      EXPECT_EQ(p.memory->blocks(), 0u);
+      EXPECT_EQ(p.ledger().freed, kSize) << retire_first << replayable;
+      EXPECT_EQ(p.Unpack(saved), Pattern(1));
+      ASSERT_TRUE(p.runtime->Reclaim(0, kSize).ok());
+      EXPECT_EQ(p.ledger().freed, kSize) << "what came back frees nothing of its own";
+    }
+  }
+}
+
 // --- views saved one after another
 // ------------------------------------------------------------------------------------
 

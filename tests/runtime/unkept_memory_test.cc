@@ -78,5 +78,82 @@ TEST(UnkeptMemory, ALaterPackMayBringTheKeepalive) {
   EXPECT_EQ(p.Unpack(second), Slice(Pattern(1), 0, 16));
 }
 
+// y was given up, for it can be made again from x, and saved once more. Its own bytes go with its storage, the recipe
+// stays.
+TEST(UnkeptMemory, AReplayableValueThatWasKeptAgainStaysReplayable) {
+  Program p(DeterministicOptions(1, OffloadMode::kMarshal, OffloadPolicy::kFit), /*with_memory=*/true);
+  const Allocation x = p.Make(Pattern(1));
+  Adopted y = Adopt(p, Pattern(1));
+  ASSERT_TRUE(p.runtime->Derive({y.storage, WholeOf(kSize)}, {x.storage, WholeOf(kSize)}, Replay::Copy()).ok());
+  const Saved sy = p.Pack(y.storage, WholeOf(kSize));  // first, so that it is given up first
+  const Saved sx = p.Pack(x.storage, WholeOf(kSize));
+  ASSERT_TRUE(p.runtime->Reclaim(0, 1).ok());
+  EXPECT_EQ(p.ledger().avoided_lineage, kSize);
+  const Saved part = p.Pack(y.storage, PartOf(0, 16));
+  p.Retire(y.storage);
+  y.memory.reset();
+  EXPECT_EQ(p.Unpack(sy), Pattern(1));
+  p.BeginWrite(x.storage);
+  p.Write(x.data, Pattern(2), p.compute());
+  EXPECT_EQ(p.Unpack(sy), Pattern(1));
+  EXPECT_EQ(p.Unpack(part), Slice(Pattern(1), 0, 16));
+}
+
+// The same, and x is written before anybody took y back.
+TEST(UnkeptMemory, ASourceOfAValueThatWasKeptAgainMayBeWritten) {
+  Program p(DeterministicOptions(1, OffloadMode::kMarshal, OffloadPolicy::kFit), /*with_memory=*/true);
+  const Allocation x = p.Make(Pattern(1));
+  Adopted y = Adopt(p, Pattern(1));
+  ASSERT_TRUE(p.runtime->Derive({y.storage, WholeOf(kSize)}, {x.storage, WholeOf(kSize)}, Replay::Copy()).ok());
+  const Saved sy = p.Pack(y.storage, WholeOf(kSize));
+  const Saved sx = p.Pack(x.storage, WholeOf(kSize));
+  ASSERT_TRUE(p.runtime->Reclaim(0, 1).ok());
+  const Saved part = p.Pack(y.storage, PartOf(0, 16));
+  p.Retire(y.storage);
+  y.memory.reset();
+  p.BeginWrite(x.storage);
+  p.Write(x.data, Pattern(2), p.compute());
+  EXPECT_EQ(p.Unpack(sy), Pattern(1));
+}
+
+// What reads the memory on a stream that the program does not order before its next use.
+TEST(UnkeptMemory, RetireReturnsAfterTheReplaysThatReadIt) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    Program p(DeterministicOptions(seed, OffloadMode::kMarshal, OffloadPolicy::kFit), /*with_memory=*/true);
+    Adopted x = Adopt(p, Pattern(1));
+    const Allocation y = p.Make(Pattern(1));
+    ASSERT_TRUE(p.runtime->Derive({y.storage, WholeOf(kSize)}, {x.storage, WholeOf(kSize)}, Replay::Copy()).ok());
+    const Saved sx = p.Pack(x.storage, WholeOf(kSize));
+    ASSERT_TRUE(p.runtime->Reclaim(0, 1).ok());  // x is on the host, so y can be made from it
+    const Saved sy = p.Pack(y.storage, WholeOf(kSize));
+    p.Retire(y.storage);
+    ASSERT_TRUE(p.runtime->Reclaim(0, 1).ok());
+    ASSERT_EQ(p.ledger().avoided_lineage, kSize);
+    ASSERT_TRUE(p.runtime->Drain().ok());
+    const Saved again = p.Pack(x.storage, PartOf(0, 16));  // x's own bytes are held once more
+    const Loaded loaded = p.runtime->Unpack(sy, p.other()).value();
+    p.Retire(x.storage);
+    x.memory.reset();  // poisons the bytes
+    EXPECT_EQ(p.Read(loaded, p.other()), Pattern(1)) << "seed " << seed;
+  }
+}
+
+TEST(UnkeptMemory, RetireReturnsAfterTheReadersOfALease) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    Program p(DeterministicOptions(seed, OffloadMode::kOff), /*with_memory=*/true);
+    Adopted x = Adopt(p, Pattern(1));
+    Saved saved = p.Pack(x.storage, WholeOf(kSize));
+    Loaded loaded = p.runtime->Unpack(saved, p.other()).value();
+    auto seen = std::make_shared<Bytes>();
+    LaunchUnseen(p, loaded, kSize, seen);
+    loaded = Loaded();
+    if (seed % 2 == 0) saved = Saved();
+    p.Retire(x.storage);
+    x.memory.reset();
+    ASSERT_TRUE(p.runtime->Synchronize(p.other()).ok());
+    EXPECT_EQ(*seen, Pattern(1)) << "seed " << seed;
+  }
+}
+
 }  // namespace
 }  // namespace tierlib
