@@ -156,6 +156,7 @@ struct Recorder::State {
     header.end_crc = HeaderEndCrc(header);
     file->Truncate();
     std::atomic_ref<std::uint32_t>(header.closed).store(1, std::memory_order_release);
+    file->Unlock();
   }
 };
 

@@ -28,6 +28,7 @@ constexpr std::uint64_t kChunksPerPiece = 32;
 
 Failpoint disk_is_full("trace.reserve");
 Failpoint page_is_refused("trace.touch");
+Failpoint no_locks_here("trace.lock");
 
 std::string ErrnoText(int error) { return strerrordesc_np(error) != nullptr ? strerrordesc_np(error) : "error"; }
 
@@ -55,6 +56,13 @@ Status Occupied(const std::string& path, const std::string& what) {
                                                 "; remove it or choose another path (%p gives the process id)");
 }
 
+// Locks the file, where its file system has locks. False where somebody else holds the lock: nothing else that flock
+// may answer is a conflict.
+bool TryLock(int descriptor) {
+  if (no_locks_here.Fails()) return true;
+  return flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
 // Removes an earlier trace at `path` that nobody is writing. Anything else stays and is named in the error.
 Status RemoveEarlierTrace(const std::string& path) {
   const int descriptor = open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -72,7 +80,7 @@ Status RemoveEarlierTrace(const std::string& path) {
       pread(descriptor, magic, sizeof magic, 0) != static_cast<ssize_t>(sizeof magic) ||
       memcmp(magic, kMagic, sizeof magic) != 0) {
     result = Occupied(path, "something that is not a trace stands there");
-  } else if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+  } else if (!TryLock(descriptor)) {
     result = Occupied(path, "a running program is writing it");
   } else if (lstat(path.c_str(), &named) != 0 || named.st_dev != opened.st_dev || named.st_ino != opened.st_ino) {
     result = Occupied(path, "another program changes the path");
@@ -92,14 +100,6 @@ StatusOr<int> OpenExclusively(const std::string& path) {
     if (descriptor < 0 && errno == EEXIST) return Occupied(path, "another program created it just now");
   }
   if (descriptor < 0) return CannotCreate(path, errno);
-  // Held until the last descriptor is closed: tells a second program with the same path that this one is writing.
-  if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-    const int error = errno;
-    close(descriptor);
-    // File systems without locks still have O_EXCL; only a lock that somebody holds is a conflict.
-    if (error == EWOULDBLOCK) return Occupied(path, "another program is writing it");
-    return CannotCreate(path, error);
-  }
   return descriptor;
 }
 
@@ -167,19 +167,19 @@ StatusOr<std::string> ExpandTracePath(const std::string& path, int rank) {
   return expanded;
 }
 
-TraceFile::TraceFile(std::string path, int descriptor, std::uint64_t limit_bytes)
-    : path_(std::move(path)), descriptor_(descriptor), limit_bytes_(limit_bytes) {}
+TraceFile::TraceFile(std::string path, std::uint64_t limit_bytes) : path_(std::move(path)), limit_bytes_(limit_bytes) {}
 
 StatusOr<std::unique_ptr<TraceFile>> TraceFile::Create(const std::string& path, std::uint64_t limit_bytes) {
   if (limit_bytes != 0 && limit_bytes < kHeaderBytes + kChunkBytes) {
     return InvalidArgumentError("the limit of a trace must be at least " + FormatBytes(kHeaderBytes + kChunkBytes));
   }
-  TIERLIB_ASSIGN_OR_RETURN(const int descriptor, OpenExclusively(path));
-  std::unique_ptr<TraceFile> file(new TraceFile(path, descriptor, limit_bytes));
-  const Status mapped = file->MapHeader();
-  if (!mapped.ok()) {
+  std::unique_ptr<TraceFile> file(new TraceFile(path, limit_bytes));
+  TIERLIB_ASSIGN_OR_RETURN(file->descriptor_, OpenExclusively(path));
+  // From here on the file is ours, and goes away again where it does not become a trace.
+  const Status begun = TryLock(file->descriptor_) ? file->MapHeader() : Occupied(path, "another program is writing it");
+  if (!begun.ok()) {
     unlink(path.c_str());
-    return mapped;
+    return begun;
   }
   return file;
 }
@@ -189,8 +189,10 @@ TraceFile::~TraceFile() {
     if (piece.mapping != nullptr) munmap(piece.mapping, piece.mapping_bytes);
   }
   if (header_ != nullptr) munmap(header_, header_mapping_bytes_);
-  close(descriptor_);
+  if (descriptor_ >= 0) close(descriptor_);
 }
+
+void TraceFile::Unlock() { (void)flock(descriptor_, LOCK_UN); }
 
 // Returns an errno value, 0 where the bytes are there.
 int TraceFile::Reserve(std::uint64_t begin, std::uint64_t bytes) {

@@ -33,7 +33,8 @@ class TraceFile {
   // Creates the file with a zeroed header. Replaces a trace that nobody is writing; everything else at `path`, links
   // included, is left alone. `limit_bytes`: 0, or the largest size of the file.
   static StatusOr<std::unique_ptr<TraceFile>> Create(const std::string& path, std::uint64_t limit_bytes);
-  // Closes the descriptor and drops the mappings; the file keeps its size.
+  // Closes the descriptor and drops the mappings; the file keeps its size. The lock stays while a child made by fork
+  // has a copy of the descriptor: see Unlock.
   ~TraceFile();
   TraceFile(const TraceFile&) = delete;
   TraceFile& operator=(const TraceFile&) = delete;
@@ -48,6 +49,9 @@ class TraceFile {
   std::uint64_t claimed() const { return claimed_; }
   // Cuts the file behind the claimed chunks.
   void Truncate();
+  // Nobody will write to the file any more: another program may replace it. REQUIRES: not in a child made by fork,
+  // which shares the lock with its parent.
+  void Unlock();
   // Why Claim gave nothing.
   const std::string& failure() const { return failure_; }
 
@@ -62,14 +66,14 @@ class TraceFile {
     std::uint32_t retired = 0;
   };
 
-  TraceFile(std::string path, int descriptor, std::uint64_t limit_bytes);
+  TraceFile(std::string path, std::uint64_t limit_bytes);
   Status MapHeader();
   bool Grow(std::uint64_t chunks);
   int Reserve(std::uint64_t begin, std::uint64_t bytes);
 
   const std::string path_;
-  const int descriptor_;
   const std::uint64_t limit_bytes_;
+  int descriptor_ = -1;
   FileHeader* header_ = nullptr;
   std::size_t header_mapping_bytes_ = 0;
   std::vector<Piece> pieces_;  // in the order of their chunks

@@ -14,6 +14,7 @@
 #include <string>
 #include <utility>
 
+#include "base/failpoint.h"
 #include "io/temporary_folder.h"
 #include "trace/format.h"
 #include "trace/reader.h"
@@ -83,6 +84,66 @@ TEST(RecorderFile, LeavesATraceThatIsBeingWritten) {
   (*first)->Write(Event::kPack, Tag::kNone, 0, 0, 1, 1);
   first->reset();
   EXPECT_EQ(ReadTraceFile(path).value().records.size(), 1u);
+}
+
+// The lock belongs to the open file, which a child made by fork shares: its end is the recorder's, not the child's.
+TEST(RecorderFile, ReplacesATraceThatEndedWhileAForkedChildLives) {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.tlt";
+  auto first = OpenAt(path);
+  ASSERT_TRUE(first.ok());
+  int until[2];
+  ASSERT_EQ(pipe(until), 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(until[1]);
+    char byte;
+    (void)!read(until[0], &byte, 1);  // until the parent closes the pipe
+    first->reset();                   // the child's copy of the recorder ends nothing
+    _exit(0);
+  }
+  ExpectRefused(path, StatusCode::kAlreadyExists, "a running program is writing it");
+  first->reset();
+  auto second = OpenAt(path);
+  EXPECT_TRUE(second.ok()) << second.status();
+  close(until[0]);
+  close(until[1]);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ExpectRefused(path, StatusCode::kAlreadyExists, "a running program is writing it");
+}
+
+TEST(RecorderFile, AForkedChildThatEndsUnlocksNothing) {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.tlt";
+  auto recorder = OpenAt(path);
+  ASSERT_TRUE(recorder.ok());
+  const pid_t child = fork();
+  if (child == 0) {
+    recorder->reset();
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ExpectRefused(path, StatusCode::kAlreadyExists, "a running program is writing it");
+}
+
+TEST(RecorderFile, RecordsWhereTheFileSystemHasNoLocks) {
+  TemporaryFolder folder;
+  const std::string path = folder / "a.tlt";
+  const ScopedFailpoint no_locks("trace.lock", {.persistent = true});
+  std::move(OpenAt(path)).value()->Write(Event::kPack, Tag::kNone, 0, 0, 1, 1);
+  EXPECT_EQ(ReadTraceFile(path).value().records.size(), 1u);
+  ASSERT_TRUE(OpenAt(path).ok()) << "an earlier trace is replaced there too";
+  EXPECT_EQ(ReadTraceFile(path).value().records.size(), 0u);
+  EXPECT_GT(no_locks.calls(), 0);
+}
+
+TEST(RecorderFile, LeavesNoFileBehindWhereItsHeaderDoesNotFit) {
+  TemporaryFolder folder;
+  const ScopedFailpoint full("trace.reserve", {});
+  EXPECT_EQ(OpenAt(folder / "a.tlt").status().code(), StatusCode::kResourceExhausted);
+  EXPECT_TRUE(folder.names().empty());
 }
 
 TEST(RecorderFile, LeavesForeignFilesUntouched) {
