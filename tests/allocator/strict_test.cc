@@ -38,6 +38,26 @@ TEST(StrictDeathTest, TheProgramCannotTouchDeviceBytes) {
   EXPECT_EQ(host, 5);
 }
 
+// Pages of a range that was given back stay closed while a kernel runs: a kernel that still uses them is found.
+TEST(StrictDeathTest, AKernelCannotTouchWhatWasReleasedBetweenOtherRanges) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto device = Make(1);
+  const Stream stream = device->CreateStream("s").value();
+  constexpr std::size_t kRange = KiB(16);
+  auto* low = static_cast<volatile std::uint8_t*>(device->Reserve(kRange).value());
+  auto* middle = static_cast<volatile std::uint8_t*>(device->Reserve(kRange).value());
+  auto* high = static_cast<volatile std::uint8_t*>(device->Reserve(kRange).value());
+  ASSERT_TRUE(device->Release(const_cast<std::uint8_t*>(middle), kRange).ok());
+  const auto touch = [&](volatile std::uint8_t* byte) {
+    return device->Launch(stream, {"touch", {}, [byte](KernelContext&) { *byte = 1; }}).ok() &&
+           device->SynchronizeStream(stream).ok();
+  };
+  EXPECT_DEATH((void)touch(middle), "");
+  EXPECT_DEATH((void)touch(middle + kRange - 1), "");
+  for (volatile std::uint8_t* byte : {low, low + kRange - 1, high, high + kRange - 1}) EXPECT_TRUE(touch(byte));
+  EXPECT_DEATH(*high = 1, "") << "closed again";
+}
+
 // A copy in of bytes [256, 512) of a block of 1 KiB, and a kernel on another stream with the access given, unordered.
 struct Race {
   std::size_t begin = 0;

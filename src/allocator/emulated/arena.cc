@@ -106,7 +106,17 @@ Status Arena::SetGate(bool open) {
   if (protection_ != Protection::kGated) return OkStatus();
   MutexLock lock(mutex_);
   TIERLIB_CHECK(gate_open_ != open, "Arena::Open and Close do not alternate");
-  TIERLIB_RETURN_IF_ERROR(Protect(0, PageUp(Top()), open));
+  // Not [0, Top()): pages that were given back in between stay closed. Pieces mostly touch, so this is one call.
+  std::uint64_t begin = 0;
+  std::uint64_t end = 0;
+  for (const auto& [offset, bytes] : pieces_) {
+    if (PageDown(offset) > end) {
+      TIERLIB_RETURN_IF_ERROR(Protect(begin, end, open));
+      begin = PageDown(offset);
+    }
+    end = PageUp(offset + bytes);
+  }
+  TIERLIB_RETURN_IF_ERROR(Protect(begin, end, open));
   gate_open_ = open;
   return OkStatus();
 }
