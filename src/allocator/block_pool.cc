@@ -27,7 +27,9 @@ struct Block {
   Block* next = nullptr;
   bool live = false;
   trace::Tag tag = trace::Tag::kNone;
-  Stamp stamp;  // of a hole: when it may be touched
+  // When it may be touched; while live, what it was ordered after when it was handed out. A free only raises it: the
+  // streams that it names need not have waited for any of that.
+  Stamp stamp;
 };
 
 struct BySizeThenAddress {
@@ -138,6 +140,7 @@ struct BlockPool::State {
     Block* block = TakeNode();
     block->offset = extent;
     block->bytes = bytes;
+    block->stamp = unused_stamp;
     block->previous = last;
     if (last != nullptr) last->next = block;
     last = block;
@@ -238,7 +241,6 @@ StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag
   Block* block = *taken;
   block->live = true;
   block->tag = tag;
-  block->stamp.clear();
   s.live_blocks.emplace(block->offset, block);
   s.live += rounded;
   s.live_peak = std::max(s.live_peak, s.live);
@@ -253,7 +255,9 @@ void BlockPool::Free(void* address, absl::Span<const Stream> streams) {
   MutexLock lock(s.mutex);
   Block* block = s.Live(address, "Free");
   // With several streams there is none yet that comes after all of them.
-  if (streams.size() == 1) s.source.NoteBlock(address, block->bytes, /*live=*/false, streams.front());
+  if (streams.size() == 1 && s.clocks.IsOrdered(streams.front(), block->stamp)) {
+    s.source.NoteBlock(address, block->bytes, /*live=*/false, streams.front());
+  }
   s.live_blocks.erase(block->offset);
   s.live -= block->bytes;
   block->live = false;

@@ -7,7 +7,8 @@
 // How: each stream has a clock that advances when a free is ordered on it. A free block carries, per stream, the clock
 // value after which it may be touched (elementwise maximum when neighbours join). Allocate makes its stream wait for an
 // event recorded on every other stream whose clock value it has not been ordered after yet. Tick() records such an
-// event early, so that a later wait does not include work enqueued after the free.
+// event early, so that a later wait does not include work enqueued after the free. On a stream that the program made,
+// which it may destroy at any time, the free itself records it.
 //
 // Sizes are exact: rounded up to the alignment only. Fit: the free block with the lowest address that holds the
 // size; the unused end of the tier is taken last, so the addresses do not depend on the capacity until the tier is
@@ -54,15 +55,15 @@ class BlockPool {
   // now on. ResourceExhausted, without a message and without allocating, where no hole and no growth holds it.
   StatusOr<void*> Allocate(std::size_t bytes, Stream stream, trace::Tag tag = trace::Tag::kNone);
 
-  // Takes a block back; it may be reused after the work enqueued so far on every one of `streams`. REQUIRES: `block`
-  // came from Allocate and was not freed since (aborts otherwise: our own state would be corrupt).
+  // Takes a block back; it may be reused after the work enqueued so far on every one of `streams`, and after what it
+  // was ordered after when it was handed out. REQUIRES: `block` came from Allocate and was not freed since, and the
+  // streams are the device's or the program's on it (aborts otherwise: our own state would be corrupt).
   void Free(void* block, absl::Span<const Stream> streams);
 
   // Records an event for the frees ordered on `stream` since the last Tick, if there are any.
   void Tick(Stream stream);
 
-  // `stream` is about to be destroyed: its work has ended. Without this the pool may record an event on it later; an
-  // emulated device answers that it is gone, a CUDA stream of the program may not be named any more.
+  // `stream` is about to be destroyed: its work has ended. Not needed, but spares later waits and queries.
   void Forget(Stream stream);
 
   // Size of a live block, rounded. REQUIRES: live.

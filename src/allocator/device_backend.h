@@ -45,8 +45,8 @@ struct KernelContext {
   ThreadPool& pool;
 };
 
-// A kernel that the host executes in stream order (emulated devices). `run` must not call a device or a pool, and must own
-// nothing whose destruction does: it runs and dies wherever the device pleases, also inside a caller's call.
+// A kernel that the host executes in stream order (emulated devices). `run` must not call a device or a pool, and must
+// own nothing whose destruction does: it runs and dies wherever the device pleases, also inside a caller's call.
 struct HostKernel {
   const char* name = "";  // a string literal
   absl::InlinedVector<Access, 6> accesses;
@@ -85,6 +85,10 @@ class DeviceBackend {
   virtual Status UnpinHost(void* base, std::size_t bytes) = 0;
 
   // --- Streams ------------------------------------------------------------------------------------------------------
+  // A stream is one that CreateStream made, or, on a device where a program can make streams of its own (CUDA), one of
+  // the program. Every function that takes one answers InvalidArgument for a stream of another device, and NotFound for
+  // one that it knows not to exist (any more): then no work of it is pending. A stream of the program that is gone is
+  // not noticed and must not be named.
   // REQUIRES for name: outlives nothing (it is copied).
   virtual StatusOr<Stream> CreateStream(std::string_view name) = 0;
   // Waits for the stream's work, then removes it.
@@ -93,6 +97,11 @@ class DeviceBackend {
   virtual Status SynchronizeStream(Stream stream) = 0;
   // The same for every stream of the device.
   virtual Status Synchronize() = 0;
+  // A number that no other stream of the device has or had. Handles are used again, and one handle may stand for a
+  // stream of each thread (cudaStreamPerThread).
+  virtual StatusOr<std::uint64_t> StreamNumber(Stream stream) = 0;
+  // True from CreateStream to DestroyStream, for which only the handle is looked at: the stream may be gone.
+  virtual bool Owns(Stream stream) const = 0;
 
   // --- Events -------------------------------------------------------------------------------------------------------
   // An event may be recorded again after it completed. Waiting for an event that was never recorded returns at once.

@@ -37,21 +37,51 @@ void StreamClocks::Join(Stamp& stamp, const Stamp& other) {
 }
 
 void StreamClocks::StampFree(Stamp& stamp, Stream stream) {
-  const std::size_t index = IndexOf(stream);
-  clocks_[index].unmarked_frees = true;
-  Raise(stamp, index, clocks_[index].marked + 1);
+  TIERLIB_CHECK(stream.device == device_.info().device, "a block was used on a stream of another device");
+  const StatusOr<std::uint64_t> number = device_.StreamNumber(stream);
+  if (!number.ok()) {
+    // Gone, and with that its work has ended; or the device is lost, and nothing runs any more.
+    if (number.status().code() != StatusCode::kNotFound) (void)device_.SynchronizeStream(stream);
+    return;
+  }
+  const std::size_t index = IndexOf(stream, *number);
+  for (std::size_t i = 0; i < stamp.size(); ++i) {
+    if (i != index && IsAfter(index, i, stamp[i])) stamp[i] = 0;
+  }
+  Clock& clock = clocks_[index];
+  clock.unmarked_frees = true;
+  Raise(stamp, index, clock.marked + 1);
+  if (clock.own || RecordMark(index).ok()) return;
+  (void)device_.SynchronizeStream(stream);
+  Retire(clock);
+}
+
+bool StreamClocks::IsAfter(std::size_t self, std::size_t index, std::uint64_t value) const {
+  if (self == index || value <= clocks_[index].completed) return true;
+  return self < clocks_.size() && value <= At(clocks_[self].seen, index);
+}
+
+bool StreamClocks::IsOrdered(Stream stream, const Stamp& stamp) const {
+  const StatusOr<std::uint64_t> number = device_.StreamNumber(stream);
+  const std::size_t self = number.ok() ? Find(*number) : clocks_.size();
+  std::size_t i = 0;
+  while (i < stamp.size() && IsAfter(self, i, stamp[i])) ++i;
+  return i == stamp.size();
 }
 
 Status StreamClocks::Order(Stream stream, const Stamp& stamp) {
-  const auto ordered = [&](std::size_t i) { return At(stamp, i) <= clocks_[i].completed; };
   std::size_t first = 0;
-  while (first < stamp.size() && (ordered(first) || clocks_[first].stream == stream)) ++first;
-  if (first == stamp.size()) return OkStatus();  // the common case: freed here, or long ago
-  const std::size_t self = IndexOf(stream);
+  while (first < stamp.size() && stamp[first] <= clocks_[first].completed) ++first;
+  if (first == stamp.size()) return OkStatus();  // freed long ago
+  TIERLIB_ASSIGN_OR_RETURN(const std::uint64_t number, device_.StreamNumber(stream));
+  const std::size_t known = Find(number);
+  while (first < stamp.size() && IsAfter(known, first, stamp[first])) ++first;
+  if (first == stamp.size()) return OkStatus();  // the common case: freed here
+  const std::size_t self = IndexOf(stream, number);
   for (std::size_t i = first; i < stamp.size(); ++i) {
-    if (i == self || ordered(i) || stamp[i] <= At(clocks_[self].seen, i)) continue;
+    if (IsAfter(self, i, stamp[i])) continue;
     if (stamp[i] > clocks_[i].marked) TIERLIB_RETURN_IF_ERROR(RecordMark(i));
-    if (ordered(i)) continue;  // its stream is gone
+    if (IsAfter(self, i, stamp[i])) continue;  // its stream is gone
     const std::deque<Mark>& marks = clocks_[i].marks;
     const auto mark = std::find_if(marks.begin(), marks.end(), [&](const Mark& m) { return m.value >= stamp[i]; });
     TIERLIB_CHECK(mark != marks.end(), "StreamClocks I2: a stamp has no mark");
@@ -83,41 +113,47 @@ Status StreamClocks::Synchronize(const Stamp& stamp) {
 }
 
 void StreamClocks::Forget(Stream stream) {
-  for (Clock& clock : clocks_) {
-    if (!clock.retired && clock.stream == stream) Retire(clock);
-  }
+  const StatusOr<std::uint64_t> number = device_.StreamNumber(stream);
+  const std::size_t index = number.ok() ? Find(*number) : clocks_.size();
+  if (index < clocks_.size()) Retire(clocks_[index]);
 }
 
-std::size_t StreamClocks::IndexOf(Stream stream) {
-  for (std::size_t i = 0; i < clocks_.size(); ++i) {
-    if (!clocks_[i].retired && clocks_[i].stream == stream) return i;
-  }
+std::size_t StreamClocks::Find(std::uint64_t number) const {
+  std::size_t i = 0;
+  while (i < clocks_.size() && (clocks_[i].retired || clocks_[i].number != number)) ++i;
+  return i;
+}
+
+std::size_t StreamClocks::IndexOf(Stream stream, std::uint64_t number) {
+  std::size_t index = Find(number);
+  if (index < clocks_.size()) return index;
+  const auto usable = [this](Clock& clock) { return clock.retired || (clocks_.size() >= kFewClocks && Idle(clock)); };
+  for (index = 0; index < clocks_.size() && !usable(clocks_[index]);) ++index;
+  if (index == clocks_.size()) clocks_.emplace_back();
   // Values go on where the earlier stream's ended, so what others have seen of this clock stays true.
-  for (std::size_t i = 0; i < clocks_.size(); ++i) {
-    Clock& clock = clocks_[i];
-    if (!clock.retired && (clocks_.size() < kFewClocks || !Idle(clock))) continue;
-    clock.stream = stream;
-    clock.retired = false;
-    clock.seen.clear();
-    return i;
-  }
-  clocks_.emplace_back().stream = stream;
-  return clocks_.size() - 1;
+  Clock& clock = clocks_[index];
+  clock.stream = stream;
+  clock.number = number;
+  clock.own = device_.Owns(stream);
+  clock.retired = false;
+  clock.seen.clear();
+  return index;
 }
 
 Status StreamClocks::RecordMark(std::size_t index) {
   Clock& clock = clocks_[index];
-  DropMarks(clock);
-  TIERLIB_ASSIGN_OR_RETURN(const EventId event, TakeEvent());
-  const Status recorded = device_.RecordEvent(event, clock.stream);
-  if (recorded.code() == StatusCode::kInvalidArgument) {  // destroyed, and with that, its work has ended
-    spare_.push_back(event);
+  if (clock.own && !device_.Owns(clock.stream)) {  // destroyed, and with that, its work has ended
     Retire(clock);
     return OkStatus();
   }
+  DropMarks(clock);
+  TIERLIB_ASSIGN_OR_RETURN(const EventId event, TakeEvent());
+  const Status recorded = device_.RecordEvent(event, clock.stream);
   if (!recorded.ok()) {
     spare_.push_back(event);
-    return recorded;
+    if (recorded.code() != StatusCode::kNotFound) return recorded;
+    Retire(clock);  // destroyed just now
+    return OkStatus();
   }
   ++clock.marked;
   clock.unmarked_frees = false;
@@ -181,6 +217,7 @@ void StreamClocks::CheckInvariants() const {
       last = mark.value;
     }
     TIERLIB_CHECK(last == clock.marked, "StreamClocks I2: the newest mark is missing");
+    TIERLIB_CHECK(clock.own || !clock.unmarked_frees, "StreamClocks I3: a stream of the program is to be marked later");
   }
   TIERLIB_CHECK(events == events_, "StreamClocks: an event was lost");
 }

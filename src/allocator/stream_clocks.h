@@ -5,8 +5,12 @@
 // which memory may be touched. Order makes a stream wait for marks until it is ordered after a stamp, and remembers
 // what it is ordered after, also through the streams that it waited for.
 //
+// Clocks go by the streams' numbers, as a handle may come back as another stream. A stream that the program made may be
+// destroyed as soon as the call that names it returns: it is marked within that call, and not touched again.
+//
 //   I1  marks of a clock ascend; the newest has value `marked`; a stamp's value is at most marked + 1
 //   I2  for every value in (completed, marked] there is a mark at or above it
+//   I3  only clocks of the device's own streams have frees without a mark
 //
 // Thread-safety: none; the pool locks.
 #ifndef TIERLIB_SRC_ALLOCATOR_STREAM_CLOCKS_H_
@@ -33,18 +37,22 @@ class StreamClocks {
   StreamClocks(const StreamClocks&) = delete;
   StreamClocks& operator=(const StreamClocks&) = delete;
 
-  // Raises `stamp` so that it comes after the work enqueued on `stream` so far.
+  // Raises `stamp` so that it comes after the work enqueued on `stream` so far; what that implies is left out of it.
+  // Blocks until that work has ended where a stream of the program takes no mark. REQUIRES: a stream of the device
+  // (aborts otherwise: nothing here could keep the memory from being used too early).
   void StampFree(Stamp& stamp, Stream stream);
   // Raises `stamp` to the elementwise maximum.
   static void Join(Stamp& stamp, const Stamp& other);
 
   // Makes `stream` wait until it is ordered after `stamp`. On an error it may wait for a part of it.
   Status Order(Stream stream, const Stamp& stamp);
+  // True where it is already.
+  bool IsOrdered(Stream stream, const Stamp& stamp) const;
   // Records a mark where a free on `stream` has none yet.
   void Tick(Stream stream);
   // Blocks until the work before `stamp` has ended.
   Status Synchronize(const Stamp& stamp);
-  // The stream's work has ended, and it will not be used again.
+  // The stream's work has ended, and it will not be used again. REQUIRES: it still exists.
   void Forget(Stream stream);
 
   std::size_t events() const { return events_; }  // that exist now
@@ -59,6 +67,8 @@ class StreamClocks {
   };
   struct Clock {
     Stream stream;
+    std::uint64_t number = 0;     // of the stream
+    bool own = false;             // the device's, so that it may be marked later
     bool retired = false;         // its stream is gone
     std::uint64_t marked = 0;     // value of the newest mark
     bool unmarked_frees = false;  // frees with value marked + 1
@@ -67,8 +77,12 @@ class StreamClocks {
     Stamp seen;
   };
 
-  // Index of the stream's clock; makes one, where all are in use.
-  std::size_t IndexOf(Stream stream);
+  // Index of the clock of a stream's number, or clocks() where there is none.
+  std::size_t Find(std::uint64_t number) const;
+  // The same; makes one, where all are in use.
+  std::size_t IndexOf(Stream stream, std::uint64_t number);
+  // True where the stream of clock `self`, or one without a clock, is ordered after value `value` of clock `index`.
+  bool IsAfter(std::size_t self, std::size_t index, std::uint64_t value) const;
   Status RecordMark(std::size_t index);
   StatusOr<EventId> TakeEvent();
   // Drops marks that have completed, and so many of the oldest that kMarkLimit hold.

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "allocator/fake_device.h"
 #include "allocator/pool_under_test.h"
 #include "trace/reader.h"
 
@@ -159,7 +160,7 @@ TEST(BlockPool, ReportsAStreamThatDoesNotExistWhereItMustWait) {
   void* block = test.pool->Allocate(KiB(4), test.streams[0]).value();
   test.pool->Free(block, {test.streams[0]});
   const Stream unknown{test.streams[0].device, 999};
-  EXPECT_EQ(test.pool->Allocate(KiB(4), unknown).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(test.pool->Allocate(KiB(4), unknown).status().code(), StatusCode::kNotFound);
   test.pool->CheckInvariants();
   EXPECT_TRUE(test.pool->Allocate(KiB(4), test.streams[0]).ok());
 }
@@ -208,6 +209,70 @@ TEST(BlockPool, TracesWhatItHandsOutTakesBackAndRefuses) {
                                           "pool reserve untagged 0 1048576", "pool allocate activations 1024 2097152",
                                           "pool full workspace 1047552 1048576", "pool free activations 1024 2097152",
                                           "pool release untagged 0 1048576", "pool free saved 0 1024"));
+}
+
+// A pool of pageable memory over streams that a FakeDevice has: what waits for what is all that is looked at.
+std::unique_ptr<BlockPool> MakeHostPool(FakeDevice& device) {
+  HostSourceOptions options;
+  options.tier = Tier::kPageable;
+  options.capacity = KiB(64);
+  options.shape_only = true;
+  return std::make_unique<BlockPool>(
+      BlockPool::Options{.source = MakeHostSource(options).value(), .device = &device, .growth = KiB(4)});
+}
+
+TEST(BlockPool, AnotherStreamOfTheSameHandleWaits) {
+  FakeDevice device;
+  device.foreign = {7};
+  device.numbers[7] = 100;
+  const auto pool = MakeHostPool(device);
+  void* block = pool->Allocate(KiB(1), {0, 7}).value();
+  pool->Free(block, {Stream{0, 7}});
+  device.numbers[7] = 101;  // destroyed, and made again at the same address
+  EXPECT_EQ(pool->Allocate(KiB(1), {0, 7}).value(), block);
+  EXPECT_EQ(device.waited.size(), 1u);
+}
+
+// A free names the streams that used the block. What the block was ordered after when it was handed out still counts.
+TEST(BlockPool, AFreeForgetsNothingThatTheBlockWasOrderedAfter) {
+  for (const bool hole : {false, true}) {
+    for (const bool named : {false, true}) {
+      FakeDevice device;
+      const Stream first{0, 1}, second{0, 2}, third{0, 3};
+      const auto pool = MakeHostPool(device);
+      void* block = pool->Allocate(KiB(1), first).value();
+      void* above = pool->Allocate(KiB(1), first).value();
+      if (!hole) pool->Free(above, {});  // what is freed next joins the unused end
+      pool->Free(block, {first});
+      ASSERT_EQ(pool->Allocate(KiB(1), second).value(), block);
+      EXPECT_THAT(device.log, testing::ElementsAre("record 1", "2 waits for 1"));
+      // `second` used it for nothing; `third` has waited for nobody.
+      if (named) {
+        pool->Free(block, {third});
+      } else {
+        pool->Free(block, {});
+      }
+      device.log.clear();
+      ASSERT_EQ(pool->Allocate(KiB(1), third).value(), block);
+      EXPECT_THAT(device.log, testing::ElementsAre("3 waits for 1")) << "hole " << hole << ", named " << named;
+      pool->CheckInvariants();
+    }
+  }
+}
+
+TEST(BlockPool, ABlockThatStaysOnItsStreamsWaitsForNothingMore) {
+  FakeDevice device;
+  const Stream first{0, 1}, second{0, 2};
+  const auto pool = MakeHostPool(device);
+  void* block = pool->Allocate(KiB(1), first).value();
+  pool->Free(block, {first});
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_EQ(pool->Allocate(KiB(1), second).value(), block);
+    pool->Free(block, {second});
+  }
+  EXPECT_THAT(device.log, testing::ElementsAre("record 1", "2 waits for 1"));
+  ASSERT_EQ(pool->Allocate(KiB(1), first).value(), block);
+  EXPECT_THAT(device.log, testing::ElementsAre("record 1", "2 waits for 1", "record 2", "1 waits for 2"));
 }
 
 using BlockPoolDeathTest = testing::Test;

@@ -207,6 +207,63 @@ TEST_P(DeviceContract, KeepsHostRegistrations) {
   EXPECT_TRUE(device_->UnpinHost(host, sizeof(host)).ok());
 }
 
+// A block of a pool of pinned memory may lie across pieces that were registered one by one.
+TEST_P(DeviceContract, CopiesAcrossTheBorderOfTwoHostRegistrations) {
+  const Stream stream = MakeStream("s");
+  std::byte* block = Reserve(3 * granule_);
+  constexpr std::size_t kRange = 4096;
+  alignas(kRange) static std::uint8_t host[3 * kRange];
+  alignas(kRange) static std::uint8_t back[3 * kRange];
+  ASSERT_TRUE(device_->PinHost(host, kRange).ok());
+  ASSERT_TRUE(device_->PinHost(host + kRange, kRange).ok());
+  ASSERT_TRUE(device_->PinHost(back, kRange).ok());
+  ASSERT_TRUE(device_->PinHost(back + kRange, kRange).ok());
+  for (std::size_t i = 0; i < sizeof(host); ++i) host[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
+  std::memset(back, 0, sizeof(back));
+  // One run over both, on into memory that is not registered; then rows on both sides, one of them across the border.
+  std::vector<CopyRun> in = {{block, host + 100, 2 * kRange + 300}};
+  std::vector<CopyRun> out = {{back + 100, block, 2 * kRange + 300}};
+  ASSERT_TRUE(device_->Copy(in, CopyDirection::kHostToDevice, stream).ok());
+  ASSERT_TRUE(device_->Copy(out, CopyDirection::kDeviceToHost, stream).ok());
+  ASSERT_TRUE(device_->SynchronizeStream(stream).ok());
+  EXPECT_EQ(std::memcmp(back + 100, host + 100, 2 * kRange + 300), 0);
+  in.clear();
+  out.clear();
+  std::memset(back, 0, sizeof(back));
+  for (std::size_t row = 0; row + 96 <= 2 * kRange; row += 160) {
+    in.push_back({block + row, host + row, 96});
+    out.push_back({back + row, block + row, 96});
+  }
+  ASSERT_TRUE(device_->Copy(in, CopyDirection::kHostToDevice, stream).ok());
+  ASSERT_TRUE(device_->Copy(out, CopyDirection::kDeviceToHost, stream).ok());
+  ASSERT_TRUE(device_->SynchronizeStream(stream).ok());
+  for (std::size_t i = 0; i < 2 * kRange; ++i) {
+    const bool copied = i % 160 < 96 && i - i % 160 + 96 <= 2 * kRange;
+    ASSERT_EQ(back[i], copied ? host[i] : 0) << i;
+  }
+  for (std::uint8_t* base : {host, host + kRange, back, back + kRange}) {
+    EXPECT_TRUE(device_->UnpinHost(base, kRange).ok());
+  }
+}
+
+TEST_P(DeviceContract, NumbersStreamsAndKnowsItsOwn) {
+  const Stream first = MakeStream("first");
+  const Stream second = MakeStream("second");
+  const std::uint64_t number = device_->StreamNumber(first).value();
+  EXPECT_NE(number, device_->StreamNumber(second).value());
+  EXPECT_TRUE(device_->Owns(first));
+  EXPECT_FALSE(device_->Owns({device_->info().device + 1, first.handle}));
+  ASSERT_TRUE(device_->DestroyStream(first).ok());
+  EXPECT_FALSE(device_->Owns(first));
+  for (int i = 0; i < 20; ++i) {  // until a handle comes back, where the device uses them again
+    const Stream next = MakeStream("next");
+    EXPECT_TRUE(device_->Owns(next));
+    EXPECT_NE(device_->StreamNumber(next).value(), number);
+    EXPECT_EQ(device_->StreamNumber(next).value(), device_->StreamNumber(next).value());
+    ASSERT_TRUE(device_->DestroyStream(next).ok());
+  }
+}
+
 TEST_P(DeviceContract, TakesEmptyCopiesAndFills) {
   const Stream stream = MakeStream("s");
   EXPECT_TRUE(device_->Copy({}, CopyDirection::kDeviceToHost, stream).ok());
@@ -229,6 +286,9 @@ TEST_P(DeviceContract, RefusesBadArguments) {
   EXPECT_EQ(code(device_->WaitEvent(elsewhere, event)), StatusCode::kInvalidArgument);
   EXPECT_EQ(code(device_->SynchronizeStream(elsewhere)), StatusCode::kInvalidArgument);
   EXPECT_EQ(code(device_->DestroyStream(elsewhere)), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->StreamNumber(elsewhere).status()), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->Fill(block, 0, 0, elsewhere)), StatusCode::kInvalidArgument);
+  EXPECT_EQ(code(device_->Copy({}, CopyDirection::kHostToDevice, elsewhere)), StatusCode::kInvalidArgument);
   EXPECT_EQ(code(device_->Copy({{block, nullptr, 1}}, CopyDirection::kHostToDevice, stream)),
             StatusCode::kInvalidArgument);
   EXPECT_EQ(code(device_->Fill(nullptr, 0, 1, stream)), StatusCode::kInvalidArgument);

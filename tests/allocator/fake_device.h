@@ -1,5 +1,5 @@
-// FakeDevice: a device of which the test decides what is complete, and that remembers which stream waited for which
-// event.
+// FakeDevice: a device of which the test decides what is complete and whose streams are its own, and that remembers
+// which stream waited for which event.
 #ifndef TIERLIB_TESTS_ALLOCATOR_FAKE_DEVICE_H_
 #define TIERLIB_TESTS_ALLOCATOR_FAKE_DEVICE_H_
 
@@ -29,15 +29,26 @@ class FakeDevice : public DeviceBackend {
   }
   StatusOr<Stream> CreateStream(std::string_view) override { return Stream{0, ++streams_}; }
   Status DestroyStream(Stream) override { return OkStatus(); }
-  Status SynchronizeStream(Stream) override { return OkStatus(); }
+  Status SynchronizeStream(Stream stream) override {
+    log.push_back("synchronize " + std::to_string(stream.handle));
+    return OkStatus();
+  }
   Status Synchronize() override { return OkStatus(); }
+  StatusOr<std::uint64_t> StreamNumber(Stream stream) override {
+    if (gone.contains(stream.handle)) return NotFoundError("no such stream");
+    const auto number = numbers.find(stream.handle);
+    return number == numbers.end() ? std::uint64_t{stream.handle} : number->second;
+  }
+  bool Owns(Stream stream) const override { return !gone.contains(stream.handle) && !foreign.contains(stream.handle); }
   StatusOr<EventId> CreateEvent() override {
     existing.insert(++events_);
     return events_;
   }
   void DestroyEvent(EventId event) override { existing.erase(event); }
   Status RecordEvent(EventId event, Stream stream) override {
-    if (gone.contains(stream.handle)) return InvalidArgumentError("no such stream");
+    if (stream.device != info_.device) return InvalidArgumentError("a stream of another device");
+    if (gone.contains(stream.handle)) return NotFoundError("no such stream");
+    if (!record_error.ok()) return record_error;
     if (pending.contains(event)) return InternalError("recorded again before it completed");
     pending.insert(event);
     log.push_back("record " + std::to_string(stream.handle));
@@ -67,7 +78,10 @@ class FakeDevice : public DeviceBackend {
   std::set<EventId> existing;
   std::set<EventId> pending;  // recorded and not complete; the test empties it
   std::map<EventId, std::uintptr_t> recorded_on;
-  std::set<std::uintptr_t> gone;  // streams that do not exist any more
+  std::set<std::uintptr_t> gone;                    // streams that do not exist any more
+  std::set<std::uintptr_t> foreign;                 // those that the program made
+  std::map<std::uintptr_t, std::uint64_t> numbers;  // of the streams that handles stand for; else the handle itself
+  Status record_error;                              // what RecordEvent answers, where not OK
   std::vector<std::pair<void*, std::size_t>> pinned;
   bool pin_fails = false;
 

@@ -157,6 +157,100 @@ TEST_F(StreamClocksTest, NeedsNoWaitForAStreamThatIsGone) {
   EXPECT_THAT(device_.log, IsEmpty());
 }
 
+// As where the program's library destroys a stream with work pending and the next one gets its handle.
+TEST_F(StreamClocksTest, AStreamWaitsForAnEarlierOneOfItsHandle) {
+  device_.foreign = {7};
+  device_.numbers[7] = 100;
+  const Stamp freed = Free(7);
+  device_.numbers[7] = 101;
+  Order(7, freed);
+  EXPECT_THAT(device_.log, ElementsAre("record 7", "7 waits for 7"));
+  Order(7, freed);
+  EXPECT_EQ(device_.waited.size(), 1u) << "it is ordered after that now";
+}
+
+TEST_F(StreamClocksTest, OneHandleMayStandForAStreamOfEachThread) {
+  device_.foreign = {2};
+  device_.numbers[2] = 100;
+  const Stamp first = Free(2);
+  device_.numbers[2] = 101;
+  (void)Free(2);
+  Order(2, first);
+  EXPECT_EQ(device_.waited.size(), 1u);
+  device_.numbers[2] = 100;
+  Order(2, first);
+  EXPECT_EQ(device_.waited.size(), 1u) << "the one that freed";
+}
+
+TEST_F(StreamClocksTest, TouchesAStreamOfTheProgramOnlyWhileItIsNamed) {
+  device_.foreign = {7};
+  const Stamp freed = Free(7);
+  const Stamp later = Free(7);
+  EXPECT_THAT(device_.log, ElementsAre("record 7", "record 7"));
+  device_.log.clear();
+  Order(2, freed);
+  clocks_.Tick(At(7));
+  ASSERT_TRUE(clocks_.Synchronize(later).ok());
+  EXPECT_THAT(device_.log, ElementsAre("2 waits for 7"));
+}
+
+TEST_F(StreamClocksTest, WaitsOnTheHostWhereAStreamOfTheProgramTakesNoMark) {
+  device_.foreign = {7};
+  device_.record_error = InternalError("no event");
+  const Stamp freed = Free(7);
+  EXPECT_THAT(device_.log, ElementsAre("synchronize 7"));
+  device_.record_error = OkStatus();
+  Order(2, freed);
+  EXPECT_THAT(device_.waited, IsEmpty()) << "it has ended";
+}
+
+TEST_F(StreamClocksTest, AMarkThatFailsIsNoSignOfAStreamThatIsGone) {
+  const Stamp freed = Free(1);
+  device_.record_error = InvalidArgumentError("an event of another context");
+  EXPECT_EQ(clocks_.Order(At(2), freed), device_.record_error);
+  EXPECT_EQ(clocks_.Synchronize(freed), device_.record_error);
+  device_.record_error = OkStatus();
+  Order(2, freed);
+  EXPECT_THAT(device_.log, ElementsAre("record 1", "2 waits for 1"));
+}
+
+TEST_F(StreamClocksTest, ForgetsTheStreamAndNotAnEarlierOneOfItsHandle) {
+  device_.foreign = {7};
+  device_.numbers[7] = 100;
+  const Stamp freed = Free(7);
+  device_.numbers[7] = 101;
+  (void)Free(7);
+  clocks_.Forget(At(7));
+  Order(2, freed);
+  EXPECT_THAT(device_.waited, testing::SizeIs(1));
+}
+
+TEST_F(StreamClocksTest, AnOwnStreamsHandleMayComeBackAsAnother) {
+  const Stamp freed = Free(1);
+  device_.numbers[1] = 100;
+  device_.foreign = {1};  // destroyed, and the program made one that got the handle
+  Order(1, freed);
+  Order(2, freed);
+  EXPECT_THAT(device_.log, IsEmpty()) << "the work of the first has ended, and the second is the program's";
+}
+
+TEST_F(StreamClocksTest, AFreeSaysNothingThatItsStreamImplies) {
+  Stamp stamp = Free(1);
+  Order(2, stamp);
+  clocks_.StampFree(stamp, At(2));
+  device_.log.clear();
+  Order(3, stamp);
+  EXPECT_THAT(device_.log, ElementsAre("record 2", "3 waits for 2")) << "2 had waited for 1";
+}
+
+using StreamClocksDeathTest = StreamClocksTest;
+
+TEST_F(StreamClocksDeathTest, AbortsOnAFreeOnAStreamOfAnotherDevice) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  Stamp stamp;
+  EXPECT_DEATH(clocks_.StampFree(stamp, Stream{1, 7}), "stream of another device");
+}
+
 TEST_F(StreamClocksTest, SynchronizeWaitsForAllBeforeAStamp) {
   Stamp stamp = Free(1);
   clocks_.StampFree(stamp, At(2));

@@ -47,6 +47,8 @@ class FailingDevice : public DeviceBackend {
     return device_->SynchronizeStream(stream);
   }
   Status Synchronize() override { return device_->Synchronize(); }
+  StatusOr<std::uint64_t> StreamNumber(Stream stream) override { return device_->StreamNumber(stream); }
+  bool Owns(Stream stream) const override { return device_->Owns(stream); }
   StatusOr<EventId> CreateEvent() override {
     TIERLIB_RETURN_IF_ERROR(create_event.Burn());
     return device_->CreateEvent();

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "allocator/emulated/arena.h"
 #include "allocator/emulated/engines.h"
@@ -13,6 +14,7 @@
 #include "allocator/emulated/health.h"
 #include "allocator/emulated/kernel_scope.h"
 #include "allocator/emulated/schedule.h"
+#include "base/mutex.h"
 
 namespace tierlib {
 namespace {
@@ -65,13 +67,18 @@ class EmulatedDevice : public DeviceBackend {
   StatusOr<Stream> CreateStream(std::string_view name) override {
     const Stream stream{info_.device, next_stream_.fetch_add(1)};
     TIERLIB_RETURN_IF_ERROR(schedule_->AddStream(stream.handle, name));
+    MutexLock lock(streams_mutex_);
+    streams_.insert(stream.handle);
     return stream;
   }
 
   Status DestroyStream(Stream stream) override {
     if (KernelScope::Active()) return InsideKernel();
     TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
-    return schedule_->RemoveStream(stream.handle);
+    TIERLIB_RETURN_IF_ERROR(schedule_->RemoveStream(stream.handle));
+    MutexLock lock(streams_mutex_);
+    streams_.erase(stream.handle);
+    return OkStatus();
   }
 
   Status SynchronizeStream(Stream stream) override {
@@ -85,6 +92,17 @@ class EmulatedDevice : public DeviceBackend {
     if (KernelScope::Active()) return InsideKernel();
     TIERLIB_RETURN_IF_ERROR(schedule_->WaitForAll());
     return health_.Get();
+  }
+
+  StatusOr<std::uint64_t> StreamNumber(Stream stream) override {
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    if (!Owns(stream)) return emulated::UnknownStream(stream.handle);
+    return std::uint64_t{stream.handle};  // handles are not used again
+  }
+
+  bool Owns(Stream stream) const override {
+    MutexLock lock(streams_mutex_);
+    return stream.device == info_.device && streams_.contains(stream.handle);
   }
 
   // --- Events -------------------------------------------------------------------------------------------------------
@@ -177,6 +195,8 @@ class EmulatedDevice : public DeviceBackend {
   emulated::Engines engines_;
   emulated::EventTable events_;
   std::atomic<std::uintptr_t> next_stream_{1};
+  mutable Mutex streams_mutex_;
+  absl::flat_hash_set<std::uintptr_t> streams_ ABSL_GUARDED_BY(streams_mutex_);  // handles of those that exist
   std::array<std::atomic<std::uint64_t>, 3> copied_ = {};
   std::unique_ptr<emulated::Schedule> schedule_;  // last: it uses the members above until it ends
 };

@@ -29,7 +29,7 @@ class Schedule {
   virtual ~Schedule() = default;
   // REQUIRES: the handle is not in use. ResourceExhausted where a thread cannot be made.
   virtual Status AddStream(StreamHandle stream, std::string_view name) = 0;
-  // Runs the stream's work, then removes it. InvalidArgument for an unknown stream, as Enqueue.
+  // Runs the stream's work, then removes it. NotFound for an unknown stream, as Enqueue.
   virtual Status RemoveStream(StreamHandle stream) = 0;
   virtual Status Enqueue(StreamHandle stream, Work work) = 0;
   // Blocks until `recording`, which was enqueued, is complete.
@@ -40,7 +40,7 @@ class Schedule {
   virtual void Poll() = 0;
 };
 
-// InvalidArgument that names the stream.
+// NotFound that names the stream.
 Status UnknownStream(StreamHandle stream);
 
 std::unique_ptr<Schedule> MakeThreadedSchedule(Engines& engines);

@@ -42,8 +42,7 @@ class ShapeOnlySchedule : public Schedule {
 }  // namespace
 
 Status UnknownStream(StreamHandle stream) {
-  return InvalidArgumentError("stream " + std::to_string(stream) +
-                              " is not one of this device: make it with CreateStream");
+  return NotFoundError("stream " + std::to_string(stream) + " is not one of this device: make it with CreateStream");
 }
 
 std::unique_ptr<Schedule> MakeShapeOnlySchedule() { return std::make_unique<ShapeOnlySchedule>(); }
