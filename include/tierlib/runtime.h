@@ -4,6 +4,8 @@
 // Thread-safety: every member may be called from several threads at once. Callbacks (keepalives, replays, allocators) run
 // on the caller's thread with no lock held. Handles (Saved, Loaded) share the runtime's core and may outlive the Runtime.
 // Nothing throws; there is no global state.
+//
+// Streams are of the storage's device (InvalidArgument otherwise). tierlib/stream.h says how long they must live.
 #ifndef TIERLIB_RUNTIME_H_
 #define TIERLIB_RUNTIME_H_
 

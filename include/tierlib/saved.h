@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "tierlib/status.h"
 #include "tierlib/stream.h"
 #include "tierlib/view.h"
 
@@ -43,7 +44,8 @@ class Loaded {
   const Layout& layout() const;
 
   // Names a further stream that reads the bytes. The memory is used again only after that stream's work too.
-  void UsedOn(Stream stream) const;
+  // InvalidArgument for a stream of another device: copy the bytes there on a stream of this one instead.
+  Status UsedOn(Stream stream) const;
 
  private:
   std::shared_ptr<internal::LoadedValue> value_;

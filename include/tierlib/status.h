@@ -25,7 +25,7 @@ enum class StatusCode : int {
   kUnknown = 2,
   kInvalidArgument = 3,     // a size, stride, option or file content that can never be right
   kDeadlineExceeded = 4,    // shutting down took longer than allowed
-  kNotFound = 5,            // a file or tensor name that is not there
+  kNotFound = 5,            // a file, tensor name or stream that is not there
   kAlreadyExists = 6,
   kPermissionDenied = 7,    // the operating system refused
   kResourceExhausted = 8,   // a tier is full: a normal signal

@@ -64,6 +64,7 @@ Status SavedStore::BeginWrite(StorageId id, Stream stream) {
   Locked lock(*this);
   Poll();
   TIERLIB_ASSIGN_OR_RETURN(Storage * storage, table_.Find(id));
+  TIERLIB_RETURN_IF_ERROR(CheckStream(stream, storage->device));
   const ContentKey content = {id, storage->version};
   const std::vector<std::shared_ptr<Snapshot>> snapshots = SnapshotsOf(content);
   if (!options_.write_waits) {

@@ -36,6 +36,7 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
   Poll();
   TIERLIB_ASSIGN_OR_RETURN(Storage * storage, table_.Find(view.storage));
   TIERLIB_RETURN_IF_ERROR(view.layout.Validate(storage->bytes));
+  TIERLIB_RETURN_IF_ERROR(CheckStream(stream, storage->device));
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage->device));
   const std::uint64_t logical = static_cast<std::uint64_t>(view.layout.logical_bytes());
   if (logical > 0) {

@@ -60,9 +60,14 @@ class LoadedValue {
   std::shared_ptr<DeviceBuffer> buffer;  // null: a value without bytes
   Layout layout;
   StorageId storage;
+  int device = 0;
 };
 
 }  // namespace internal
+
+// InvalidArgument where the stream is not of the device that has the bytes: nothing here could order their memory's
+// next use after its work.
+Status CheckStream(Stream stream, int device);
 
 class SavedStore : public std::enable_shared_from_this<SavedStore> {
  public:

@@ -22,6 +22,12 @@ LoadedValue::~LoadedValue() {
 
 }  // namespace internal
 
+Status CheckStream(Stream stream, int device) {
+  if (stream.device == device) return OkStatus();
+  return InvalidArgumentError("a stream of device " + std::to_string(stream.device) +
+                              " was named for bytes of device " + std::to_string(device));
+}
+
 SavedStore::SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder)
     : options_(options), recorder_(std::move(recorder)), stalls_(recorder_.get()) {}
 
@@ -106,6 +112,8 @@ StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stre
 
 Status SavedStore::Retire(StorageId id, Stream stream) {
   Locked lock(*this);
+  TIERLIB_ASSIGN_OR_RETURN(const Storage* known, table_.Find(id));
+  TIERLIB_RETURN_IF_ERROR(CheckStream(stream, known->device));
   TIERLIB_ASSIGN_OR_RETURN(Storage storage, table_.Retire(id));
   storage.buffer->UsedOn(stream);
   for (const std::shared_ptr<Snapshot>& snapshot : SnapshotsOf({id, storage.version})) {

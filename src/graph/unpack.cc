@@ -46,6 +46,7 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
   ++ledger_.unpacks;
   if (value.snapshot == nullptr) return Loaded(std::move(loaded));
   const std::shared_ptr<Snapshot> snapshot = value.snapshot;
+  TIERLIB_RETURN_IF_ERROR(CheckStream(stream, snapshot->device));
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot->device));
   trace::Write(recorder(), trace::Event::kUnpack, trace::Tag::kSaved, 0, snapshot->trace_label,
                snapshot->key.storage.ToInteger(), static_cast<std::uint64_t>(value.layout.logical_bytes()));
@@ -54,6 +55,7 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(loaded->buffer, MakeResident(snapshot, stream));
   loaded->buffer->UsedOn(stream);
   loaded->storage = snapshot->key.storage;
+  loaded->device = snapshot->device;
   return Loaded(std::move(loaded));
 }
 

@@ -92,8 +92,11 @@ const Options& Runtime::options() const { return core_->options(); }
 
 const void* Loaded::origin() const { return value_->buffer == nullptr ? nullptr : value_->buffer->storage_base(); }
 const Layout& Loaded::layout() const { return value_->layout; }
-void Loaded::UsedOn(Stream stream) const {
-  if (value_->buffer != nullptr) value_->buffer->UsedOn(stream);
+Status Loaded::UsedOn(Stream stream) const {
+  if (value_->buffer == nullptr) return OkStatus();
+  TIERLIB_RETURN_IF_ERROR(CheckStream(stream, value_->device));
+  value_->buffer->UsedOn(stream);
+  return OkStatus();
 }
 
 }  // namespace tierlib

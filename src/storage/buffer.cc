@@ -44,8 +44,7 @@ void DeviceBuffer::ReturnToAllocator() {
   const auto streams = streams_.Get();
   const Stream last = streams.empty() ? Stream{} : streams.back();
   for (Stream stream : streams) {
-    const StatusOr<MarkRef> mark = events_->MarkNow(stream);
-    if (mark.ok()) (void)events_->WaitOn(last, **mark);
+    if (const MarkRef mark = events_->MarkOrWait(stream)) (void)events_->WaitOn(last, *mark);
   }
   deferred_->Later(
       [allocator = allocator_, data = data_, bytes = bytes_, last] { allocator->deallocate(data, bytes, last); });

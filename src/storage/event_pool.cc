@@ -26,6 +26,13 @@ StatusOr<MarkRef> EventPool::MarkNow(Stream stream) {
   return MarkRef(std::move(mark));
 }
 
+MarkRef EventPool::MarkOrWait(Stream stream) {
+  StatusOr<MarkRef> mark = MarkNow(stream);
+  if (mark.ok()) return *std::move(mark);
+  if (mark.status().code() != StatusCode::kNotFound) (void)device_.SynchronizeStream(stream);
+  return nullptr;
+}
+
 Status EventPool::WaitOn(Stream stream, const Mark& mark) {
   if (stream == mark.stream) return OkStatus();
   return device_.WaitEvent(stream, mark.event);

@@ -36,6 +36,9 @@ class EventPool {
   ~EventPool();
 
   StatusOr<MarkRef> MarkNow(Stream stream);
+  // The same for memory that is about to go, which cannot fail: null where no work is left to wait for, as the stream
+  // is gone or, where it takes no mark, as the host waited for it.
+  MarkRef MarkOrWait(Stream stream);
   // Later work of `stream` starts after the mark. Does nothing where the mark is of the same stream.
   Status WaitOn(Stream stream, const Mark& mark);
 

@@ -21,9 +21,7 @@ void KeepaliveQueue::DropAfter(Keepalive keepalive, absl::Span<const Stream> str
   Held held;
   held.keepalive = std::move(keepalive);
   for (const Stream stream : streams) {
-    // A stream that takes no mark is gone, and its work has ended.
-    StatusOr<MarkRef> mark = events_.MarkNow(stream);
-    if (mark.ok()) held.readers.push_back(*std::move(mark));
+    if (MarkRef mark = events_.MarkOrWait(stream)) held.readers.push_back(std::move(mark));
   }
   if (held.readers.empty()) return Drop(std::move(held.keepalive));
   MutexLock lock(mutex_);

@@ -278,7 +278,7 @@ class RandomProgram {
       if (OneIn(2)) {
         const Stream further = AnyStream();
         p_.OrderAfterKernels(further);  // the program's own order: this stream comes after the one that waited
-        loaded_[index].loaded.UsedOn(further);
+        ASSERT_TRUE(loaded_[index].loaded.UsedOn(further).ok());
         loaded_[index].stream = further;
       }
       ReadOne(loaded_[index]);

@@ -62,6 +62,29 @@ class Bench {
 
 Layout Vector(std::int64_t count) { return Layout::Contiguous(DType::kF32, {count}); }
 
+TEST(Verbs, RefuseStreamsOfAnotherDevice) {
+  Options options = SmallOptions();
+  options.devices.push_back(options.devices[0]);
+  options.devices[1].device = 1;
+  Bench b(options);
+  const Stream elsewhere = b.runtime->CreateStream(1, "elsewhere").value();
+  const Allocation x = b.Make(KiB(4), 7);
+  const View view{x.storage, Vector(1024)};
+  EXPECT_EQ(b.runtime->Pack(view, nullptr, elsewhere, "x").status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(b.runtime->BeginWrite(x.storage, elsewhere).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(b.ledger().packs, 0u);
+  const Saved saved = b.Pack(x.storage, Vector(1024));
+  EXPECT_EQ(b.runtime->Unpack(saved, elsewhere).status().code(), StatusCode::kInvalidArgument);
+  {
+    const Loaded loaded = b.runtime->Unpack(saved, b.stream).value();
+    EXPECT_EQ(loaded.UsedOn(elsewhere).code(), StatusCode::kInvalidArgument);
+    EXPECT_TRUE(loaded.UsedOn(b.runtime->CreateStream(0, "further").value()).ok());
+    EXPECT_EQ(b.Read(loaded, 4, 2), (std::vector<std::uint32_t>{8, 9}));
+  }
+  EXPECT_EQ(b.runtime->Retire(x.storage, elsewhere).code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(b.runtime->Retire(x.storage, b.stream).ok()) << "the refused one changed nothing";
+}
+
 // Table 1 of the eDKM paper: x0 of 4 MiB and x1, a view of it, both to the host.
 TEST(Verbs, Table1MovesAStorageOnceAndNaiveTwice) {
   for (const OffloadMode mode : {OffloadMode::kMarshal, OffloadMode::kNaive}) {

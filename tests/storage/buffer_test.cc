@@ -172,6 +172,39 @@ TEST_F(DeviceBufferTest, AKeepaliveIsHeldUntilTheReadersEnded) {
   }
 }
 
+TEST_F(DeviceBufferTest, MemoryIsGivenBackAfterReadersThatTakeNoMark) {
+  for (const bool adopted : {true, false}) {
+    FailingDevice device(DeterministicDevice(1));
+    const Stream home = device.CreateStream("home").value();
+    const Stream reader = device.CreateStream("reader").value();
+    Deferred deferred;
+    EventPool events(device);
+    KeepaliveQueue keepalives(device, events, deferred);
+    bool read = false;
+    int given_back = 0;
+    const auto give_back = [&] {
+      EXPECT_TRUE(read);
+      ++given_back;
+    };
+    auto allocator = std::make_shared<DeviceAllocator>();
+    allocator->deallocate = [&](void*, std::size_t, Stream) { give_back(); };
+    char memory[8];
+    std::unique_ptr<DeviceBuffer> buffer;
+    if (adopted) {
+      Keepalive keepalive(&memory, [&](void*) { give_back(); });
+      buffer = std::make_unique<DeviceBuffer>(std::move(keepalive), keepalives, home, memory, sizeof(memory));
+    } else {
+      buffer = std::make_unique<DeviceBuffer>(allocator, events, deferred, memory, 0, sizeof(memory));
+    }
+    buffer->UsedOn(reader);
+    ASSERT_TRUE(device.Launch(reader, {"read", {}, [&](KernelContext&) { read = true; }}).ok());
+    device.record_event.calls = 0;
+    buffer.reset();
+    deferred.Run();
+    EXPECT_EQ(given_back, 1);
+  }
+}
+
 // There the program's own allocator orders the next use: waiting would hold memory for as long as the host runs ahead.
 TEST_F(DeviceBufferTest, AKeepaliveIsNotHeldForReadersOfItsOwnStream) {
   DeviceOptions options;

@@ -67,6 +67,23 @@ TEST(EventPool, AFailureLosesNoEvent) {
   EXPECT_EQ(device.destroyed_events, 1u);
 }
 
+TEST(EventPool, WaitsWhereAStreamTakesNoMark) {
+  FailingDevice device(DeterministicDevice(1));
+  EventPool pool(device);
+  const Stream stream = device.CreateStream("s").value();
+  EXPECT_NE(pool.MarkOrWait(stream), nullptr);
+  EXPECT_EQ(device.synchronize_stream.count, 0u);
+  device.record_event.calls = 0;
+  bool ran = false;
+  ASSERT_TRUE(device.Launch(stream, {"run", {}, [&](KernelContext&) { ran = true; }}).ok());
+  EXPECT_EQ(pool.MarkOrWait(stream), nullptr);
+  EXPECT_TRUE(ran);
+  device.record_event.calls = -1;
+  ASSERT_TRUE(device.DestroyStream(stream).ok());
+  EXPECT_EQ(pool.MarkOrWait(stream), nullptr);
+  EXPECT_EQ(device.synchronize_stream.count, 1u) << "a stream that is gone needs no wait";
+}
+
 TEST(EventPool, ServesSeveralThreads) {
   DeviceOptions options;
   options.capacity = MiB(1);
