@@ -71,6 +71,47 @@ TEST_F(CopyPlan, LeavesOutEmptyRuns) {
   EXPECT_TRUE(PlanCopy({}, kMaxPitch).empty());
 }
 
+TEST_F(CopyPlan, CutsARunAtTheBordersOfRegisteredRanges) {
+  RegisteredRanges registered;
+  registered.Add(destination_.data() + 256, 256);
+  registered.Add(destination_.data() + 512, 256);  // adjacent
+  const auto plan = PlanCopy({Run(200, 0, 700)}, kMaxPitch, registered);
+  ASSERT_EQ(plan.size(), 4u) << "at 256, 512 and 768";
+  EXPECT_EQ(plan[0].row_bytes, 56u);
+  EXPECT_EQ(plan[1].row_bytes, 256u);
+  EXPECT_EQ(plan[1].source, source_.data() + 56);
+  EXPECT_EQ(plan[2].row_bytes, 256u);
+  EXPECT_EQ(plan[3].row_bytes, 132u);
+}
+
+TEST_F(CopyPlan, JoinsNothingAcrossABorder) {
+  RegisteredRanges registered;
+  registered.Add(source_.data() + 0, 256);
+  registered.Add(source_.data() + 256, 256);
+  EXPECT_EQ(PlanCopy({Run(0, 0, 256), Run(256, 256, 256)}, kMaxPitch, registered).size(), 2u);
+  EXPECT_EQ(PlanCopy({Run(0, 0, 64), Run(64, 64, 192)}, kMaxPitch, registered).size(), 1u);
+}
+
+TEST_F(CopyPlan, LetsNoPitchedCopySpanABorder) {
+  RegisteredRanges registered;
+  registered.Add(source_.data() + 0, 256);
+  registered.Add(source_.data() + 256, 256);
+  std::vector<CopyRun> runs;
+  for (std::size_t row = 0; row < 8; ++row) runs.push_back(Run(row * 32, row * 64, 32));  // none crosses it by itself
+  const auto plan = PlanCopy(runs, kMaxPitch, registered);
+  ASSERT_EQ(plan.size(), 2u);
+  EXPECT_EQ(plan[0].rows, 4u);
+  EXPECT_EQ(plan[1].rows, 4u);
+}
+
+bool SpansABorder(const PitchedCopy& copy, const RegisteredRanges& registered) {
+  const auto spans = [&](const void* from, std::size_t pitch) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(from);
+    return registered.NextBorder(begin) < begin + (copy.rows - 1) * pitch + copy.row_bytes;
+  };
+  return spans(copy.source, copy.source_pitch) || spans(copy.destination, copy.destination_pitch);
+}
+
 TEST_F(CopyPlan, MovesExactlyTheBytesOfItsRuns) {
   constexpr std::uint32_t kSeed = 20;
   SCOPED_TRACE(kSeed);
@@ -78,6 +119,14 @@ TEST_F(CopyPlan, MovesExactlyTheBytesOfItsRuns) {
   for (std::size_t i = 0; i < source_.size(); ++i) source_[i] = static_cast<std::uint8_t>(random());
   const int rounds = 20000 / TIERLIB_RANDOM_SCALE;
   for (int round = 0; round < rounds; ++round) {
+    RegisteredRanges registered;  // in every other round, at both ends
+    for (std::uint8_t* memory : {source_.data(), destination_.data()}) {
+      for (std::size_t at = random() % 64; round % 2 == 0 && at < 256;) {
+        const std::size_t size = 1 + random() % 32;
+        registered.Add(memory + at, size);
+        at += size + (random() % 2) * (random() % 16);
+      }
+    }
     std::vector<CopyRun> runs;
     std::size_t to = random() % 64;
     std::size_t from = random() % 64;
@@ -93,7 +142,10 @@ TEST_F(CopyPlan, MovesExactlyTheBytesOfItsRuns) {
       from += bytes + gap_from;
     }
     std::fill(destination_.begin(), destination_.begin() + 256, std::uint8_t{0});
-    for (const PitchedCopy& copy : PlanCopy(runs, kMaxPitch)) Execute(copy);
+    for (const PitchedCopy& copy : PlanCopy(runs, kMaxPitch, registered)) {
+      ASSERT_FALSE(SpansABorder(copy, registered)) << "round " << round;
+      Execute(copy);
+    }
     std::vector<std::uint8_t> expected(256);
     for (const CopyRun& run : runs) {
       const std::size_t at = static_cast<std::uint8_t*>(run.destination) - destination_.data();

@@ -1,5 +1,7 @@
 #include "allocator/cuda/copy_plan.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 namespace tierlib {
@@ -38,14 +40,45 @@ bool AddRow(PitchedCopy& last, const CopyRun& run, std::size_t max_pitch) {
   return true;
 }
 
+// One end of the copies: the stretch from where the last copy begins to the next border above that. What lies inside
+// may be added to the last copy; runs of a slice mostly do, so that borders are looked up once.
+struct Stretch {
+  std::uintptr_t begin = 1;
+  std::uintptr_t end = 0;
+
+  bool Holds(std::uintptr_t from, std::size_t bytes) const {
+    return begin <= from && from < end && bytes <= end - from;
+  }
+  void StartAt(std::uintptr_t from, const RegisteredRanges& registered) {
+    begin = from;
+    end = registered.NextBorder(from);
+  }
+};
+
 }  // namespace
 
-absl::InlinedVector<PitchedCopy, 4> PlanCopy(absl::Span<const CopyRun> runs, std::size_t max_pitch) {
+absl::InlinedVector<PitchedCopy, 4> PlanCopy(absl::Span<const CopyRun> runs, std::size_t max_pitch,
+                                             const RegisteredRanges& registered) {
   absl::InlinedVector<PitchedCopy, 4> plan;
-  for (const CopyRun& run : runs) {
-    if (run.bytes == 0) continue;
-    if (!plan.empty() && (Join(plan.back(), run) || AddRow(plan.back(), run, max_pitch))) continue;
-    plan.push_back(PitchedCopy{run.destination, run.source, run.bytes, run.bytes, run.bytes, 1});
+  Stretch source;
+  Stretch destination;
+  for (CopyRun run : runs) {
+    while (run.bytes > 0) {
+      CopyRun piece = run;
+      const bool inside =
+          source.Holds(Address(run.source), run.bytes) && destination.Holds(Address(run.destination), run.bytes);
+      if (!inside) {
+        source.StartAt(Address(run.source), registered);
+        destination.StartAt(Address(run.destination), registered);
+        piece.bytes = std::min({run.bytes, source.end - source.begin, destination.end - destination.begin});
+      }
+      if (!inside || !(Join(plan.back(), piece) || AddRow(plan.back(), piece, max_pitch))) {
+        plan.push_back(PitchedCopy{piece.destination, piece.source, piece.bytes, piece.bytes, piece.bytes, 1});
+      }
+      run.source = static_cast<const std::byte*>(run.source) + piece.bytes;
+      run.destination = static_cast<std::byte*>(run.destination) + piece.bytes;
+      run.bytes -= piece.bytes;
+    }
   }
   return plan;
 }
