@@ -117,7 +117,8 @@ class DeviceBackend {
   virtual std::int64_t EventTimeNs(EventId event) = 0;
 
   // --- Work ---------------------------------------------------------------------------------------------------------
-  // Enqueues copies as one operation. `runs` is copied. Host memory must stay valid until the operation ended.
+  // Enqueues copies as one operation. `runs` is copied. Host memory must stay valid until the operation ended; on an
+  // error nothing of it is running.
   virtual Status Copy(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream) = 0;
   // Enqueues setting `bytes` bytes at `base` to `value`.
   virtual Status Fill(void* base, std::uint8_t value, std::size_t bytes, Stream stream) = 0;

@@ -2,9 +2,13 @@
 // GPU only the refusal is tested; the rest is skipped, with that reason.
 #include "allocator/cuda/cuda_device.h"
 
+#include <dlfcn.h>
+
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
@@ -95,6 +99,56 @@ TEST_F(OnCudaDevice, CopiesTheRowsOfASliceThereAndBack) {
   EXPECT_EQ(device_->CopiedBytes(CopyDirection::kHostToDevice), 1024u);
   EXPECT_EQ(device_->CopiedBytes(CopyDirection::kDeviceToHost), 1024u);
   EXPECT_TRUE(device_->Release(memory, piece).ok());
+}
+
+// The driver's own functions, which say what the runtime's cannot without changing it. The driver is loaded by then.
+template <typename Function>
+Function* DriverFunction(const char* name) {
+  void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
+  return driver == nullptr ? nullptr : reinterpret_cast<Function*>(dlsym(driver, name));
+}
+
+bool NoContextIsCurrent() {
+  void* context = nullptr;
+  auto* get = DriverFunction<int(void**)>("cuCtxGetCurrent");
+  return get != nullptr && get(&context) == 0 && context == nullptr;
+}
+
+TEST_F(OnCudaDevice, LeavesAThreadThatChoseNoDeviceWithoutOne) {
+  bool before = false;
+  bool after = false;
+  std::thread([&] {
+    before = NoContextIsCurrent();
+    const std::unique_ptr<DeviceBackend> device = MakeCudaDevice(Cuda(MiB(64))).value();
+    const Stream stream = device->CreateStream("s").value();
+    EXPECT_TRUE(device->SynchronizeStream(stream).ok());
+    EXPECT_TRUE(device->DestroyStream(stream).ok());
+    after = NoContextIsCurrent();
+  }).join();
+  EXPECT_TRUE(before);
+  EXPECT_TRUE(after);
+}
+
+using CudaDeviceDeathTest = testing::Test;
+
+TEST(CudaDeviceDeathTest, MakesNoContextOnAnotherDevice) {
+  if (CudaDeviceCount() == 0) GTEST_SKIP() << "no CUDA device on this machine or in this build";
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a process that has no context yet
+  const auto use_the_last = [] {
+    DeviceOptions options = Cuda(MiB(64));
+    options.device = CudaDeviceCount() - 1;
+    const std::unique_ptr<DeviceBackend> device = MakeCudaDevice(options).value();
+    const Stream stream = device->CreateStream("s").value();
+    if (!device->SynchronizeStream(stream).ok()) std::_Exit(2);
+    auto* state = DriverFunction<int(int, unsigned*, int*)>("cuDevicePrimaryCtxGetState");
+    for (int other = 0; other < options.device; ++other) {
+      unsigned flags = 0;
+      int active = 1;
+      if (state == nullptr || state(other, &flags, &active) != 0 || active != 0) std::_Exit(1);
+    }
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(use_the_last(), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(OnCudaDevice, RefusesHostKernelsAndImpossibleCapacities) {

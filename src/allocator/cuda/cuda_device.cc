@@ -1,6 +1,7 @@
 // CudaDevice: device_backend.h on one CUDA device. Owns the device's address range and what is mapped there, and an
 // event clock; streams and events belong to the caller until it destroys them. An EventId is the cudaEvent_t, a
-// Stream's handle the cudaStream_t: streams that the program made itself may be passed everywhere.
+// Stream's handle the cudaStream_t: streams that the program made itself may be passed everywhere. Events and the
+// device's own streams are listed; of a handle that is not, CUDA cannot tell whether a stream is behind it.
 //
 // Each function makes the device the calling thread's current one and puts the thread's own choice back.
 #include "allocator/cuda/cuda_device.h"
@@ -12,10 +13,14 @@
 #include <string>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "allocator/cuda/copy_plan.h"
+#include "allocator/cuda/cuda_driver.h"
 #include "allocator/cuda/cuda_error.h"
+#include "allocator/cuda/current_context.h"
 #include "allocator/cuda/device_range.h"
 #include "allocator/cuda/event_clock.h"
+#include "allocator/cuda/registered_ranges.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "tierlib/bytes.h"
@@ -35,32 +40,19 @@ cudaMemcpyKind AsCuda(CopyDirection direction) {
   return cudaMemcpyDefault;
 }
 
-// Makes a device the thread's current one for a scope. An error shows in the next CUDA call.
-class CurrentDevice {
- public:
-  explicit CurrentDevice(int ordinal) : ordinal_(ordinal) {
-    if (cudaGetDevice(&before_) != cudaSuccess) before_ = ordinal;
-    if (before_ != ordinal) (void)cudaSetDevice(ordinal);
-  }
-  ~CurrentDevice() {
-    if (before_ != ordinal_) (void)cudaSetDevice(before_);
-  }
-  CurrentDevice(const CurrentDevice&) = delete;
-  CurrentDevice& operator=(const CurrentDevice&) = delete;
-
- private:
-  const int ordinal_;
-  int before_ = 0;
-};
-
 class CudaDevice final : public DeviceBackend {
  public:
-  CudaDevice(DeviceInfo info, std::unique_ptr<DeviceRange> range, std::unique_ptr<EventClock> clock,
-             std::size_t max_pitch)
-      : info_(std::move(info)), max_pitch_(max_pitch), range_(std::move(range)), clock_(std::move(clock)) {}
+  CudaDevice(DeviceInfo info, const CudaDriver& driver, CUcontext context, std::unique_ptr<DeviceRange> range,
+             std::unique_ptr<EventClock> clock, std::size_t max_pitch)
+      : info_(std::move(info)),
+        driver_(driver),
+        context_(context),
+        max_pitch_(max_pitch),
+        range_(std::move(range)),
+        clock_(std::move(clock)) {}
 
   ~CudaDevice() override {
-    const CurrentDevice current(info_.device);
+    const CurrentContext current(driver_, context_);
     clock_.reset();
     range_.reset();
   }
@@ -68,78 +60,119 @@ class CudaDevice final : public DeviceBackend {
   const DeviceInfo& info() const override { return info_; }
 
   StatusOr<void*> Reserve(std::size_t bytes) override {
-    const CurrentDevice current(info_.device);
+    const CurrentContext current(driver_, context_);
     StatusOr<void*> base = range_->Map(bytes);
     if (!base.ok()) (void)Note(base.status());
     return base;
   }
 
   Status Release(void* base, std::size_t bytes) override {
-    const CurrentDevice current(info_.device);
+    const CurrentContext current(driver_, context_);
     return Note(range_->Unmap(base, bytes));
   }
 
   void NoteBlock(void*, std::size_t, bool, Stream) override {}
 
   Status PinHost(void* base, std::size_t bytes) override {
-    const CurrentDevice current(info_.device);
-    return Checked(cudaHostRegister(base, bytes, cudaHostRegisterPortable), "cudaHostRegister");
+    const CurrentContext current(driver_, context_);
+    TIERLIB_RETURN_IF_ERROR(Checked(cudaHostRegister(base, bytes, cudaHostRegisterPortable), "cudaHostRegister"));
+    MutexLock lock(mutex_);
+    registered_.Add(base, bytes);
+    return OkStatus();
   }
 
   Status UnpinHost(void* base, std::size_t) override {
-    const CurrentDevice current(info_.device);
-    return Checked(cudaHostUnregister(base), "cudaHostUnregister");
+    const CurrentContext current(driver_, context_);
+    TIERLIB_RETURN_IF_ERROR(Checked(cudaHostUnregister(base), "cudaHostUnregister"));
+    MutexLock lock(mutex_);
+    registered_.Remove(base);
+    return OkStatus();
   }
 
   StatusOr<Stream> CreateStream(std::string_view) override {
-    const CurrentDevice current(info_.device);
-    cudaStream_t stream = nullptr;
+    const CurrentContext current(driver_, context_);
+    cudaStream_t made = nullptr;
     TIERLIB_RETURN_IF_ERROR(
-        Checked(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags"));
-    return Stream{info_.device, reinterpret_cast<std::uintptr_t>(stream)};
+        Checked(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "cudaStreamCreateWithFlags"));
+    const Stream stream{info_.device, reinterpret_cast<std::uintptr_t>(made)};
+    MutexLock lock(mutex_);
+    streams_.insert(stream.handle);
+    return stream;
   }
 
   Status DestroyStream(Stream stream) override {
-    const CurrentDevice current(info_.device);
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    if (!Owns(stream)) return NotFoundError("a CUDA stream to destroy that CreateStream did not make");
+    const CurrentContext current(driver_, context_);
     const Status ended = Checked(cudaStreamSynchronize(AsCuda(stream)), "cudaStreamSynchronize");
+    {
+      MutexLock lock(mutex_);  // first: the handle may come back at once
+      streams_.erase(stream.handle);
+    }
     const Status destroyed = Checked(cudaStreamDestroy(AsCuda(stream)), "cudaStreamDestroy");
     return ended.ok() ? destroyed : ended;
   }
 
   Status SynchronizeStream(Stream stream) override {
-    const CurrentDevice current(info_.device);
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    const CurrentContext current(driver_, context_);
     return Checked(cudaStreamSynchronize(AsCuda(stream)), "cudaStreamSynchronize");
   }
 
   Status Synchronize() override {
-    const CurrentDevice current(info_.device);
+    const CurrentContext current(driver_, context_);
     return Checked(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
   }
 
+  StatusOr<std::uint64_t> StreamNumber(Stream stream) override {
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    const CurrentContext current(driver_, context_);
+    unsigned long long number = 0;  // NOLINT: CUDA's type
+    TIERLIB_RETURN_IF_ERROR(Checked(cudaStreamGetId(AsCuda(stream), &number), "cudaStreamGetId"));
+    return std::uint64_t{number};
+  }
+
+  bool Owns(Stream stream) const override {
+    MutexLock lock(mutex_);
+    return stream.device == info_.device && streams_.contains(stream.handle);
+  }
+
   StatusOr<EventId> CreateEvent() override {
-    const CurrentDevice current(info_.device);
-    cudaEvent_t event = nullptr;
-    TIERLIB_RETURN_IF_ERROR(Checked(cudaEventCreate(&event), "cudaEventCreate"));
-    return EventId{reinterpret_cast<std::uintptr_t>(event)};
+    const CurrentContext current(driver_, context_);
+    cudaEvent_t made = nullptr;
+    TIERLIB_RETURN_IF_ERROR(Checked(cudaEventCreate(&made), "cudaEventCreate"));
+    const EventId event{reinterpret_cast<std::uintptr_t>(made)};
+    MutexLock lock(mutex_);
+    events_.insert(event);
+    return event;
   }
 
   void DestroyEvent(EventId event) override {
-    const CurrentDevice current(info_.device);
+    {
+      MutexLock lock(mutex_);
+      if (events_.erase(event) == 0) return;
+    }
+    const CurrentContext current(driver_, context_);
     (void)Checked(cudaEventDestroy(AsCuda(event)), "cudaEventDestroy");
   }
 
   Status RecordEvent(EventId event, Stream stream) override {
-    const CurrentDevice current(info_.device);
+    TIERLIB_RETURN_IF_ERROR(CheckEvent(event));
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    const CurrentContext current(driver_, context_);
     return Checked(cudaEventRecord(AsCuda(event), AsCuda(stream)), "cudaEventRecord");
   }
 
   Status WaitEvent(Stream stream, EventId event) override {
-    const CurrentDevice current(info_.device);
+    TIERLIB_RETURN_IF_ERROR(CheckEvent(event));
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    const CurrentContext current(driver_, context_);
     return Checked(cudaStreamWaitEvent(AsCuda(stream), AsCuda(event), 0), "cudaStreamWaitEvent");
   }
 
   StatusOr<bool> EventDone(EventId event) override {
-    const CurrentDevice current(info_.device);
+    TIERLIB_RETURN_IF_ERROR(CheckEvent(event));
+    const CurrentContext current(driver_, context_);
     const cudaError_t error = cudaEventQuery(AsCuda(event));
     if (error == cudaErrorNotReady) {
       (void)cudaGetLastError();
@@ -150,12 +183,13 @@ class CudaDevice final : public DeviceBackend {
   }
 
   Status SynchronizeEvent(EventId event) override {
-    const CurrentDevice current(info_.device);
+    TIERLIB_RETURN_IF_ERROR(CheckEvent(event));
+    const CurrentContext current(driver_, context_);
     return Checked(cudaEventSynchronize(AsCuda(event)), "cudaEventSynchronize");
   }
 
   std::int64_t EventTimeNs(EventId event) override {
-    const CurrentDevice current(info_.device);
+    const CurrentContext current(driver_, context_);
     const StatusOr<std::int64_t> time = clock_->TimeNs(AsCuda(event));
     if (time.ok()) return *time;
     (void)Note(time.status());
@@ -163,16 +197,31 @@ class CudaDevice final : public DeviceBackend {
   }
 
   Status Copy(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream) override {
-    const CurrentDevice current(info_.device);
-    for (const PitchedCopy& copy : PlanCopy(runs, max_pitch_)) {
-      TIERLIB_RETURN_IF_ERROR(Enqueue(copy, AsCuda(direction), AsCuda(stream)));
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    for (const CopyRun& run : runs) {
+      if (run.bytes > 0 && (run.destination == nullptr || run.source == nullptr)) {
+        return InvalidArgumentError("a copy from or to a null address");
+      }
+    }
+    const CurrentContext current(driver_, context_);
+    const auto plan = Plan(runs);
+    for (const PitchedCopy& copy : plan) {
+      const Status status = Enqueue(copy, AsCuda(direction), AsCuda(stream));
+      if (!status.ok()) {
+        // The caller lets the memory go: nothing of the operation may be left running.
+        if (&copy != plan.begin()) (void)Checked(cudaStreamSynchronize(AsCuda(stream)), "cudaStreamSynchronize");
+        return status;
+      }
       copied_[static_cast<std::size_t>(direction)] += copy.row_bytes * copy.rows;
     }
     return OkStatus();
   }
 
   Status Fill(void* base, std::uint8_t value, std::size_t bytes, Stream stream) override {
-    const CurrentDevice current(info_.device);
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    if (bytes == 0) return OkStatus();
+    if (base == nullptr) return InvalidArgumentError("a fill of a null address");
+    const CurrentContext current(driver_, context_);
     return Checked(cudaMemsetAsync(base, value, bytes, AsCuda(stream)), "cudaMemsetAsync");
   }
 
@@ -190,6 +239,24 @@ class CudaDevice final : public DeviceBackend {
   }
 
  private:
+  Status CheckDevice(Stream stream) const {
+    if (stream.device == info_.device) return OkStatus();
+    return InvalidArgumentError("a stream of device " + std::to_string(stream.device) + " was given to device " +
+                                std::to_string(info_.device));
+  }
+
+  // An unknown id would be taken for an address.
+  Status CheckEvent(EventId event) const {
+    MutexLock lock(mutex_);
+    if (events_.contains(event)) return OkStatus();
+    return InvalidArgumentError("event " + std::to_string(event) + " does not exist: make it with CreateEvent");
+  }
+
+  absl::InlinedVector<PitchedCopy, 4> Plan(absl::Span<const CopyRun> runs) const {
+    MutexLock lock(mutex_);
+    return PlanCopy(runs, max_pitch_, registered_);
+  }
+
   Status Enqueue(const PitchedCopy& copy, cudaMemcpyKind kind, cudaStream_t stream) {
     if (copy.rows == 1) {
       return Checked(cudaMemcpyAsync(copy.destination, copy.source, copy.row_bytes, kind, stream), "cudaMemcpyAsync");
@@ -211,12 +278,17 @@ class CudaDevice final : public DeviceBackend {
   }
 
   const DeviceInfo info_;
+  const CudaDriver driver_;
+  const CUcontext context_;
   const std::size_t max_pitch_;
   std::unique_ptr<DeviceRange> range_;
   std::unique_ptr<EventClock> clock_;
   std::array<std::atomic<std::uint64_t>, 3> copied_ = {};  // by CopyDirection
   mutable Mutex mutex_;
   Status health_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<std::uintptr_t> streams_ ABSL_GUARDED_BY(mutex_);  // handles of the device's own
+  absl::flat_hash_set<EventId> events_ ABSL_GUARDED_BY(mutex_);          // those that exist
+  RegisteredRanges registered_ ABSL_GUARDED_BY(mutex_);                  // host memory
 };
 
 // OK where a driver is there and has a device of this number.
@@ -236,15 +308,18 @@ Status FindDevice(int ordinal) {
 
 StatusOr<std::unique_ptr<DeviceBackend>> MakeCudaDevice(const DeviceOptions& options) {
   TIERLIB_RETURN_IF_ERROR(FindDevice(options.device));
-  const CurrentDevice current(options.device);
-  TIERLIB_RETURN_IF_ERROR(CudaStatus(cudaFree(nullptr), "making the CUDA context"));
+  TIERLIB_ASSIGN_OR_RETURN(const CudaDriver driver, CudaDriver::Load());
+  TIERLIB_ASSIGN_OR_RETURN(const CUcontext context, RetainPrimaryContext(driver, options.device));
+  const CurrentContext current(driver, context);
+  TIERLIB_RETURN_IF_ERROR(CudaStatus(cudaFree(nullptr), "starting the CUDA runtime"));
   cudaDeviceProp properties;
   TIERLIB_RETURN_IF_ERROR(CudaStatus(cudaGetDeviceProperties(&properties, options.device), "cudaGetDeviceProperties"));
   if (options.capacity > properties.totalGlobalMem) {
     return InvalidArgumentError("device capacity " + FormatBytes(options.capacity) + " asked, " + properties.name +
                                 " has " + FormatBytes(properties.totalGlobalMem));
   }
-  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceRange> range, DeviceRange::Create(options.device, options.capacity));
+  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceRange> range,
+                           DeviceRange::Create(driver, options.device, options.capacity));
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<EventClock> clock, EventClock::Create());
   DeviceInfo info;
   info.name = properties.name;
@@ -252,7 +327,7 @@ StatusOr<std::unique_ptr<DeviceBackend>> MakeCudaDevice(const DeviceOptions& opt
   info.capacity = range->capacity();
   info.granularity = range->granularity();
   return std::unique_ptr<DeviceBackend>(
-      new CudaDevice(std::move(info), std::move(range), std::move(clock), properties.memPitch));
+      new CudaDevice(std::move(info), driver, context, std::move(range), std::move(clock), properties.memPitch));
 }
 
 int CudaDeviceCount() {

@@ -37,6 +37,9 @@ StatusOr<CudaDriver> CudaDriver::Load() {
   } wanted[] = {
       {"cuDeviceGet", reinterpret_cast<void**>(&driver.DeviceGet)},
       {"cuDeviceGetAttribute", reinterpret_cast<void**>(&driver.DeviceGetAttribute)},
+      {"cuDevicePrimaryCtxRetain", reinterpret_cast<void**>(&driver.DevicePrimaryCtxRetain)},
+      {"cuCtxPushCurrent", reinterpret_cast<void**>(&driver.CtxPushCurrent)},
+      {"cuCtxPopCurrent", reinterpret_cast<void**>(&driver.CtxPopCurrent)},
       {"cuMemAddressReserve", reinterpret_cast<void**>(&driver.MemAddressReserve)},
       {"cuMemAddressFree", reinterpret_cast<void**>(&driver.MemAddressFree)},
       {"cuMemCreate", reinterpret_cast<void**>(&driver.MemCreate)},

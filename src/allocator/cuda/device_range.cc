@@ -29,8 +29,8 @@ Status RequireVirtualMemory(const CudaDriver& driver, int ordinal) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<DeviceRange>> DeviceRange::Create(int ordinal, std::uint64_t capacity) {
-  TIERLIB_ASSIGN_OR_RETURN(const CudaDriver driver, CudaDriver::Load());
+StatusOr<std::unique_ptr<DeviceRange>> DeviceRange::Create(const CudaDriver& driver, int ordinal,
+                                                           std::uint64_t capacity) {
   TIERLIB_RETURN_IF_ERROR(RequireVirtualMemory(driver, ordinal));
   std::unique_ptr<DeviceRange> range(new DeviceRange(driver, ordinal));
   const CUmemAllocationProp memory = MemoryOf(ordinal);
@@ -99,8 +99,8 @@ Status DeviceRange::Unmap(void* base, std::size_t bytes) {
   MutexLock lock(mutex_);
   const std::optional<std::uint64_t> handle = address < base_ ? std::nullopt : pieces_.Remove(address - base_, bytes);
   if (!handle.has_value()) {
-    return FailedPreconditionError("device memory given back that was not reserved as one piece of " +
-                                   std::to_string(bytes) + " bytes");
+    return InvalidArgumentError("device memory given back that was not reserved as one piece of " +
+                                std::to_string(bytes) + " bytes");
   }
   const Status unmapped = CudaDriverStatus(driver_.MemUnmap(address, bytes), "cuMemUnmap");
   const Status released = CudaDriverStatus(driver_.MemRelease(*handle), "cuMemRelease");

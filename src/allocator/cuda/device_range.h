@@ -23,7 +23,7 @@ namespace tierlib {
 class DeviceRange {
  public:
   // Reserves addresses for `capacity` bytes, rounded down to the device's granularity. Maps nothing yet.
-  static StatusOr<std::unique_ptr<DeviceRange>> Create(int ordinal, std::uint64_t capacity);
+  static StatusOr<std::unique_ptr<DeviceRange>> Create(const CudaDriver& driver, int ordinal, std::uint64_t capacity);
   // Unmaps everything. REQUIRES: no work that uses it is pending.
   ~DeviceRange();
   DeviceRange(const DeviceRange&) = delete;
@@ -34,7 +34,7 @@ class DeviceRange {
 
   // ResourceExhausted, without a message, where neither the capacity nor the device holds `bytes` more.
   StatusOr<void*> Map(std::size_t bytes);
-  // REQUIRES: no work that uses it is pending.
+  // InvalidArgument where [base, base + bytes) is not a piece. REQUIRES: no work that uses it is pending.
   Status Unmap(void* base, std::size_t bytes);
 
  private:
