@@ -129,8 +129,8 @@ Status SavedStore::Retire(StorageId id, Stream stream) {
     (void)tier->transfers->AwaitCopiesOut(id);  // an error stays with the copy
     for (const Stream reader : storage.unkept_readers->Get()) {
       if (reader == stream) continue;  // the program orders the memory's next use after that one
-      const StatusOr<MarkRef> mark = tier->events->MarkNow(reader);
-      if (mark.ok()) (void)tier->backend->SynchronizeEvent((*mark)->event);
+      const MarkRef mark = tier->events->MarkOrWait(reader);
+      if (mark != nullptr) (void)tier->backend->SynchronizeEvent(mark->event);
     }
   }
   trace::Write(recorder(), trace::Event::kStorageRetire, trace::Tag::kNone, 0, storage.trace_label, id.ToInteger(),

@@ -124,8 +124,8 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, S
     arrivals.push_back(piece.arrival);
     piece.buffer->UsedOn(in);
   }
+  tier->Tick(in);
   TIERLIB_ASSIGN_OR_RETURN(snapshot.reload, tier->transfers->CopyIn(runs, arrivals, snapshot.key.storage, nullptr));
-  tier->pool->Tick(in);
   ledger_.moved_in += snapshot.reload->bytes;
   ++ledger_.copies_in;
   if (snapshot.residence.state() == Residency::kHost) {
@@ -150,9 +150,9 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::ReloadPacked(Snapshot& snaps
   std::vector<CopyRun> runs;
   AppendRunsToDevice(piece, *elements, runs);
   piece.buffer->UsedOn(in);
+  tier->Tick(in);
   TIERLIB_ASSIGN_OR_RETURN(const TransferRef reload,
                            tier->transfers->CopyIn(runs, {&piece.arrival, 1}, snapshot.key.storage, nullptr));
-  tier->pool->Tick(in);
   ledger_.moved_in += bytes;
   ++ledger_.copies_in;
   const MarkRef before = stalls_.Before(*tier->events, stream);

@@ -51,6 +51,10 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   return tier;
 }
 
+void DeviceTier::Tick(Stream stream) {
+  for (BlockPool* one : {pool.get(), pinned.get(), pageable.get()}) one->Tick(stream);
+}
+
 StatusOr<std::shared_ptr<HostBuffer>> DeviceTier::AllocateHost(std::uint64_t bytes, Stream stream) {
   for (BlockPool* host : {pinned.get(), pageable.get()}) {
     const StatusOr<void*> block = host->Allocate(bytes, stream, trace::Tag::kSaved);

@@ -41,6 +41,10 @@ struct DeviceTier {
   std::unique_ptr<KeepaliveQueue> keepalives;
   std::unique_ptr<TransferEngine> transfers;
 
+  // BlockPool::Tick of every pool. Before a copy on `stream` is enqueued, so that blocks freed there do not wait for
+  // it.
+  void Tick(Stream stream);
+
   // A host block for a copy on `stream`: pinned, or pageable where that is full. ResourceExhausted where both are.
   StatusOr<std::shared_ptr<HostBuffer>> AllocateHost(std::uint64_t bytes, Stream stream);
 };

@@ -1,7 +1,9 @@
 // What a saved value promises however it was treated: the bytes that were packed, or the error that names why not. Each
 // test is a sequence of verbs in which two of them meet.
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -21,6 +23,43 @@ const char* Name(OffloadMode mode) {
 Bytes Pattern(std::uint64_t seed, std::uint64_t count = kSize) {
   Random random(seed);
   return RandomBytes(random, count);
+}
+
+// --- memory
+// -----------------------------------------------------------------------------------------------------------
+
+// A host block that was read for a copy in is free once that copy ended, whatever is copied in later.
+TEST(SavedValues, ACopyOutWaitsForNoCopyInThatCameAfterItsBlockWasFree) {
+  for (const OffloadMode mode : {OffloadMode::kNaive, OffloadMode::kMarshal}) {
+    Options options = DeterministicOptions(1, mode);
+    options.devices[0].emulated.schedule = EmulatedSchedule::kThreaded;
+    options.devices[0].emulated.poison = false;  // fills would queue behind the kernel below, as one runs at a time
+    options.shutdown_deadline_ns = 2'000'000'000;
+    Program p(options);
+    DeviceTier& tier = p.runtime->core()->tier(0);
+    const Allocation first = p.Make(Pattern(1));
+    Saved low = p.Pack(first.storage, WholeOf(kSize));
+    const Allocation second = p.Make(Pattern(2));
+    const Saved high = p.Pack(second.storage, WholeOf(kSize));
+    p.Retire(first.storage);
+    p.Retire(second.storage);
+    ASSERT_TRUE(p.runtime->Drain().ok());
+    EXPECT_EQ(p.Unpack(low), Pattern(1));
+    low = Saved();  // its host block is free after the copy in
+    EXPECT_EQ(p.Unpack(high), Pattern(2));
+    std::atomic<bool> go = false;
+    const auto wait = [&](KernelContext&) {
+      while (!go) std::this_thread::yield();
+    };
+    const Allocation third = p.Make(Pattern(3));
+    ASSERT_TRUE(p.runtime->Synchronize(p.compute()).ok());
+    ASSERT_TRUE(tier.backend->Launch(tier.transfers->in_stream(), {"later work", {}, wait}).ok());
+    const Saved again = p.Pack(third.storage, WholeOf(kSize));
+    EXPECT_TRUE(p.runtime->Drain().ok()) << Name(mode);
+    go = true;
+    EXPECT_EQ(p.runtime->statistics().pinned.live, 2 * kSize);
+    EXPECT_EQ(p.Unpack(again), Pattern(3));
+  }
 }
 
 // --- writes
