@@ -7,16 +7,13 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "allocator/hole_index.h"
 #include "allocator/stream_clocks.h"
 #include "base/check.h"
 #include "base/mutex.h"
 
 namespace tierlib {
-namespace {
-
-using Stamp = StreamClocks::Stamp;
 
 // A live block or a hole. Blocks form a list in order of address; the last one is live, as what is free behind it is
 // the unused end.
@@ -29,14 +26,12 @@ struct Block {
   trace::Tag tag = trace::Tag::kNone;
   // When it may be touched; while live, what it was ordered after when it was handed out. A free only raises it: the
   // streams that it names need not have waited for any of that.
-  Stamp stamp;
+  StreamClocks::Stamp stamp;
 };
 
-struct BySizeThenAddress {
-  bool operator()(const Block* a, const Block* b) const {
-    return a->bytes != b->bytes ? a->bytes < b->bytes : a->offset < b->offset;
-  }
-};
+namespace {
+
+using Stamp = StreamClocks::Stamp;
 
 std::size_t RoundUp(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -57,7 +52,7 @@ struct BlockPool::State {
   StreamClocks clocks ABSL_GUARDED_BY(mutex);
   std::deque<Block> blocks ABSL_GUARDED_BY(mutex);   // storage of the nodes; never shrinks
   std::vector<Block*> spare ABSL_GUARDED_BY(mutex);  // nodes not in use
-  absl::btree_set<Block*, BySizeThenAddress> holes ABSL_GUARDED_BY(mutex);
+  HoleIndex holes ABSL_GUARDED_BY(mutex);
   absl::flat_hash_map<std::size_t, Block*> live_blocks ABSL_GUARDED_BY(mutex);  // by offset
   Block* last ABSL_GUARDED_BY(mutex) = nullptr;                                 // the block with the highest address
   std::size_t extent ABSL_GUARDED_BY(mutex) = 0;  // its end: the unused end of the tier begins here
@@ -81,18 +76,6 @@ struct BlockPool::State {
     node->live = false;
     node->stamp.clear();
     return node;
-  }
-
-  Block* FindHole(std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    Block key;
-    key.bytes = bytes;
-    // The lowest address, not the smallest hole: what lives long gathers at the low end, and the rest stays whole. (The
-    // smallest hole left a tier that was short of memory with gradients in the middle of every large gap.)
-    Block* lowest = nullptr;
-    for (auto at = holes.lower_bound(&key); at != holes.end(); ++at) {
-      if (lowest == nullptr || (*at)->offset < lowest->offset) lowest = *at;
-    }
-    return lowest;
   }
 
   // Makes the source hold at least `end` bytes: by whole growth steps where the capacity and the system allow them.
@@ -120,19 +103,20 @@ struct BlockPool::State {
 
   // The first `bytes` bytes of a hole become a block; the rest stays a hole.
   Block* Carve(Block* hole, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    holes.erase(hole);
-    if (hole->bytes > bytes) {
-      Block* rest = TakeNode();
-      rest->offset = hole->offset + bytes;
-      rest->bytes = hole->bytes - bytes;
-      rest->stamp = hole->stamp;
-      rest->previous = hole;
-      rest->next = hole->next;
-      rest->next->previous = rest;
-      hole->next = rest;
-      hole->bytes = bytes;
-      holes.insert(rest);
+    if (hole->bytes == bytes) {
+      holes.Remove(hole->offset);
+      return hole;
     }
+    Block* rest = TakeNode();
+    rest->offset = hole->offset + bytes;
+    rest->bytes = hole->bytes - bytes;
+    rest->stamp = hole->stamp;
+    rest->previous = hole;
+    rest->next = hole->next;
+    rest->next->previous = rest;
+    hole->next = rest;
+    hole->bytes = bytes;
+    holes.Move(hole->offset, rest->offset, rest->bytes, rest);
     return hole;
   }
 
@@ -149,41 +133,46 @@ struct BlockPool::State {
     return block;
   }
 
-  // Joins a hole with the one behind it. REQUIRES: neither is in `holes`, and `hole` is not `last`.
-  void JoinNext(Block* hole) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    Block* next = hole->next;
-    hole->bytes += next->bytes;
-    StreamClocks::Join(hole->stamp, next->stamp);
-    hole->next = next->next;
-    if (hole->next != nullptr) hole->next->previous = hole;
-    if (last == next) last = hole;
+  // Joins a block with the one behind it, which is a hole or about to be one. The index of holes is the caller's.
+  void JoinNext(Block* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    Block* next = block->next;
+    block->bytes += next->bytes;
+    StreamClocks::Join(block->stamp, next->stamp);
+    block->next = next->next;
+    if (block->next != nullptr) block->next->previous = block;
+    if (last == next) last = block;
     spare.push_back(next);
   }
 
   // Puts a block that was live back: joined with its free neighbours, as a hole or as a part of the unused end.
   void GiveBack(Block* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    if (block->next != nullptr && !block->next->live) {
-      holes.erase(block->next);
-      JoinNext(block);
+    Block* const previous = block->previous != nullptr && !block->previous->live ? block->previous : nullptr;
+    Block* const next = block->next != nullptr && !block->next->live ? block->next : nullptr;
+    const std::size_t previous_offset = previous != nullptr ? previous->offset : 0;
+    const std::size_t next_offset = next != nullptr ? next->offset : 0;
+    if (next != nullptr) JoinNext(block);
+    if (previous != nullptr) JoinNext(block = previous);
+    if (block == last) {  // so there is no hole behind it
+      if (previous != nullptr) holes.Remove(previous_offset);
+      StreamClocks::Join(unused_stamp, block->stamp);
+      extent = block->offset;
+      last = block->previous;
+      if (last != nullptr) last->next = nullptr;
+      spare.push_back(block);
+    } else if (previous != nullptr) {
+      if (next != nullptr) holes.Remove(next_offset);
+      holes.Move(previous_offset, block->offset, block->bytes, block);
+    } else if (next != nullptr) {
+      holes.Move(next_offset, block->offset, block->bytes, block);
+    } else {
+      holes.Add(block->offset, block->bytes, block);
     }
-    if (block->previous != nullptr && !block->previous->live) {
-      block = block->previous;
-      holes.erase(block);
-      JoinNext(block);
-    }
-    if (block != last) {
-      holes.insert(block);
-      return;
-    }
-    StreamClocks::Join(unused_stamp, block->stamp);
-    extent = block->offset;
-    last = block->previous;
-    if (last != nullptr) last->next = nullptr;
-    spare.push_back(block);
   }
 
   StatusOr<Block*> Take(std::size_t bytes, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    if (Block* hole = FindHole(bytes)) {
+    // The lowest address, not the smallest hole: what lives long gathers at the low end, and the rest stays whole. (The
+    // smallest hole left a tier that was short of memory with gradients in the middle of every large gap.)
+    if (Block* hole = holes.FindLowest(bytes)) {
       TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, hole->stamp));
       return Carve(hole, bytes);
     }
@@ -306,8 +295,7 @@ TierStatistics BlockPool::statistics() const {
 std::size_t BlockPool::LargestHole() const {
   const State& s = *state_;
   MutexLock lock(s.mutex);
-  const std::size_t hole = s.holes.empty() ? 0 : (*s.holes.rbegin())->bytes;
-  return std::max(hole, s.capacity - s.extent);
+  return std::max(s.holes.largest(), s.capacity - s.extent);
 }
 
 std::size_t BlockPool::Trim() {
@@ -327,6 +315,7 @@ void BlockPool::CheckInvariants() const {
   std::size_t live = 0;
   std::size_t free = 0;
   std::size_t live_count = 0;
+  std::size_t hole_count = 0;
   std::size_t end = s.extent;
   const Block* next = nullptr;
   for (const Block* block = s.last; block != nullptr; next = block, block = block->previous) {
@@ -340,12 +329,15 @@ void BlockPool::CheckInvariants() const {
       TIERLIB_CHECK(found != s.live_blocks.end() && found->second == block, "BlockPool I3: a live block is not listed");
       ++live_count;
     } else {
-      TIERLIB_CHECK(s.holes.contains(const_cast<Block*>(block)), "BlockPool I3: a hole is not listed");
+      TIERLIB_CHECK(s.holes.At(block->offset) == block, "BlockPool I3: a hole is not listed");
+      ++hole_count;
     }
     (block->live ? live : free) += block->bytes;
     end = block->offset;
   }
   TIERLIB_CHECK(end == 0, "BlockPool I1: the first block does not start at the base");
+  TIERLIB_CHECK(hole_count == s.holes.size(), "BlockPool I3: a hole is listed that is none");
+  s.holes.CheckInvariants();
   TIERLIB_CHECK(live == s.live && live_count == s.live_blocks.size(), "BlockPool I3: live bytes do not add up");
   TIERLIB_CHECK(live + free + (s.source.grown() - s.extent) == s.source.grown(), "BlockPool I3: bytes do not add up");
   TIERLIB_CHECK(s.extent <= s.source.grown() && s.source.grown() <= s.source.capacity(),
