@@ -176,7 +176,7 @@ StatusOr<Tensor> Session::Linear(const Tensor& x, const std::string& name) {
     TIERLIB_ASSIGN_OR_RETURN(Tensor dw, Empty(DType::kF32, out, in, side_, name + ".gradient"));
     TIERLIB_ASSIGN_OR_RETURN(Tensor dx, Empty(DType::kF32, batch, in, compute_, name + ".dx"));
     TIERLIB_RETURN_IF_ERROR(Order(compute_, side_));
-    if (xt.lease.valid()) xt.lease.UsedOn(side_);
+    if (xt.lease.valid()) TIERLIB_RETURN_IF_ERROR(xt.lease.UsedOn(side_));
     if (kept_x.tensor.storage() != nullptr) kept_x.tensor.storage()->UsedOn(side_);
     g.storage()->UsedOn(side_);
     dw.storage()->UsedOn(compute_);
