@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "tierlib/status.h"
 #include "tierlib/stream.h"
@@ -124,6 +125,8 @@ class DeviceBackend {
   virtual Status Fill(void* base, std::uint8_t value, std::size_t bytes, Stream stream) = 0;
   // Enqueues a host kernel. Unimplemented where info().runs_host_kernels is false.
   virtual Status Launch(Stream stream, HostKernel kernel) = 0;
+  // Calls `enqueue`, which launches kernels of the device's own kind, with the device as the thread's current one.
+  virtual Status EnqueueNative(absl::FunctionRef<Status()> enqueue) { return enqueue(); }
 
   // Bytes that copy operations were asked to move so far, per direction: a count independent of every other one.
   virtual std::uint64_t CopiedBytes(CopyDirection direction) const = 0;

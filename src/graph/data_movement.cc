@@ -155,7 +155,8 @@ Status LaunchStridedCopy(DeviceBackend& device, Stream stream, void* destination
   }
   if (source.elements() == 0) return OkStatus();
   if (!device.info().runs_host_kernels) {
-    return StridedCopyCuda(PlanDeviceCopy(destination_base, destination, source_base, source), stream);
+    const StridedCopy copy = PlanDeviceCopy(destination_base, destination, source_base, source);
+    return device.EnqueueNative([&] { return StridedCopyCuda(copy, stream); });
   }
   const Plan plan = MakePlan(destination, source);
   char* to = static_cast<char*>(destination_base) + destination.offset_bytes;

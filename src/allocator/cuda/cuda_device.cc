@@ -229,6 +229,11 @@ class CudaDevice final : public DeviceBackend {
     return UnimplementedError(std::string("a CUDA device runs no host kernels: ") + kernel.name);
   }
 
+  Status EnqueueNative(absl::FunctionRef<Status()> enqueue) override {
+    const CurrentContext current(driver_, context_);
+    return Note(enqueue());
+  }
+
   std::uint64_t CopiedBytes(CopyDirection direction) const override {
     return copied_[static_cast<std::size_t>(direction)].load(std::memory_order_relaxed);
   }
