@@ -3,6 +3,7 @@
 #define TIERLIB_STATISTICS_H_
 
 #include <cstdint>
+#include <vector>
 
 namespace tierlib {
 
@@ -12,32 +13,49 @@ namespace tierlib {
 // holds to the byte because each is counted, none computed from the others. With policy kAll and room on the host
 // nothing is reconsidered. All in bytes unless the name says otherwise; all since Create or since the step began.
 struct Ledger {
-  std::uint64_t packs = 0;             // values handed to Pack (count)
-  std::uint64_t unpacks = 0;           // values taken back by Unpack (count)
-  std::uint64_t naive = 0;             // what copying each packed value by itself would move out
-  std::uint64_t moved = 0;             // packed bytes whose copy out was enqueued
-  std::uint64_t avoided_identity = 0;  // already there: the same storage at the same version, through this or another view
-  std::uint64_t avoided_lineage = 0;   // made again from bytes that are there
-  std::uint64_t frees_nothing = 0;     // persistent storages: moving them would free no device memory
-  std::uint64_t kept = 0;              // left on the device by mode, policy, size or a full host
-  std::uint64_t reconsidered = 0;      // booked when packed, and moved or avoided by lineage later
-  std::uint64_t moved_in = 0;          // bytes whose copy in was enqueued
-  std::uint64_t replayed = 0;          // bytes made again on the device from other bytes
-  std::uint64_t engine_out = 0;        // counted by the copy engine, independently of the decisions above
+  std::uint64_t packs = 0;    // values handed to Pack (count)
+  std::uint64_t unpacks = 0;  // values taken back by Unpack (count)
+  std::uint64_t naive = 0;    // what copying each packed value by itself would move out
+  std::uint64_t moved = 0;    // packed bytes whose copy out was enqueued
+  std::uint64_t avoided_identity =
+      0;  // already there: the same storage at the same version, through this or another view
+  std::uint64_t avoided_lineage = 0;  // made again from bytes that are there
+  std::uint64_t frees_nothing = 0;    // persistent storages: moving them would free no device memory
+  std::uint64_t kept = 0;             // left on the device by mode, policy, size or a full host
+  std::uint64_t reconsidered = 0;     // booked when packed, and moved or avoided by lineage later
+  std::uint64_t moved_in = 0;         // bytes whose copy in was enqueued
+  std::uint64_t replayed = 0;         // bytes made again on the device from other bytes
+  std::uint64_t engine_out = 0;       // counted by the copy engine, independently of the decisions above
   std::uint64_t engine_in = 0;
-  std::uint64_t freed = 0;             // device bytes given back because their contents had been moved or can be replayed
-  std::uint64_t copies_out = 0;        // count
-  std::uint64_t copies_in = 0;         // count
-  std::uint64_t stalls = 0;            // waits inserted into a stream of the program (count)
+  std::uint64_t freed = 0;       // device bytes given back because their contents had been moved or can be replayed
+  std::uint64_t copies_out = 0;  // count
+  std::uint64_t copies_in = 0;   // count
+  std::uint64_t stalls = 0;      // waits inserted into a stream of the program (count)
 };
 
+// What the blocks of a tier are held for.
+struct TagStatistics {
+  const char* tag = "";       // "parameters", "gradients", "activations", ...
+  std::uint64_t blocks = 0;   // now (count)
+  std::uint64_t live = 0;     // bytes now, as they were asked for
+  std::uint64_t waste = 0;    // bytes that rounding adds to them
+  std::uint64_t at_peak = 0;  // bytes, rounded, when the tier held the most
+};
+
+// Every byte of a tier is booked once:  reserved == live + waste + cached + pending.
 struct TierStatistics {
   std::uint64_t capacity = 0;
-  std::uint64_t reserved = 0;   // taken from the device or operating system now
-  std::uint64_t locked = 0;     // of `reserved`, page-locked (host tiers)
-  std::uint64_t live = 0;       // handed out now
-  std::uint64_t live_peak = 0;
-  std::uint64_t extent_peak = 0;  // highest end of any block ever handed out: the capacity that would have sufficed
+  std::uint64_t reserved = 0;       // taken from the device or operating system now
+  std::uint64_t locked = 0;         // of `reserved`, page-locked (host tiers)
+  std::uint64_t live = 0;           // handed out now, as it was asked for
+  std::uint64_t waste = 0;          // what rounding to whole alignment units adds to it
+  std::uint64_t cached = 0;         // not handed out, and nothing uses it
+  std::uint64_t pending = 0;        // not handed out, but work enqueued before it was freed may still use it
+  std::uint64_t scattered = 0;      // of cached + pending, what lies outside the largest free range
+  std::uint64_t live_peak = 0;      // the most that live + waste came to
+  std::int64_t live_peak_ns = 0;    // when that was, on CLOCK_MONOTONIC; of several devices, the latest
+  std::uint64_t extent_peak = 0;    // highest end of any block ever handed out: the capacity that would have sufficed
+  std::vector<TagStatistics> tags;  // those that hold something now, or did at the peak
 };
 
 struct Statistics {

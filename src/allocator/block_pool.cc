@@ -3,35 +3,18 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
-#include <deque>
 #include <utility>
-#include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "allocator/hole_index.h"
+#include "allocator/block_list.h"
 #include "allocator/stream_clocks.h"
+#include "allocator/tag_accounts.h"
 #include "base/check.h"
 #include "base/mutex.h"
 
 namespace tierlib {
 
-// A live block or a hole. Blocks form a list in order of address; the last one is live, as what is free behind it is
-// the unused end.
-struct Block {
-  std::size_t offset = 0;
-  std::size_t bytes = 0;
-  Block* previous = nullptr;
-  Block* next = nullptr;
-  bool live = false;
-  trace::Tag tag = trace::Tag::kNone;
-  // When it may be touched; while live, what it was ordered after when it was handed out. A free only raises it: the
-  // streams that it names need not have waited for any of that.
-  StreamClocks::Stamp stamp;
-};
-
 namespace {
-
-using Stamp = StreamClocks::Stamp;
 
 std::size_t RoundUp(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -42,7 +25,8 @@ struct BlockPool::State {
       : options(std::move(o)),
         source(*options.source),
         capacity(source.capacity() / options.alignment * options.alignment),
-        clocks(*options.device) {}
+        clocks(*options.device),
+        blocks(options.alignment) {}
 
   Options options;
   MemorySource& source;
@@ -50,15 +34,9 @@ struct BlockPool::State {
 
   mutable Mutex mutex;
   StreamClocks clocks ABSL_GUARDED_BY(mutex);
-  std::deque<Block> blocks ABSL_GUARDED_BY(mutex);   // storage of the nodes; never shrinks
-  std::vector<Block*> spare ABSL_GUARDED_BY(mutex);  // nodes not in use
-  HoleIndex holes ABSL_GUARDED_BY(mutex);
+  BlockList blocks ABSL_GUARDED_BY(mutex);
+  TagAccounts accounts ABSL_GUARDED_BY(mutex);
   absl::flat_hash_map<std::size_t, Block*> live_blocks ABSL_GUARDED_BY(mutex);  // by offset
-  Block* last ABSL_GUARDED_BY(mutex) = nullptr;                                 // the block with the highest address
-  std::size_t extent ABSL_GUARDED_BY(mutex) = 0;  // its end: the unused end of the tier begins here
-  Stamp unused_stamp ABSL_GUARDED_BY(mutex);      // when the unused end may be touched
-  std::size_t live ABSL_GUARDED_BY(mutex) = 0;    // bytes
-  std::size_t live_peak ABSL_GUARDED_BY(mutex) = 0;
   std::size_t extent_peak ABSL_GUARDED_BY(mutex) = 0;
 
   std::size_t Rounded(std::size_t bytes) const {
@@ -66,16 +44,6 @@ struct BlockPool::State {
   }
   std::size_t OffsetOf(const void* address) const {
     return static_cast<std::size_t>(static_cast<const std::byte*>(address) - source.base());
-  }
-
-  Block* TakeNode() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    if (spare.empty()) return &blocks.emplace_back();
-    Block* node = spare.back();
-    spare.pop_back();
-    node->next = nullptr;
-    node->live = false;
-    node->stamp.clear();
-    return node;
   }
 
   // Makes the source hold at least `end` bytes: by whole growth steps where the capacity and the system allow them.
@@ -101,90 +69,23 @@ struct BlockPool::State {
     return status;
   }
 
-  // The first `bytes` bytes of a hole become a block; the rest stays a hole.
-  Block* Carve(Block* hole, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    if (hole->bytes == bytes) {
-      holes.Remove(hole->offset);
-      return hole;
-    }
-    Block* rest = TakeNode();
-    rest->offset = hole->offset + bytes;
-    rest->bytes = hole->bytes - bytes;
-    rest->stamp = hole->stamp;
-    rest->previous = hole;
-    rest->next = hole->next;
-    rest->next->previous = rest;
-    hole->next = rest;
-    hole->bytes = bytes;
-    holes.Move(hole->offset, rest->offset, rest->bytes, rest);
-    return hole;
-  }
-
-  Block* Append(std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    Block* block = TakeNode();
-    block->offset = extent;
-    block->bytes = bytes;
-    block->stamp = unused_stamp;
-    block->previous = last;
-    if (last != nullptr) last->next = block;
-    last = block;
-    extent += bytes;
-    extent_peak = std::max(extent_peak, extent);
-    return block;
-  }
-
-  // Joins a block with the one behind it, which is a hole or about to be one. The index of holes is the caller's.
-  void JoinNext(Block* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    Block* next = block->next;
-    block->bytes += next->bytes;
-    StreamClocks::Join(block->stamp, next->stamp);
-    block->next = next->next;
-    if (block->next != nullptr) block->next->previous = block;
-    if (last == next) last = block;
-    spare.push_back(next);
-  }
-
-  // Puts a block that was live back: joined with its free neighbours, as a hole or as a part of the unused end.
-  void GiveBack(Block* block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    Block* const previous = block->previous != nullptr && !block->previous->live ? block->previous : nullptr;
-    Block* const next = block->next != nullptr && !block->next->live ? block->next : nullptr;
-    const std::size_t previous_offset = previous != nullptr ? previous->offset : 0;
-    const std::size_t next_offset = next != nullptr ? next->offset : 0;
-    if (next != nullptr) JoinNext(block);
-    if (previous != nullptr) JoinNext(block = previous);
-    if (block == last) {  // so there is no hole behind it
-      if (previous != nullptr) holes.Remove(previous_offset);
-      StreamClocks::Join(unused_stamp, block->stamp);
-      extent = block->offset;
-      last = block->previous;
-      if (last != nullptr) last->next = nullptr;
-      spare.push_back(block);
-    } else if (previous != nullptr) {
-      if (next != nullptr) holes.Remove(next_offset);
-      holes.Move(previous_offset, block->offset, block->bytes, block);
-    } else if (next != nullptr) {
-      holes.Move(next_offset, block->offset, block->bytes, block);
-    } else {
-      holes.Add(block->offset, block->bytes, block);
-    }
-  }
-
-  StatusOr<Block*> Take(std::size_t bytes, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  StatusOr<Block*> Take(std::size_t bytes, std::size_t alignment, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     // The lowest address, not the smallest hole: what lives long gathers at the low end, and the rest stays whole. (The
     // smallest hole left a tier that was short of memory with gradients in the middle of every large gap.)
-    if (Block* hole = holes.FindLowest(bytes)) {
+    if (Block* hole = blocks.FindHole(bytes, alignment)) {
       TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, hole->stamp));
-      return Carve(hole, bytes);
+      return blocks.Carve(hole, bytes, alignment);
     }
-    if (bytes > capacity - extent) return Status(StatusCode::kResourceExhausted);
-    TIERLIB_RETURN_IF_ERROR(GrowTo(extent + bytes));
-    TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, unused_stamp));
-    return Append(bytes);
+    const std::size_t offset = blocks.NextOffset(alignment);
+    if (offset > capacity || bytes > capacity - offset) return Status(StatusCode::kResourceExhausted);
+    TIERLIB_RETURN_IF_ERROR(GrowTo(offset + bytes));
+    TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, blocks.unused_stamp()));
+    return blocks.Append(bytes, alignment);
   }
 
   void TraceFull(std::size_t bytes, trace::Tag tag) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     trace::Write(options.recorder, trace::Event::kPoolFull, tag, static_cast<std::uint16_t>(source.tier()), 0,
-                 capacity - live, bytes);
+                 capacity - accounts.total().rounded, bytes);
   }
 
   void TraceBlock(trace::Event event, const Block& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
@@ -214,25 +115,27 @@ BlockPool::BlockPool(Options options) {
 
 BlockPool::~BlockPool() = default;
 
-StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag tag) {
+StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag tag, std::size_t alignment) {
   State& s = *state_;
+  TIERLIB_CHECK((alignment & (alignment - 1)) == 0 && alignment <= s.source.base_alignment(),
+                "BlockPool: the alignment of a block is not a power of two that the tier's base has");
   MutexLock lock(s.mutex);
   if (bytes > s.capacity) {
     s.TraceFull(bytes, tag);
     return Status(StatusCode::kResourceExhausted);
   }
   const std::size_t rounded = s.Rounded(bytes);
-  StatusOr<Block*> taken = s.Take(rounded, stream);
+  StatusOr<Block*> taken = s.Take(rounded, std::max(alignment, s.options.alignment), stream);
   if (!taken.ok()) {
     if (taken.status().code() == StatusCode::kResourceExhausted) s.TraceFull(rounded, tag);
     return taken.status();
   }
   Block* block = *taken;
-  block->live = true;
+  block->asked = bytes;
   block->tag = tag;
   s.live_blocks.emplace(block->offset, block);
-  s.live += rounded;
-  s.live_peak = std::max(s.live_peak, s.live);
+  s.accounts.Add(tag, bytes, rounded);
+  s.extent_peak = std::max(s.extent_peak, s.blocks.extent());
   s.TraceBlock(trace::Event::kPoolAllocate, *block);
   void* address = s.source.base() + block->offset;
   s.source.NoteBlock(address, rounded, /*live=*/true, stream);
@@ -248,11 +151,10 @@ void BlockPool::Free(void* address, absl::Span<const Stream> streams) {
     s.source.NoteBlock(address, block->bytes, /*live=*/false, streams.front());
   }
   s.live_blocks.erase(block->offset);
-  s.live -= block->bytes;
-  block->live = false;
+  s.accounts.Remove(block->tag, block->asked, block->bytes);
   for (const Stream stream : streams) s.clocks.StampFree(block->stamp, stream);
   s.TraceBlock(trace::Event::kPoolFree, *block);
-  s.GiveBack(block);
+  s.blocks.GiveBack(block);
 }
 
 void BlockPool::Tick(Stream stream) {
@@ -282,27 +184,55 @@ Tier BlockPool::tier() const { return state_->source.tier(); }
 TierStatistics BlockPool::statistics() const {
   const State& s = *state_;
   MutexLock lock(s.mutex);
+  const TagAccounts::Account& total = s.accounts.total();
+  const TagAccounts::Peak& peak = s.accounts.peak();
   TierStatistics statistics;
   statistics.capacity = s.capacity;
   statistics.reserved = s.source.grown();
   statistics.locked = s.source.locked();
-  statistics.live = s.live;
-  statistics.live_peak = s.live_peak;
+  statistics.live = total.asked;
+  statistics.waste = total.rounded - total.asked;
+  statistics.live_peak = peak.rounded;
+  statistics.live_peak_ns = peak.time_ns;
   statistics.extent_peak = s.extent_peak;
+  for (std::size_t i = 0; i < trace::kTagCount; ++i) {
+    const TagAccounts::Account& now = s.accounts.tags()[i];
+    if (now.blocks == 0 && peak.tags[i].blocks == 0) continue;
+    statistics.tags.push_back({trace::TagName(static_cast<trace::Tag>(i)), now.blocks, now.asked,
+                               now.rounded - now.asked, peak.tags[i].rounded});
+  }
   return statistics;
+}
+
+PoolFreeBytes BlockPool::FreeBytes() {
+  State& s = *state_;
+  MutexLock lock(s.mutex);
+  s.clocks.Poll();
+  PoolFreeBytes free;
+  const auto count = [&](std::size_t bytes, const StreamClocks::Stamp& stamp) {
+    (s.clocks.Reached(stamp) ? free.cached : free.pending) += bytes;
+  };
+  const std::size_t unused = s.source.grown() - s.blocks.extent();
+  count(unused, s.blocks.unused_stamp());
+  for (const Block* block = s.blocks.last(); block != nullptr; block = block->previous) {
+    if (!block->live) count(block->bytes, block->stamp);
+  }
+  free.scattered = free.cached + free.pending - std::max(unused, s.blocks.largest_hole());
+  return free;
 }
 
 std::size_t BlockPool::LargestHole() const {
   const State& s = *state_;
   MutexLock lock(s.mutex);
-  return std::max(s.holes.largest(), s.capacity - s.extent);
+  return std::max(s.blocks.largest_hole(), s.capacity - s.blocks.extent());
 }
 
 std::size_t BlockPool::Trim() {
   State& s = *state_;
   MutexLock lock(s.mutex);
-  if (s.source.grown() == s.extent || !s.clocks.Synchronize(s.unused_stamp).ok()) return 0;
-  const StatusOr<std::size_t> returned = s.source.Shrink(s.source.grown() - s.extent);
+  const std::size_t extent = s.blocks.extent();
+  if (s.source.grown() == extent || !s.clocks.Synchronize(s.blocks.unused_stamp()).ok()) return 0;
+  const StatusOr<std::size_t> returned = s.source.Shrink(s.source.grown() - extent);
   if (!returned.ok() || *returned == 0) return 0;
   trace::Write(s.options.recorder, trace::Event::kPoolRelease, trace::Tag::kNone, 0, 0,
                static_cast<std::uint64_t>(s.source.tier()), *returned);
@@ -312,37 +242,27 @@ std::size_t BlockPool::Trim() {
 void BlockPool::CheckInvariants() const {
   const State& s = *state_;
   MutexLock lock(s.mutex);
-  std::size_t live = 0;
-  std::size_t free = 0;
-  std::size_t live_count = 0;
-  std::size_t hole_count = 0;
-  std::size_t end = s.extent;
-  const Block* next = nullptr;
-  for (const Block* block = s.last; block != nullptr; next = block, block = block->previous) {
-    TIERLIB_CHECK(block->offset + block->bytes == end, "BlockPool I1: a gap or an overlap");
-    TIERLIB_CHECK(block->bytes > 0 && block->bytes % s.options.alignment == 0,
-                  "BlockPool I1: a block of no whole units");
-    TIERLIB_CHECK(block->next == next, "BlockPool I1: the list is broken");
-    TIERLIB_CHECK(block->live || (next != nullptr && next->live), "BlockPool I2: free neighbours");
-    if (block->live) {
-      const auto found = s.live_blocks.find(block->offset);
-      TIERLIB_CHECK(found != s.live_blocks.end() && found->second == block, "BlockPool I3: a live block is not listed");
-      ++live_count;
-    } else {
-      TIERLIB_CHECK(s.holes.At(block->offset) == block, "BlockPool I3: a hole is not listed");
-      ++hole_count;
-    }
-    (block->live ? live : free) += block->bytes;
-    end = block->offset;
-  }
-  TIERLIB_CHECK(end == 0, "BlockPool I1: the first block does not start at the base");
-  TIERLIB_CHECK(hole_count == s.holes.size(), "BlockPool I3: a hole is listed that is none");
-  s.holes.CheckInvariants();
-  TIERLIB_CHECK(live == s.live && live_count == s.live_blocks.size(), "BlockPool I3: live bytes do not add up");
-  TIERLIB_CHECK(live + free + (s.source.grown() - s.extent) == s.source.grown(), "BlockPool I3: bytes do not add up");
-  TIERLIB_CHECK(s.extent <= s.source.grown() && s.source.grown() <= s.source.capacity(),
-                "BlockPool I1: beyond the end");
+  s.blocks.CheckInvariants();
   s.clocks.CheckInvariants();
+  TagAccounts counted;
+  std::size_t free = 0;
+  for (const Block* block = s.blocks.last(); block != nullptr; block = block->previous) {
+    if (!block->live) {
+      free += block->bytes;
+      continue;
+    }
+    const auto found = s.live_blocks.find(block->offset);
+    TIERLIB_CHECK(found != s.live_blocks.end() && found->second == block, "BlockPool I1: a live block is not listed");
+    TIERLIB_CHECK(block->asked <= block->bytes, "BlockPool I2: more was asked for than a block has");
+    counted.Add(block->tag, block->asked, block->bytes);
+  }
+  TIERLIB_CHECK(counted.total().blocks == s.live_blocks.size(), "BlockPool I1: a block is listed that is not live");
+  TIERLIB_CHECK(counted.tags() == s.accounts.tags() && counted.total() == s.accounts.total(),
+                "BlockPool I2: the accounts do not say what is live");
+  const std::size_t grown = s.source.grown();
+  TIERLIB_CHECK(s.blocks.extent() <= grown && grown <= s.source.capacity(), "BlockPool I3: beyond the end");
+  TIERLIB_CHECK(counted.total().rounded + free + (grown - s.blocks.extent()) == grown,
+                "BlockPool I3: bytes are missing");
 }
 
 }  // namespace tierlib

@@ -14,9 +14,9 @@
 // size; the unused end of the tier is taken last, so the addresses do not depend on the capacity until the tier is
 // full. Metadata lies outside the blocks.
 //
-//   I1  blocks tile [base, base + grown) without gap or overlap
-//   I2  no two neighbours are both free
-//   I3  live + free bytes = grown;  live is the sum over live blocks of their rounded sizes
+//   I1  exactly the live blocks of the list can be found by their address
+//   I2  the accounts are the sums over the live blocks
+//   I3  bytes of live blocks, of holes and of the unused end are what the tier has grown to
 //
 // Thread-safety: all functions lock.
 #ifndef TIERLIB_SRC_ALLOCATOR_BLOCK_POOL_H_
@@ -36,6 +36,13 @@
 
 namespace tierlib {
 
+// What a pool holds and has not handed out, in bytes. live + waste + cached + pending is what it has reserved.
+struct PoolFreeBytes {
+  std::size_t cached = 0;     // whose work has ended: any stream may have them at once
+  std::size_t pending = 0;    // that work enqueued before they were freed may still use
+  std::size_t scattered = 0;  // of both, what lies outside the largest free range
+};
+
 class BlockPool {
  public:
   struct Options {
@@ -51,9 +58,11 @@ class BlockPool {
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
-  // A block of `bytes` rounded up to the alignment (at least one alignment unit), for work enqueued on `stream` from
-  // now on. ResourceExhausted, without a message and without allocating, where no hole and no growth holds it.
-  StatusOr<void*> Allocate(std::size_t bytes, Stream stream, trace::Tag tag = trace::Tag::kNone);
+  // A block of `bytes` rounded up to the pool's alignment (at least one unit), for work enqueued on `stream` from now
+  // on. Its address is a multiple of `alignment` too. ResourceExhausted, without a message and without allocating,
+  // where no hole and no growth holds it. REQUIRES: `alignment` is a power of two, at most the source's base_alignment.
+  StatusOr<void*> Allocate(std::size_t bytes, Stream stream, trace::Tag tag = trace::Tag::kNone,
+                           std::size_t alignment = 1);
 
   // Takes a block back; it may be reused after the work enqueued so far on every one of `streams`, and after what it
   // was ordered after when it was handed out. REQUIRES: `block` came from Allocate and was not freed since, and the
@@ -71,7 +80,10 @@ class BlockPool {
   bool Contains(const void* address) const;
 
   Tier tier() const;
+  // All but `cached`, `pending` and `scattered`, at the cost of a lock.
   TierStatistics statistics() const;
+  // Those: looks at every hole, and asks the device which work has ended.
+  PoolFreeBytes FreeBytes();
   std::size_t LargestHole() const;  // the largest size for which Allocate would succeed now
   // Gives the unused end of the tier back to its source, in the pieces in which it grew; returns the bytes. Blocks
   // until work that was enqueued on that end before its frees has ended.

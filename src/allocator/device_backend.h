@@ -57,11 +57,12 @@ struct HostKernel {
 using EventId = std::uint64_t;  // 0 is no event
 
 struct DeviceInfo {
-  std::string name;             // "emulated:0", "NVIDIA H100 ..."
-  int device = 0;               // number among the devices of a Runtime
-  std::uint64_t capacity = 0;   // bytes that Reserve hands out in all
-  std::size_t alignment = 256;  // of every block
-  std::size_t granularity = 1;  // Reserve's sizes are multiples of it
+  std::string name;                  // "emulated:0", "NVIDIA H100 ..."
+  int device = 0;                    // number among the devices of a Runtime
+  std::uint64_t capacity = 0;        // bytes that Reserve hands out in all
+  std::size_t alignment = 256;       // of every block
+  std::size_t granularity = 1;       // Reserve's sizes are multiples of it
+  std::size_t base_alignment = 256;  // of the address range that Reserve hands out from; a power of two
   bool runs_host_kernels = false;
   bool shape_only = false;  // no bytes behind addresses; events are complete when recorded
 };

@@ -18,6 +18,7 @@ class DeviceSource : public MemorySource {
   }
   std::size_t granularity() const override { return device_.info().granularity; }
   std::byte* base() const override { return base_; }
+  std::size_t base_alignment() const override { return device_.info().base_alignment; }
   std::size_t grown() const override { return grown_; }
   std::size_t locked() const override { return 0; }
 

@@ -58,6 +58,7 @@ class HostSource : public MemorySource {
   std::uint64_t capacity() const override { return options_.capacity; }
   std::size_t granularity() const override { return PageBytes(); }
   std::byte* base() const override { return base_; }
+  std::size_t base_alignment() const override { return kHugePage; }
   std::size_t grown() const override { return grown_; }
   std::size_t locked() const override { return locked_; }
 

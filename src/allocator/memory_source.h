@@ -25,9 +25,10 @@ class MemorySource {
   // Gives back whole pieces, as Grow got them, from the end of the segment: as many as `bytes` holds. Returns their
   // bytes. REQUIRES: no work that uses them is pending.
   virtual StatusOr<std::size_t> Shrink(std::size_t bytes) = 0;
-  virtual std::byte* base() const = 0;     // address of the segment; fixed for the life of the source
-  virtual std::size_t grown() const = 0;   // bytes of the segment now
-  virtual std::size_t locked() const = 0;  // of these, page-locked
+  virtual std::byte* base() const = 0;             // address of the segment; fixed for the life of the source
+  virtual std::size_t base_alignment() const = 0;  // a power of two that base() is a multiple of
+  virtual std::size_t grown() const = 0;           // bytes of the segment now
+  virtual std::size_t locked() const = 0;          // of these, page-locked
   // Passes on which blocks are live, for poisoning. See DeviceBackend::NoteBlock.
   virtual void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) = 0;
 };

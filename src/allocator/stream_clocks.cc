@@ -91,6 +91,21 @@ Status StreamClocks::Order(Stream stream, const Stamp& stamp) {
   return OkStatus();
 }
 
+void StreamClocks::Poll() {
+  for (std::size_t i = 0; i < clocks_.size(); ++i) {
+    // Where this fails, Order tries again and reports.
+    if (clocks_[i].unmarked_frees) (void)RecordMark(i);
+    DropMarks(clocks_[i]);
+  }
+}
+
+bool StreamClocks::Reached(const Stamp& stamp) const {
+  for (std::size_t i = 0; i < stamp.size(); ++i) {
+    if (stamp[i] > clocks_[i].completed) return false;
+  }
+  return true;
+}
+
 void StreamClocks::Tick(Stream stream) {
   for (std::size_t i = 0; i < clocks_.size(); ++i) {
     if (clocks_[i].retired || clocks_[i].stream != stream || !clocks_[i].unmarked_frees) continue;

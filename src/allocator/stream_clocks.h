@@ -46,7 +46,11 @@ class StreamClocks {
 
   // Makes `stream` wait until it is ordered after `stamp`. On an error it may wait for a part of it.
   Status Order(Stream stream, const Stamp& stamp);
-  // True where it is already.
+  // Notices what has ended, as far as marks tell, and records a mark where there is none yet.
+  void Poll();
+  // True where the work before `stamp` has ended, as far as Poll has noticed.
+  bool Reached(const Stamp& stamp) const;
+  // True where `stream` is ordered after `stamp` already.
   bool IsOrdered(Stream stream, const Stamp& stamp) const;
   // Records a mark where a free on `stream` has none yet.
   void Tick(Stream stream);

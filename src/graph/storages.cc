@@ -234,22 +234,40 @@ Ledger SavedStore::ledger() const {
 
 namespace {
 
-void Accumulate(TierStatistics& sum, const TierStatistics& part) {
+void AccumulateTag(std::vector<TagStatistics>& sums, const TagStatistics& part) {
+  auto sum =
+      std::find_if(sums.begin(), sums.end(), [&](const auto& each) { return std::string_view(each.tag) == part.tag; });
+  if (sum == sums.end()) sum = sums.insert(sum, TagStatistics{part.tag, 0, 0, 0, 0});
+  sum->blocks += part.blocks;
+  sum->live += part.live;
+  sum->waste += part.waste;
+  sum->at_peak += part.at_peak;
+}
+
+void Accumulate(TierStatistics& sum, BlockPool& pool) {
+  const TierStatistics part = pool.statistics();
+  const PoolFreeBytes free = pool.FreeBytes();
   sum.capacity += part.capacity;
   sum.reserved += part.reserved;
   sum.locked += part.locked;
   sum.live += part.live;
+  sum.waste += part.waste;
+  sum.cached += free.cached;
+  sum.pending += free.pending;
+  sum.scattered += free.scattered;
   sum.live_peak += part.live_peak;
+  sum.live_peak_ns = std::max(sum.live_peak_ns, part.live_peak_ns);
   sum.extent_peak += part.extent_peak;
+  for (const TagStatistics& tag : part.tags) AccumulateTag(sum.tags, tag);
 }
 
 }  // namespace
 
 void SavedStore::FillTierStatistics(Statistics& statistics) const {
   for (const auto& tier : tiers_) {
-    Accumulate(statistics.device, tier->pool->statistics());
-    Accumulate(statistics.pinned, tier->pinned->statistics());
-    Accumulate(statistics.pageable, tier->pageable->statistics());
+    Accumulate(statistics.device, *tier->pool);
+    Accumulate(statistics.pinned, *tier->pinned);
+    Accumulate(statistics.pageable, *tier->pageable);
   }
 }
 

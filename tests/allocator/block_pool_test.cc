@@ -29,7 +29,8 @@ TEST(BlockPool, RoundsSizesUpToTheAlignmentOnly) {
   EXPECT_EQ(test.OffsetOf(nothing), 0u);
   EXPECT_EQ(test.OffsetOf(one), 256u);
   EXPECT_EQ(test.OffsetOf(odd), 512u);
-  EXPECT_EQ(test.pool->statistics().live, 256u + 256 + 5120);
+  EXPECT_EQ(test.pool->statistics().live, 5001u);
+  EXPECT_EQ(test.pool->statistics().waste, 256u + 255 + 120);
 }
 
 TEST(BlockPool, CoalescesNeighboursOnFree) {
@@ -111,6 +112,55 @@ TEST(BlockPool, CountsLivePeakAndExtent) {
   EXPECT_EQ(statistics.live, 0u);
   EXPECT_EQ(statistics.live_peak, KiB(1280));
   EXPECT_EQ(statistics.extent_peak, KiB(1792));
+}
+
+TEST(BlockPool, BooksEveryByteOnce) {
+  FakeDevice device;
+  const Stream a = device.CreateStream("a").value();
+  const Stream b = device.CreateStream("b").value();
+  BlockPool pool({.source = MakeHostSource({.tier = Tier::kPageable, .capacity = MiB(8), .shape_only = true}).value(),
+                  .device = &device});
+  void* first = pool.Allocate(1000, a, trace::Tag::kActivation).value();
+  void* second = pool.Allocate(KiB(64), a, trace::Tag::kActivation).value();
+  void* third = pool.Allocate(KiB(4), b, trace::Tag::kGradient).value();
+  const auto expect = [&](std::size_t live, std::size_t waste, std::size_t pending, std::size_t scattered) {
+    const TierStatistics now = pool.statistics();
+    const PoolFreeBytes free = pool.FreeBytes();
+    EXPECT_EQ(now.live, live);
+    EXPECT_EQ(now.waste, waste);
+    EXPECT_EQ(free.pending, pending);
+    EXPECT_EQ(free.scattered, scattered);
+    EXPECT_EQ(now.live + now.waste + free.cached + free.pending, now.reserved);
+  };
+  expect(1000 + KiB(68), 24, 0, 0);
+  pool.Free(second, {a});
+  expect(1000 + KiB(4), 24, KiB(64), KiB(64));  // the work on `a` has not ended
+  device.pending.clear();
+  expect(1000 + KiB(4), 24, 0, KiB(64));
+  const TierStatistics now = pool.statistics();
+  ASSERT_EQ(now.tags.size(), 2u);
+  EXPECT_STREQ(now.tags[0].tag, "gradients");
+  EXPECT_EQ(now.tags[0].live, KiB(4));
+  EXPECT_STREQ(now.tags[1].tag, "activations");
+  EXPECT_EQ(now.tags[1].blocks, 1u);
+  EXPECT_EQ(now.tags[1].live, 1000u);
+  EXPECT_EQ(now.tags[1].waste, 24u);
+  EXPECT_EQ(now.tags[1].at_peak, KiB(65)) << "when the tier held the most";
+  pool.Free(first, {a});
+  pool.Free(third, {b});
+  expect(0, 0, MiB(2), 0);  // one range, as the block that was freed last joined it with the unused end
+  device.pending.clear();
+  expect(0, 0, 0, 0);
+}
+
+TEST(BlockPool, AlignsABlockAsAsked) {
+  PoolUnderTest test = MakePoolUnderTest(MiB(1), ShapeOnly(), 1);
+  const Stream stream = test.streams[0];
+  (void)test.pool->Allocate(1, stream).value();
+  void* page = test.pool->Allocate(KiB(1), stream, trace::Tag::kNone, 4096).value();
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(page) % 4096, 0u);
+  EXPECT_EQ(test.OffsetOf(test.pool->Allocate(256, stream).value()), 256u) << "what was skipped is not lost";
+  test.pool->CheckInvariants();
 }
 
 TEST(BlockPool, GrowsInStepsUpToAnOddCapacity) {

@@ -331,6 +331,7 @@ StatusOr<std::unique_ptr<DeviceBackend>> MakeCudaDevice(const DeviceOptions& opt
   info.device = options.device;
   info.capacity = range->capacity();
   info.granularity = range->granularity();
+  info.base_alignment = range->granularity();
   return std::unique_ptr<DeviceBackend>(
       new CudaDevice(std::move(info), driver, context, std::move(range), std::move(clock), properties.memPitch));
 }

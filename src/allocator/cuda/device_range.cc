@@ -42,8 +42,8 @@ StatusOr<std::unique_ptr<DeviceRange>> DeviceRange::Create(const CudaDriver& dri
     return InvalidArgumentError("device capacity " + FormatBytes(capacity) + " asked, the smallest is " +
                                 FormatBytes(range->granularity_));
   }
-  TIERLIB_RETURN_IF_ERROR(
-      CudaDriverStatus(driver.MemAddressReserve(&range->base_, range->capacity_, 0, 0, 0), "cuMemAddressReserve"));
+  TIERLIB_RETURN_IF_ERROR(CudaDriverStatus(
+      driver.MemAddressReserve(&range->base_, range->capacity_, range->granularity_, 0, 0), "cuMemAddressReserve"));
   {
     MutexLock lock(range->mutex_);
     range->pieces_ = PieceMap(range->capacity_);

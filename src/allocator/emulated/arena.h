@@ -26,6 +26,7 @@ class Arena {
   };
   // Pieces are multiples of this.
   static constexpr std::size_t kGranularity = 256;
+  static constexpr std::size_t kBaseAlignment = 4096;  // a page of any machine
 
   // Takes the address range and no memory. The capacity is rounded down to the granularity. ResourceExhausted names the
   // capacity where the address space does not hold it.
