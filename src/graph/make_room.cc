@@ -165,8 +165,13 @@ StatusOr<std::uint64_t> SavedStore::Reclaim(int device, std::uint64_t bytes) {
 Status SavedStore::DescribeFull(const DeviceTier& tier, std::uint64_t bytes) const {
   const TierStatistics figures = tier.pool->statistics();
   std::string message = tier.backend->info().name + " is full: asked " + FormatBytes(bytes) + ", free " +
-                        FormatBytes(figures.capacity - figures.live) + " of " + FormatBytes(figures.capacity) +
-                        ", largest hole " + FormatBytes(tier.pool->LargestHole());
+                        FormatBytes(figures.capacity - figures.live - figures.waste) + " of " +
+                        FormatBytes(figures.capacity) + ", largest hole " + FormatBytes(tier.pool->LargestHole());
+  std::vector<TagStatistics> tags = figures.tags;
+  std::sort(tags.begin(), tags.end(), [](const auto& a, const auto& b) { return a.live > b.live; });
+  for (std::size_t i = 0; i < std::min<std::size_t>(tags.size(), 3); ++i) {
+    message += (i == 0 ? "; " : ", ") + std::string(tags[i].tag) + " " + FormatBytes(tags[i].live);
+  }
   const auto largest = table_.LargestLabels(3);
   for (std::size_t i = 0; i < largest.size(); ++i) {
     message += (i == 0 ? "; held by '" : ", '") + largest[i].label + "' " + FormatBytes(largest[i].bytes);

@@ -283,7 +283,7 @@ TEST(Verbs, AFullDeviceSaysWhatWasAskedAndWhoHoldsTheMost) {
   const Allocation x = b.Make(MiB(3));
   const StatusOr<Allocation> refused = b.runtime->Allocate(MiB(2), Holds::kTransient, b.stream, "y");
   EXPECT_EQ(refused.status().code(), StatusCode::kResourceExhausted);
-  for (const char* part : {"asked 2 MiB", "largest hole 1 MiB", "'x' 3 MiB"}) {
+  for (const char* part : {"asked 2 MiB", "largest hole 1 MiB", "activations 3 MiB", "'x' 3 MiB"}) {
     EXPECT_NE(refused.status().message().find(part), std::string_view::npos) << part << " in " << refused.status();
   }
   ASSERT_TRUE(b.runtime->Retire(x.storage, b.stream).ok());
