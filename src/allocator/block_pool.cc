@@ -239,6 +239,15 @@ std::size_t BlockPool::Trim() {
   return *returned;
 }
 
+StatusOr<Placement> BlockPool::VerifyPlacement() const {
+  std::size_t bytes = 0;
+  {
+    MutexLock lock(state_->mutex);
+    bytes = state_->source.grown();
+  }
+  return state_->source.VerifyPlacement(bytes);
+}
+
 void BlockPool::CheckInvariants() const {
   const State& s = *state_;
   MutexLock lock(s.mutex);

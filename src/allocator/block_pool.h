@@ -30,6 +30,7 @@
 #include "absl/types/span.h"
 #include "allocator/device_backend.h"
 #include "allocator/memory_source.h"
+#include "tierlib/placement.h"
 #include "tierlib/statistics.h"
 #include "tierlib/status.h"
 #include "trace/recorder.h"
@@ -88,6 +89,8 @@ class BlockPool {
   // Gives the unused end of the tier back to its source, in the pieces in which it grew; returns the bytes. Blocks
   // until work that was enqueued on that end before its frees has ended.
   std::size_t Trim();
+  // Where the pages of the tier are. Takes no lock while it looks. Unimplemented for a device.
+  StatusOr<Placement> VerifyPlacement() const;
   // Aborts naming the invariant that does not hold. For tests.
   void CheckInvariants() const;
 

@@ -1,20 +1,17 @@
 // The MemorySource over host memory: one address range reserved by mmap, made accessible piece by piece. Pinned pieces
 // are put on huge pages and on their NUMA node, touched, locked and registered before anyone gets them, because a first
 // touch or a page fault during a step costs more than everything else that a pool does.
-#include <numa.h>
-#include <numaif.h>
-#include <sched.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "allocator/memory_source.h"
+#include "allocator/numa_topology.h"
+#include "allocator/pre_touch.h"
 #include "tierlib/bytes.h"
 
 namespace tierlib {
@@ -23,27 +20,32 @@ namespace {
 constexpr std::uint64_t kHugePage = MiB(2);
 constexpr std::uint64_t kLockStep = MiB(2);
 
-std::uint64_t PageBytes() {
-  static const std::uint64_t bytes = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  return bytes;
-}
-
-// The node that pages should come from; -1 where the machine has no say in it.
-StatusOr<int> ChooseNode(int asked) {
-  const bool available = numa_available() >= 0;
-  const int highest = available ? numa_max_node() : 0;
-  if (asked > highest) {
-    return InvalidArgumentError(absl::StrCat("NUMA node ", asked, ": the highest of this machine is ", highest));
+// The node that pages come from; -1 where the machine has no say in it.
+StatusOr<int> ChooseNode(const NumaTopology& topology, int asked) {
+  const int nodes = topology.nodes();
+  if (asked >= std::max(1, nodes)) {
+    return InvalidArgumentError(
+        absl::StrCat("NUMA node ", asked, ": the highest of this machine is ", std::max(0, nodes - 1)));
   }
-  if (!available) return -1;
-  if (asked >= 0) return asked;
-  return numa_node_of_cpu(std::max(0, sched_getcpu()));
+  if (nodes == 0) return -1;
+  if (asked >= 0) {
+    if (topology.MayUse(asked)) return asked;
+    return InvalidArgumentError(absl::StrCat("NUMA node ", asked, ": this process may not have memory of it"));
+  }
+  const int here = topology.NodeOfCpu(topology.CurrentCpu());
+  return topology.MayUse(here) ? here : -1;
 }
 
 class HostSource : public MemorySource {
  public:
-  HostSource(const HostSourceOptions& options, int node, std::byte* mapping, std::uint64_t mapped)
-      : options_(options), node_(node), mapping_(mapping), mapped_(mapped) {
+  HostSource(const HostSourceOptions& options, NumaTopology& topology, int node, std::byte* mapping,
+             std::uint64_t mapped)
+      : options_(options),
+        topology_(topology),
+        node_(node),
+        cpus_(options.tier == Tier::kPinned && !options.shape_only ? topology.CpusOf(node) : std::vector<int>()),
+        mapping_(mapping),
+        mapped_(mapped) {
     const auto address = reinterpret_cast<std::uintptr_t>(mapping);
     base_ = mapping + ((kHugePage - address % kHugePage) % kHugePage);
     options_.capacity = options_.capacity / PageBytes() * PageBytes();
@@ -67,6 +69,7 @@ class HostSource : public MemorySource {
       return InvalidArgumentError(absl::StrCat("growing host memory by ", bytes, " bytes: not a multiple of a page"));
     }
     if (bytes > options_.capacity - grown_) return Status(StatusCode::kResourceExhausted);
+    if (!NodeHolds(bytes)) return Status(StatusCode::kResourceExhausted);
     std::byte* const begin = base_ + grown_;
     if (!options_.shape_only) {
       if (mprotect(begin, bytes, PROT_READ | PROT_WRITE) != 0) return Status(StatusCode::kResourceExhausted);
@@ -100,6 +103,34 @@ class HostSource : public MemorySource {
     return given_back;
   }
 
+  StatusOr<Placement> VerifyPlacement(std::size_t bytes) const override {
+    Placement placement;
+    placement.node = node_;
+    placement.pages.resize(static_cast<std::size_t>(topology_.nodes()));
+    constexpr std::size_t kBatch = 4096;
+    std::vector<void*> pages;
+    std::vector<int> nodes;
+    for (std::size_t begin = 0; begin < bytes && !options_.shape_only; begin += kBatch * PageBytes()) {
+      pages.clear();
+      for (std::size_t offset = begin; offset < bytes && pages.size() < kBatch; offset += PageBytes()) {
+        pages.push_back(base_ + offset);
+      }
+      nodes.assign(pages.size(), -1);
+      TIERLIB_RETURN_IF_ERROR(topology_.FindNodes(pages, absl::MakeSpan(nodes)));
+      for (const int node : nodes) Count(node, placement);
+    }
+    return placement;
+  }
+
+  // Binds the whole range, in which nothing is in memory yet.
+  Status Bind() {
+    if (node_ < 0 || options_.tier != Tier::kPinned || options_.shape_only) return OkStatus();
+    const Status bound = topology_.Bind(mapping_, mapped_, node_);
+    // Some systems forbid it, as containers do: then pages come from where they are touched, as always, and
+    // VerifyPlacement tells where that was.
+    return bound.code() == StatusCode::kUnimplemented ? OkStatus() : bound;
+  }
+
   void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
     if (options_.device != nullptr && !options_.shape_only) options_.device->NoteBlock(base, bytes, live, stream);
   }
@@ -112,17 +143,26 @@ class HostSource : public MemorySource {
 
   bool Registers() const { return options_.tier == Tier::kPinned && options_.device != nullptr; }
 
-  // Of the steps for pinned memory, only the registration may fail; the others make it faster where the system allows.
+  // Where pages are bound to a node without memory the kernel ends programs: not to come near that is the only way.
+  bool NodeHolds(std::size_t bytes) const {
+    return node_ < 0 || options_.tier != Tier::kPinned || options_.shape_only || bytes <= topology_.FreeBytes(node_);
+  }
+
+  static void Count(int node, Placement& placement) {
+    if (node < 0) {
+      ++placement.absent;
+      return;
+    }
+    const auto index = static_cast<std::size_t>(node);
+    if (placement.pages.size() <= index) placement.pages.resize(index + 1);
+    ++placement.pages[index];
+    if (placement.node >= 0 && node != placement.node) ++placement.elsewhere;
+  }
+
   Status Prepare(std::byte* begin, std::size_t bytes) {
     if (options_.tier != Tier::kPinned) return OkStatus();
-    madvise(begin, bytes, MADV_HUGEPAGE);
-    if (node_ >= 0) {
-      // Preferred, not bound: memory of another node is slower, no memory ends the program.
-      std::vector<unsigned long> mask(static_cast<std::size_t>(node_) / 64 + 1, 0);  // NOLINT: mbind's type
-      mask[static_cast<std::size_t>(node_) / 64] = 1ul << (node_ % 64);
-      (void)mbind(begin, bytes, MPOL_PREFERRED, mask.data(), mask.size() * 64 + 1, 0);
-    }
-    for (std::size_t offset = 0; offset < bytes; offset += PageBytes()) begin[offset] = std::byte{0};
+    madvise(begin, bytes, MADV_HUGEPAGE);  // faster where the system has any
+    TIERLIB_RETURN_IF_ERROR(PreTouch(topology_, begin, bytes, cpus_));
     return Registers() ? options_.device->PinHost(begin, bytes) : OkStatus();
   }
 
@@ -143,7 +183,9 @@ class HostSource : public MemorySource {
   }
 
   HostSourceOptions options_;
+  NumaTopology& topology_;
   const int node_;
+  const std::vector<int> cpus_;  // from which pages are touched
   std::byte* const mapping_;
   const std::uint64_t mapped_;
   std::byte* base_ = nullptr;  // mapping_, moved up to a huge page
@@ -156,7 +198,8 @@ class HostSource : public MemorySource {
 
 StatusOr<std::unique_ptr<MemorySource>> MakeHostSource(const HostSourceOptions& options) {
   if (options.tier == Tier::kDevice) return InvalidArgumentError("a host source needs a host tier");
-  TIERLIB_ASSIGN_OR_RETURN(const int node, ChooseNode(options.numa_node));
+  NumaTopology& topology = options.topology != nullptr ? *options.topology : MachineTopology();
+  TIERLIB_ASSIGN_OR_RETURN(const int node, ChooseNode(topology, options.numa_node));
   const auto refused = [&options] {
     return ResourceExhaustedError(absl::StrCat(TierName(options.tier), " memory ", FormatBytes(options.capacity),
                                                ": the address space of this process does not hold it"));
@@ -165,8 +208,9 @@ StatusOr<std::unique_ptr<MemorySource>> MakeHostSource(const HostSourceOptions& 
   const std::uint64_t mapped = options.capacity + kHugePage;
   void* mapping = mmap(nullptr, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return refused();
-  return std::unique_ptr<MemorySource>(
-      std::make_unique<HostSource>(options, node, static_cast<std::byte*>(mapping), mapped));
+  auto source = std::make_unique<HostSource>(options, topology, node, static_cast<std::byte*>(mapping), mapped);
+  TIERLIB_RETURN_IF_ERROR(source->Bind());
+  return std::unique_ptr<MemorySource>(std::move(source));
 }
 
 }  // namespace tierlib

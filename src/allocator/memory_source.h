@@ -5,9 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "allocator/device_backend.h"
+#include "allocator/numa_topology.h"
 #include "allocator/tier.h"
+#include "tierlib/placement.h"
 #include "tierlib/status.h"
 
 namespace tierlib {
@@ -31,21 +34,28 @@ class MemorySource {
   virtual std::size_t locked() const = 0;          // of these, page-locked
   // Passes on which blocks are live, for poisoning. See DeviceBackend::NoteBlock.
   virtual void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) = 0;
+  // Where the first `bytes` bytes of the segment are, page by page. Takes a while, and needs no lock of the caller:
+  // what is given back meanwhile counts as absent. Unimplemented where nobody tells.
+  virtual StatusOr<Placement> VerifyPlacement(std::size_t /*bytes*/) const {
+    return UnimplementedError(std::string(TierName(tier())) + " memory: nobody tells on which node its pages are");
+  }
 };
 
 // Device memory. The backend outlives the source. REQUIRES: nobody else reserves memory of the device while the source
 // grows, otherwise its segment ends there and Grow is ResourceExhausted.
 StatusOr<std::unique_ptr<MemorySource>> MakeDeviceSource(DeviceBackend& device);
 
-// Host memory by mmap, in an address range reserved once. kPinned: huge pages where possible, bound to `numa_node` with
-// libnuma (-1: the node of the calling thread), touched ahead, page-locked by mlock as far as RLIMIT_MEMLOCK allows
-// (locked() tells how far) and registered with `device`. With shape_only no memory is behind the addresses.
+// Host memory by mmap, in an address range reserved once. kPinned: huge pages where possible, bound to `numa_node` (-1:
+// the node of the calling thread), touched ahead, page-locked by mlock as far as RLIMIT_MEMLOCK allows (locked() tells
+// how far) and registered with `device`. Bound strictly: where the node has no memory left Grow is ResourceExhausted,
+// though others have some (docs/decisions/0009-strict-binding.md). With shape_only no memory is behind the addresses.
 struct HostSourceOptions {
   Tier tier = Tier::kPinned;
   std::uint64_t capacity = 0;
   int numa_node = -1;
   bool shape_only = false;
-  DeviceBackend* device = nullptr;  // null: registered with none
+  DeviceBackend* device = nullptr;   // null: registered with none
+  NumaTopology* topology = nullptr;  // null: the machine's
 };
 StatusOr<std::unique_ptr<MemorySource>> MakeHostSource(const HostSourceOptions& options);
 

@@ -21,8 +21,6 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-std::size_t PageBytes() { return static_cast<std::size_t>(sysconf(_SC_PAGESIZE)); }
-
 // Pages of [base, base + bytes) that are in memory.
 std::size_t ResidentPages(std::byte* base, std::size_t bytes) {
   std::vector<unsigned char> pages(bytes / PageBytes());
