@@ -43,6 +43,7 @@ struct EmulatedOptions {
   double copy_out_bytes_per_s = 0;     // bandwidth of the device-to-host engine; 0: unthrottled
   double copy_in_bytes_per_s = 0;      // bandwidth of the host-to-device engine; 0: unthrottled
   std::uint64_t copy_latency_ns = 0;   // added to each copy
+  int numa_node = -1;                  // node of the host that the device is said to be at; -1: that of the calling thread
   bool poison = false;                 // fill fresh (0xCD) and freed (0xEF) device bytes
   bool strict = false;                 // device bytes are unreadable outside kernels and copies; one thing runs at a time
 };

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "tierlib/options.h"
+#include "tierlib/placement.h"
 #include "tierlib/replay.h"
 #include "tierlib/saved.h"
 #include "tierlib/statistics.h"
@@ -92,6 +93,10 @@ class Runtime {
   Status Synchronize(Stream stream);
   // Waits until no copy of the runtime is in flight and drops the keepalives that are due.
   Status Drain();
+
+  // Asks the kernel on which NUMA node each page of the device's pinned memory is. Takes a while for large tiers.
+  // Unimplemented where the kernel does not tell.
+  StatusOr<Placement> VerifyPlacement(int device) const;
 
   Statistics statistics() const;
   // OK, or the first late error (a failed copy, a lost device) that no call could return.

@@ -5,6 +5,7 @@
 #include "tierlib/bytes.h"
 #include "tierlib/dtype.h"
 #include "tierlib/options.h"
+#include "tierlib/placement.h"
 #include "tierlib/replay.h"
 #include "tierlib/runtime.h"
 #include "tierlib/saved.h"

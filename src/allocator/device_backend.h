@@ -63,6 +63,7 @@ struct DeviceInfo {
   std::size_t alignment = 256;       // of every block
   std::size_t granularity = 1;       // Reserve's sizes are multiples of it
   std::size_t base_alignment = 256;  // of the address range that Reserve hands out from; a power of two
+  int numa_node = -1;                // the node of the host that it is at; -1: not known
   bool runs_host_kernels = false;
   bool shape_only = false;  // no bytes behind addresses; events are complete when recorded
 };

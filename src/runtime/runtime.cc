@@ -86,6 +86,11 @@ Status Runtime::Drain() {
   return Guarded([&] { return core_->store()->Drain(DeadlineIn(core_->options().shutdown_deadline_ns)); });
 }
 
+StatusOr<Placement> Runtime::VerifyPlacement(int device) const {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(device));
+  return Guarded([&] { return tier->pinned->VerifyPlacement(); });
+}
+
 Statistics Runtime::statistics() const { return core_->statistics(); }
 Status Runtime::health() const { return core_->store()->health(); }
 const Options& Runtime::options() const { return core_->options(); }

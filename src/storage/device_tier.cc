@@ -17,15 +17,15 @@ StatusOr<std::unique_ptr<BlockPool>> MakePool(std::unique_ptr<MemorySource> sour
   return std::make_unique<BlockPool>(std::move(options));
 }
 
-StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(Tier tier, std::uint64_t capacity, DeviceBackend& device,
-                                                  trace::Recorder* recorder) {
-  HostSourceOptions options;
-  options.tier = tier;
-  options.capacity = capacity;
-  options.shape_only = device.info().shape_only;
-  options.device = &device;
+// The node that the device's host memory is to be on; -1: that of the calling thread. A node that an option names is
+// passed on, good or bad. What a CUDA device is at is a fact, and this process may have been given memory elsewhere.
+int ChooseNode(DeviceKind kind, int node, const NumaTopology& topology) {
+  return kind == DeviceKind::kCuda && !topology.MayUse(node) ? -1 : node;
+}
+
+StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(const HostSourceOptions& options, trace::Recorder* recorder) {
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeHostSource(options));
-  return MakePool(std::move(source), device, recorder);
+  return MakePool(std::move(source), *options.device, recorder);
 }
 
 }  // namespace
@@ -36,15 +36,25 @@ DeviceTier::~DeviceTier() {
 
 StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& options,
                                                          std::unique_ptr<DeviceBackend> backend, HostLimits limits,
-                                                         Deferred& deferred, trace::Recorder* recorder) {
+                                                         Deferred& deferred, trace::Recorder* recorder,
+                                                         NumaTopology& topology) {
   auto tier = std::make_unique<DeviceTier>();
   tier->options = options;
   tier->backend = std::move(backend);
   DeviceBackend& device = *tier->backend;
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeDeviceSource(device));
   TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, recorder));
-  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(Tier::kPinned, limits.pinned, device, recorder));
-  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(Tier::kPageable, limits.pageable, device, recorder));
+  HostSourceOptions host;
+  host.numa_node = ChooseNode(options.kind, device.info().numa_node, topology);
+  host.shape_only = device.info().shape_only;
+  host.device = &device;
+  host.topology = &topology;
+  host.tier = Tier::kPinned;
+  host.capacity = limits.pinned;
+  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(host, recorder));
+  host.tier = Tier::kPageable;
+  host.capacity = limits.pageable;
+  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(host, recorder));
   tier->events = std::make_unique<EventPool>(device);
   tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);
   TIERLIB_ASSIGN_OR_RETURN(tier->transfers, TransferEngine::Create(device, *tier->events, recorder));

@@ -9,6 +9,7 @@
 
 #include "allocator/block_pool.h"
 #include "allocator/device_backend.h"
+#include "allocator/numa_topology.h"
 #include "storage/buffer.h"
 #include "storage/event_pool.h"
 #include "storage/transfer_engine.h"
@@ -27,10 +28,12 @@ struct DeviceTier {
     std::uint64_t pinned = 0;
     std::uint64_t pageable = 0;
   };
-  // `backend` is the device that `options` describe. `recorder` may be null; it and `deferred` outlive the tier.
+  // `backend` is the device that `options` describe. `recorder` may be null; it, `deferred` and `topology` outlive the
+  // tier. Pinned memory is on the node of `topology` that the device is at.
   static StatusOr<std::unique_ptr<DeviceTier>> Create(const DeviceOptions& options,
                                                       std::unique_ptr<DeviceBackend> backend, HostLimits limits,
-                                                      Deferred& deferred, trace::Recorder* recorder);
+                                                      Deferred& deferred, trace::Recorder* recorder,
+                                                      NumaTopology& topology = MachineTopology());
 
   DeviceOptions options;
   std::unique_ptr<DeviceBackend> backend;

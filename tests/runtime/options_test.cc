@@ -42,6 +42,8 @@ TEST(RuntimeOptions, ThatCannotHoldAreRefusedByName) {
       {"strict on threads", [](Options& o) { o.devices[0].emulated.strict = true; }, kInvalid, "emulated.strict"},
       {"negative threads", [](Options& o) { o.devices[0].emulated.kernel_threads = -1; }, kInvalid,
        "emulated.kernel_threads -1"},
+      {"a node that is not there", [](Options& o) { o.devices[0].emulated.numa_node = 4000; }, kInvalid,
+       "NUMA node 4000"},
       {"a bandwidth of NaN", [](Options& o) { o.devices[0].emulated.copy_in_bytes_per_s = std::nan(""); }, kInvalid,
        "copy bandwidth"},
       {"a trace in no folder", [](Options& o) { o.trace = "/nonexistent/folder/run.tlt"; }, StatusCode::kNotFound,

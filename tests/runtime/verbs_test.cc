@@ -340,5 +340,21 @@ TEST(Verbs, ALayoutBeyondItsStorageIsRefused) {
             StatusCode::kInvalidArgument);
 }
 
+TEST(Verbs, TellWhereThePinnedMemoryOfADeviceIs) {
+  Bench b(SmallOptions());
+  const Allocation x = b.Make(MiB(1));
+  const Layout layout = Layout::Contiguous(DType::kF32, {MiB(1) / 4});
+  const Saved saved = b.runtime->Pack({x.storage, layout}, nullptr, b.stream, "x").value();
+  const StatusOr<Placement> placement = b.runtime->VerifyPlacement(0);
+  EXPECT_EQ(b.runtime->VerifyPlacement(1).status().code(), StatusCode::kInvalidArgument);
+  if (placement.status().code() == StatusCode::kUnimplemented) GTEST_SKIP() << placement.status();
+  ASSERT_TRUE(placement.ok()) << placement.status();
+  std::uint64_t pages = 0;
+  for (const std::uint64_t of_node : placement->pages) pages += of_node;
+  EXPECT_EQ(pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)), b.runtime->statistics().pinned.reserved);
+  EXPECT_EQ(placement->elsewhere, 0u);
+  EXPECT_EQ(placement->absent, 0u);
+}
+
 }  // namespace
 }  // namespace tierlib

@@ -18,6 +18,7 @@
 #include "allocator/cuda/cuda_driver.h"
 #include "allocator/cuda/cuda_error.h"
 #include "allocator/cuda/current_context.h"
+#include "allocator/cuda/device_node.h"
 #include "allocator/cuda/device_range.h"
 #include "allocator/cuda/event_clock.h"
 #include "allocator/cuda/registered_ranges.h"
@@ -332,6 +333,7 @@ StatusOr<std::unique_ptr<DeviceBackend>> MakeCudaDevice(const DeviceOptions& opt
   info.capacity = range->capacity();
   info.granularity = range->granularity();
   info.base_alignment = range->granularity();
+  info.numa_node = NodeOfDevice(options.device);
   return std::unique_ptr<DeviceBackend>(
       new CudaDevice(std::move(info), driver, context, std::move(range), std::move(clock), properties.memPitch));
 }

@@ -40,6 +40,7 @@ class EmulatedDevice : public DeviceBackend {
     info_.alignment = Arena::kGranularity;
     info_.granularity = Arena::kGranularity;
     info_.base_alignment = Arena::kBaseAlignment;
+    info_.numa_node = options.emulated.numa_node;
     info_.runs_host_kernels = true;
     info_.shape_only = options.emulated.schedule == EmulatedSchedule::kShapeOnly;
     switch (options.emulated.schedule) {
