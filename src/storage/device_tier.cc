@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "allocator/growth_ahead.h"
 #include "allocator/memory_source.h"
 
 namespace tierlib {
@@ -23,8 +24,18 @@ int ChooseNode(DeviceKind kind, int node, const NumaTopology& topology) {
   return kind == DeviceKind::kCuda && !topology.MayUse(node) ? -1 : node;
 }
 
-StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(const HostSourceOptions& options, trace::Recorder* recorder) {
+// Whether a thread may grow the device's pinned memory ahead. Where there is no memory there is no need, and a run that
+// is to be repeated has no threads of ours.
+bool GrowsAhead(const DeviceOptions& options, const HostSourceOptions& host) {
+  const bool repeatable = options.kind == DeviceKind::kEmulated &&  // shape-only is a schedule too
+                          options.emulated.schedule != EmulatedSchedule::kThreaded;
+  return host.tier == Tier::kPinned && !repeatable;
+}
+
+StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(const DeviceOptions& device, const HostSourceOptions& options,
+                                                  trace::Recorder* recorder) {
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeHostSource(options));
+  if (GrowsAhead(device, options)) source = GrowAhead(std::move(source), BlockPool::Options().growth);
   return MakePool(std::move(source), *options.device, recorder);
 }
 
@@ -51,10 +62,10 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   host.topology = &topology;
   host.tier = Tier::kPinned;
   host.capacity = limits.pinned;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(host, recorder));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(options, host, recorder));
   host.tier = Tier::kPageable;
   host.capacity = limits.pageable;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(host, recorder));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(options, host, recorder));
   tier->events = std::make_unique<EventPool>(device);
   tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);
   TIERLIB_ASSIGN_OR_RETURN(tier->transfers, TransferEngine::Create(device, *tier->events, recorder));

@@ -1,0 +1,149 @@
+#include "allocator/growth_ahead.h"
+
+#include <algorithm>
+#include <new>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/mutex.h"
+
+namespace tierlib {
+namespace {
+
+//   G1  the source below has grown by taken_ + ready_ bytes, while growing_ by no one knows how much more
+//   G2  the source below is called by the thread while growing_, by others while not, under the lock
+class GrowthAhead : public MemorySource {
+ public:
+  GrowthAhead(std::unique_ptr<MemorySource> source, std::size_t piece) : source_(std::move(source)), piece_(piece) {}
+
+  ~GrowthAhead() override {
+    {
+      MutexLock lock(mutex_);
+      ending_ = true;
+      changed_.NotifyAll();
+    }
+    if (thread_.joinable()) thread_.join();
+  }
+
+  Tier tier() const override { return source_->tier(); }
+  std::uint64_t capacity() const override { return source_->capacity(); }
+  std::size_t granularity() const override { return source_->granularity(); }
+  std::byte* base() const override { return source_->base(); }
+  std::size_t grown() const override {
+    MutexLock lock(mutex_);
+    return taken_;
+  }
+  // What is ready is locked like the rest; where a limit leaves some memory unlocked that is the end, and so ready.
+  std::size_t locked() const override {
+    MutexLock lock(mutex_);
+    return std::min(locked_, taken_);
+  }
+
+  Status Grow(std::size_t bytes) override {
+    if (bytes == 0 || bytes % granularity() != 0) {
+      return InvalidArgumentError("growing by " + std::to_string(bytes) + " bytes: not a multiple of " +
+                                  std::to_string(granularity()));
+    }
+    MutexLock lock(mutex_);
+    if (bytes > ready_) AwaitThread();
+    if (bytes > ready_) {
+      TIERLIB_RETURN_IF_ERROR(source_->Grow(bytes - ready_));
+      ready_ = bytes;
+      locked_ = source_->locked();
+    }
+    taken_ += bytes;
+    ready_ -= bytes;
+    AskForMore();
+    return OkStatus();
+  }
+
+  StatusOr<std::size_t> Shrink(std::size_t bytes) override {
+    MutexLock lock(mutex_);
+    AwaitThread();
+    const StatusOr<std::size_t> returned = source_->Shrink(ready_ + bytes);
+    // Of a piece that is used in part everything stays, also what was ready of it.
+    const std::size_t before = taken_;
+    taken_ = std::min(taken_, source_->grown());
+    ready_ = source_->grown() - taken_;
+    locked_ = source_->locked();
+    if (!returned.ok()) return returned.status();
+    return before - taken_;
+  }
+
+  void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
+    source_->NoteBlock(base, bytes, live, stream);
+  }
+  StatusOr<Placement> VerifyPlacement(std::size_t bytes) const override { return source_->VerifyPlacement(bytes); }
+
+ private:
+  // Until the thread neither grows nor is about to.
+  void AwaitThread() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    asked_ = false;
+    while (growing_) changed_.Wait(mutex_);
+  }
+
+  void AskForMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!thread_.joinable()) {
+      try {
+        thread_ = std::thread([this] { Run(); });
+      } catch (const std::system_error&) {
+        return;
+      }
+    }
+    asked_ = true;
+    changed_.NotifyAll();
+  }
+
+  void Run() {
+    MutexLock lock(mutex_);
+    while (!ending_) {
+      if (!asked_) {
+        changed_.Wait(mutex_);
+        continue;
+      }
+      asked_ = false;
+      const std::size_t left = source_->capacity() / granularity() * granularity() - taken_ - ready_;
+      const std::size_t bytes = std::min(piece_ - std::min(piece_, ready_), left);
+      if (bytes == 0) continue;
+      growing_ = true;
+      const bool grown = GrowUnlocked(bytes);
+      growing_ = false;
+      if (grown) {
+        ready_ += bytes;
+        locked_ = source_->locked();
+      }
+      changed_.NotifyAll();
+    }
+  }
+
+  bool GrowUnlocked(std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const MutexUnlock unlocked(mutex_);
+    try {
+      return source_->Grow(bytes).ok();
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+
+  const std::unique_ptr<MemorySource> source_;
+  const std::size_t piece_;
+  mutable Mutex mutex_;
+  CondVar changed_;
+  std::size_t taken_ ABSL_GUARDED_BY(mutex_) = 0;   // bytes that Grow handed out
+  std::size_t ready_ ABSL_GUARDED_BY(mutex_) = 0;   // bytes behind them
+  std::size_t locked_ ABSL_GUARDED_BY(mutex_) = 0;  // of both
+  bool asked_ ABSL_GUARDED_BY(mutex_) = false;      // the thread is to look whether to grow
+  bool growing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;  // touched by Grow and the destructor alone
+};
+
+}  // namespace
+
+std::unique_ptr<MemorySource> GrowAhead(std::unique_ptr<MemorySource> source, std::size_t piece) {
+  return std::make_unique<GrowthAhead>(std::move(source), piece);
+}
+
+}  // namespace tierlib
