@@ -67,8 +67,12 @@ struct DeviceOptions {
 
 struct Options {
   std::vector<DeviceOptions> devices = {DeviceOptions{}};
-  std::uint64_t pinned_limit = GiB(2);       // per process, over the NUMA nodes of the devices
-  std::uint64_t pageable_limit = GiB(2);     // used when pinned memory is exhausted
+  // Limits of host memory, per process, over all devices. Memory is taken as it is needed, never beyond them. Where the
+  // process's cgroup leaves less than was chosen here, Create refuses; a limit left as it is here is lowered instead, to at
+  // most half of what the cgroup leaves (Runtime::options() tells). RLIMIT_MEMLOCK refuses nothing: what it keeps from being
+  // locked is pinned for the device all the same, and TierStatistics::locked tells.
+  std::uint64_t pinned_limit = GiB(2);    // on the NUMA nodes that the devices are at
+  std::uint64_t pageable_limit = GiB(2);  // used when pinned memory is exhausted
   OffloadMode mode = OffloadMode::kMarshal;
   OffloadPolicy policy = OffloadPolicy::kAll;
   int hop_limit = 4;                         // derived edges that a walk may cross

@@ -4,6 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "allocator/cgroup_memory.h"
+#include "runtime/host_limits.h"
+
 namespace tierlib::internal {
 namespace {
 
@@ -61,8 +64,9 @@ StatusOr<std::unique_ptr<trace::Recorder>> OpenTrace(const Options& options) {
 
 }  // namespace
 
-StatusOr<std::shared_ptr<Core>> Core::Create(Options options) {
+StatusOr<std::shared_ptr<Core>> Core::Create(Options options, const std::string& system_root) {
   TIERLIB_RETURN_IF_ERROR(CheckOptions(options));
+  TIERLIB_RETURN_IF_ERROR(FitHostLimits(options, CgroupMemoryLeft(system_root)));
   std::shared_ptr<Core> core(new Core(std::move(options)));
   const auto open_trace = [&core] { return OpenTrace(core->options_); };
   TIERLIB_ASSIGN_OR_RETURN(core->store_, SavedStore::Create(core->options_, open_trace));

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "allocator/device_backend.h"
 #include "base/mutex.h"
@@ -20,7 +21,8 @@ namespace tierlib::internal {
 
 class Core {
  public:
-  static StatusOr<std::shared_ptr<Core>> Create(Options options);
+  // `system_root` stands before the /proc and /sys in which the limits of this process are read: a test's own folder.
+  static StatusOr<std::shared_ptr<Core>> Create(Options options, const std::string& system_root = "");
 
   const Options& options() const { return options_; }
   const std::shared_ptr<SavedStore>& store() const { return store_; }

@@ -37,8 +37,6 @@ TEST(RuntimeOptions, ThatCannotHoldAreRefusedByName) {
       {"no capacity", [](Options& o) { o.devices[0].capacity = 0; }, kInvalid, "device capacity 0 B"},
       {"more than there are addresses", [](Options& o) { o.devices[0].capacity = std::uint64_t{1} << 62; },
        StatusCode::kResourceExhausted, "device capacity"},
-      {"a host that large", [](Options& o) { o.pinned_limit = std::uint64_t{1} << 62; }, StatusCode::kResourceExhausted,
-       "pinned memory"},
       {"strict on threads", [](Options& o) { o.devices[0].emulated.strict = true; }, kInvalid, "emulated.strict"},
       {"negative threads", [](Options& o) { o.devices[0].emulated.kernel_threads = -1; }, kInvalid,
        "emulated.kernel_threads -1"},

@@ -1,4 +1,6 @@
 // The verbs of the Runtime, one promise per test, on owned storages of the emulated device.
+#include <unistd.h>
+
 #include <cstring>
 #include <numeric>
 #include <vector>
