@@ -31,6 +31,7 @@ class GrowthAhead : public MemorySource {
   std::uint64_t capacity() const override { return source_->capacity(); }
   std::size_t granularity() const override { return source_->granularity(); }
   std::byte* base() const override { return source_->base(); }
+  std::size_t base_alignment() const override { return source_->base_alignment(); }
   std::size_t grown() const override {
     MutexLock lock(mutex_);
     return taken_;
