@@ -7,8 +7,8 @@ install(TARGETS ${tierlib_targets} EXPORT tierlibTargets ARCHIVE DESTINATION ${C
 install(EXPORT tierlibTargets NAMESPACE tierlib:: DESTINATION ${tierlib_cmake_dir})
 install(DIRECTORY include/tierlib DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
-if(TARGET tierlib-trace)
-  install(TARGETS tierlib-trace RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(TIERLIB_BUILD_TOOLS)
+  install(TARGETS tierlib-trace tierlib-replay RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
 configure_package_config_file(cmake/tierlibConfig.cmake.in ${PROJECT_BINARY_DIR}/cmake/tierlibConfig.cmake

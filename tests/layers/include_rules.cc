@@ -66,6 +66,15 @@ std::string WhyForbiddenInLayer(const Include& include) {
   return layer + " may not see " + seen;
 }
 
+std::string WhyForbiddenInTool(const Include& include) {
+  const std::string seen = First(include.target);
+  if (!include.quoted || Visible().count(seen) == 0 || seen == "trace") return "";
+  if (!StartsWith(include.file, "tools/replay/")) return "tools see public headers and trace only";
+  const std::vector<std::string>& below = Visible().at("allocator");
+  if (seen == "allocator" || std::find(below.begin(), below.end(), seen) != below.end()) return "";
+  return "tools/replay sees public headers, allocator and what is below it only";
+}
+
 }  // namespace
 
 std::vector<Include> FindIncludes(const std::string& file, const std::string& text) {
@@ -98,10 +107,7 @@ std::string WhyForbidden(const Include& include) {
   if (StartsWith(include.file, "examples/") || StartsWith(include.file, "adapters/")) {
     if (include.quoted && Visible().count(First(include.target)) != 0) return "examples see public headers only";
   }
-  if (StartsWith(include.file, "tools/") && include.quoted && Visible().count(First(include.target)) != 0 &&
-      First(include.target) != "trace") {
-    return "tools see public headers and trace only";
-  }
+  if (StartsWith(include.file, "tools/")) return WhyForbiddenInTool(include);
   return "";
 }
 

@@ -56,6 +56,11 @@ TEST(IncludeRules, KeepPublicHeadersAndExamplesFreeOfTheInside) {
   EXPECT_EQ(Why("examples/train_lm/a.cc", R"(#include "train_lm/model.h")"), "");
   EXPECT_NE(Why("tools/trace_viewer/a.cc", R"(#include "runtime/core.h")"), "");
   EXPECT_EQ(Why("tools/trace_viewer/a.cc", R"(#include "trace/reader.h")"), "");
+  EXPECT_NE(Why("tools/trace_viewer/a.cc", R"(#include "allocator/block_pool.h")"), "");
+  EXPECT_EQ(Why("tools/replay/a.cc", R"(#include "allocator/block_pool.h")"), "");
+  EXPECT_EQ(Why("tools/replay/a.cc", R"(#include "base/crc32c.h")"), "");
+  EXPECT_EQ(Why("tools/replay/a.cc", R"(#include "trace_viewer/numbers.h")"), "");
+  EXPECT_NE(Why("tools/replay/a.cc", R"(#include "storage/buffer.h")"), "");
 }
 
 TEST(Layers, EveryIncludeFollowsTheFlow) {

@@ -1,8 +1,5 @@
 // tierlib-trace as a user meets it: a process with arguments, output and an exit code.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -10,13 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "io/run_program.h"
 #include "io/temporary_folder.h"
 #include "numbers.h"
 #include "text_table.h"
 #include "trace/format.h"
 #include "trace/recorder.h"
-
-extern char** environ;
 
 namespace tierlib::trace_viewer {
 namespace {
@@ -27,37 +23,9 @@ using trace::DecisionReason;
 using trace::Event;
 using trace::Tag;
 
-struct Ran {
-  int exit_code = -1;
-  std::string out;
-  std::string errors;
-};
-
 Ran RunProgram(std::vector<std::string> arguments, const std::string& input = "/dev/null",
                const std::string& output = "") {
-  TemporaryFolder folder;
-  const std::string out = output.empty() ? folder / "out" : output;
-  const std::string errors = folder / "errors";
-  arguments.insert(arguments.begin(), "tierlib-trace");
-  std::vector<char*> pointers;
-  for (std::string& argument : arguments) pointers.push_back(argument.data());
-  pointers.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, input.c_str(), O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT, 0600);
-  posix_spawn_file_actions_addopen(&actions, 2, errors.c_str(), O_WRONLY | O_CREAT, 0600);
-  pid_t child = 0;
-  Ran ran;
-  if (posix_spawn(&child, TIERLIB_TRACE_PROGRAM, &actions, nullptr, pointers.data(), environ) == 0) {
-    int status = 0;
-    waitpid(child, &status, 0);
-    ran.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    if (output.empty()) ran.out = ReadWhole(out);
-    ran.errors = ReadWhole(errors);
-  }
-  posix_spawn_file_actions_destroy(&actions);
-  return ran;
+  return RunProgramAt(TIERLIB_TRACE_PROGRAM, std::move(arguments), input, output);
 }
 
 // Two steps of a small run; its figures are known.

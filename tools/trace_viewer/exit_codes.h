@@ -1,4 +1,4 @@
-// What tierlib-trace returns to the shell.
+// What tierlib's commands return to the shell.
 #ifndef TIERLIB_TOOLS_TRACE_VIEWER_EXIT_CODES_H_
 #define TIERLIB_TOOLS_TRACE_VIEWER_EXIT_CODES_H_
 
