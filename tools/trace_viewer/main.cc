@@ -5,6 +5,7 @@
 #include <string>
 
 #include "exit_codes.h"
+#include "export_command.h"
 #include "summary_command.h"
 
 namespace {
@@ -26,6 +27,18 @@ int Run(int argc, char** argv) {
   summary_command->add_option("FILE", summary.file, "The trace; - is standard input")->required();
   summary_command->add_flag("--json", summary.json, "Print JSON with a schema_version instead of text");
 
+  ExportOptions exported;
+  std::string tier = "device";
+  CLI::App* export_command = app.add_subcommand("export", "Write a tier's pool for the tools of others");
+  export_command->add_option("FILE", exported.file, "The trace; - is standard input")->required();
+  export_command->add_option("--format", exported.format, "RMM's log, or a snapshot for PyTorch's memory_viz")
+      ->check(CLI::IsMember({"rmm-csv", "torch-snapshot"}))
+      ->required();
+  export_command->add_option("-o,--output", exported.output, "The file to write; - is standard output")->required();
+  export_command->add_option("--tier", tier, "Whose pool")
+      ->check(CLI::IsMember({"device", "pinned", "pageable"}))
+      ->capture_default_str();
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -36,7 +49,11 @@ int Run(int argc, char** argv) {
     std::fprintf(stderr, "tierlib-trace: %s (see tierlib-trace --help)\n", error.what());
     return kUsage;
   }
-  return RunSummary(summary);
+  if (summary_command->parsed()) return RunSummary(summary);
+  exported.tier = tier == "pinned"     ? tierlib::trace::TierCode::kPinned
+                  : tier == "pageable" ? tierlib::trace::TierCode::kPageable
+                                       : tierlib::trace::TierCode::kDevice;
+  return RunExport(exported);
 }
 
 }  // namespace
