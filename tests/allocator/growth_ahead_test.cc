@@ -35,6 +35,7 @@ class SlowSource : public MemorySource {
   std::uint64_t capacity() const override { return capacity_; }
   std::size_t granularity() const override { return 1; }
   std::byte* base() const override { return reinterpret_cast<std::byte*>(std::uintptr_t{1} << 40); }
+  std::size_t base_alignment() const override { return std::size_t{1} << 40; }
   std::size_t grown() const override { return grown_; }
   std::size_t locked() const override { return grown_; }
   Status Grow(std::size_t bytes) override {
