@@ -153,10 +153,8 @@ Status RunObserved(const ReplayProgram& program, PoolWithoutMemory& made, Replay
       r.live_at_end += asked[step.block] = step.bytes;
     }
     const TierStatistics statistics = made.pool->statistics();
-    if (r.live_at_end > r.peak.live) {
-      r.peak = {number, r.live_at_end, statistics.live - r.live_at_end, statistics.reserved};
-    }
-    const std::uint64_t free = statistics.capacity - statistics.live;
+    if (r.live_at_end > r.peak.live) r.peak = {number, r.live_at_end, statistics.waste, statistics.reserved};
+    const std::uint64_t free = statistics.capacity - statistics.live - statistics.waste;
     const std::uint64_t hole = made.pool->LargestHole();
     if (free - hole > r.worst.free - r.worst.largest_hole) r.worst = {number, free, hole};
   }));
