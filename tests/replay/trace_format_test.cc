@@ -221,7 +221,9 @@ TEST(TraceFormat, ReadersSurviveRandomMutations) {
       const StatusOr<const TraceFormat*> format = FindFormat(name, bytes);
       if (!format.ok()) continue;
       const StatusOr<AllocationTrace> trace = (*format)->read(bytes, {});
-      if (!trace.ok()) EXPECT_FALSE(trace.status().message().empty());
+      if (!trace.ok()) {
+        EXPECT_FALSE(trace.status().message().empty());
+      }
     }
   }
 }
