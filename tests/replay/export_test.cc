@@ -74,7 +74,7 @@ TEST(Export, EveryFormatReplaysToTheSameAddresses) {
 trace::Trace SmallTrace() {
   trace::Trace trace;
   trace.start_monotonic_ns = 5'000;
-  trace.start_wall_ns = 1'764'324'000'123'456'000;  // 2025-11-28 10:00:00.123456 UTC
+  trace.start_wall_ns = 1'764'324'942'123'456'000;  // 2025-11-28 10:15:42.123456 UTC
   const auto add = [&trace](Event event, Tag tag, std::uint16_t detail, std::uint64_t subject, std::uint64_t value) {
     const auto number = static_cast<std::int64_t>(trace.records.size());
     trace.records.push_back({5'000 + number * 1'000'000, event, tag, detail, 0, subject, value});
@@ -94,14 +94,14 @@ trace::Trace SmallTrace() {
 TEST(Export, RmmCsvIsRmmsLog) {
   EXPECT_EQ(trace_viewer::RmmCsv(CollectPoolHistory(SmallTrace(), trace::TierCode::kDevice)),
             "Thread,Time,Action,Pointer,Size,Stream\n"
-            "1,10:00:00.125456,allocate,0x100000000000,512,0x0\n"
-            "1,10:00:00.126456,allocate,0x100000000200,1024,0x0\n"
-            "1,10:00:00.128456,allocate failure,(nil),10000,0x0\n"
-            "1,10:00:00.129456,free,0x100000000000,512,0x0\n"
-            "1,10:00:00.130456,allocate,0x100000000800,256,0x0\n");
+            "1,10:15:42.125456,allocate,0x100000000000,512,0x0\n"
+            "1,10:15:42.126456,allocate,0x100000000200,1024,0x0\n"
+            "1,10:15:42.128456,allocate failure,(nil),10000,0x0\n"
+            "1,10:15:42.129456,free,0x100000000000,512,0x0\n"
+            "1,10:15:42.130456,allocate,0x100000000800,256,0x0\n");
   EXPECT_EQ(trace_viewer::RmmCsv(CollectPoolHistory(SmallTrace(), trace::TierCode::kPinned)),
             "Thread,Time,Action,Pointer,Size,Stream\n"
-            "1,10:00:00.127456,allocate,0x100000000200,7,0x0\n");
+            "1,10:15:42.127456,allocate,0x100000000200,7,0x0\n");
 }
 
 // The items of a dict or list as text, to compare with.
@@ -150,7 +150,7 @@ TEST(Export, TorchSnapshotHasTheBlocksAtTheEndAndTheEvents) {
   const PickleValue& oom = pickle.Items(pickle.Items(traces)[0])[3];
   EXPECT_EQ(pickle.Find(oom, "device_free")->integer, 6656);
   EXPECT_EQ(pickle.Find(oom, "addr"), nullptr);
-  EXPECT_EQ(pickle.Find(oom, "time_us")->integer, 1'764'324'000'128'456);
+  EXPECT_EQ(pickle.Find(oom, "time_us")->integer, 1'764'324'942'128'456);
 }
 
 TEST(Export, RecordsThatNoProgramWroteAreLeftOut) {
