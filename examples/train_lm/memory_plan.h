@@ -17,8 +17,8 @@ tierlib::Options RuntimeOptions(const Options& options);
 // ResourceExhausted where the address space of this process does not hold --device-memory and --host-memory.
 tierlib::Status CheckAddressSpace(const Options& options);
 
-// ResourceExhausted where --device-memory does not even hold what no offload can move, and that is so much that making it
-// on the host, as CheckMemory needs it, would take minutes or all memory.
+// ResourceExhausted where --device-memory does not even hold what no offload can move, and that is so much that making
+// it on the host, as CheckMemory needs it, would take minutes or all memory.
 tierlib::Status CheckLeastMemory(const Options& options, const ModelShape& shape);
 
 // OK where the job fits into --device-memory and --host-memory. ResourceExhausted is one line for the user, with the

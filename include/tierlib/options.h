@@ -16,8 +16,8 @@ namespace tierlib {
 
 // What Pack does with the bytes of a saved value.
 enum class OffloadMode : std::uint8_t {
-  kOff,      // they stay on the device
-  kNaive,    // every saved value is copied to the host and back by itself, as frameworks do: the baseline to compare with
+  kOff,    // they stay on the device
+  kNaive,  // every saved value is copied to the host and back by itself, as frameworks do: the baseline to compare with
   kMarshal,  // each storage's bytes move at most once: identity first, then a walk along lineage
 };
 
@@ -38,18 +38,18 @@ enum class EmulatedSchedule : std::uint8_t {
 
 struct EmulatedOptions {
   EmulatedSchedule schedule = EmulatedSchedule::kThreaded;
-  std::uint64_t seed = 1;              // of the deterministic schedule
-  int kernel_threads = 0;              // threads one kernel may use; 0: all processors
-  double copy_out_bytes_per_s = 0;     // bandwidth of the device-to-host engine; 0: unthrottled
-  double copy_in_bytes_per_s = 0;      // bandwidth of the host-to-device engine; 0: unthrottled
-  std::uint64_t copy_latency_ns = 0;   // added to each copy
-  int numa_node = -1;                  // node of the host that the device is said to be at; -1: that of the calling thread
-  bool poison = false;                 // fill fresh (0xCD) and freed (0xEF) device bytes
-  bool strict = false;                 // device bytes are unreadable outside kernels and copies; one thing runs at a time
+  std::uint64_t seed = 1;             // of the deterministic schedule
+  int kernel_threads = 0;             // threads one kernel may use; 0: all processors
+  double copy_out_bytes_per_s = 0;    // bandwidth of the device-to-host engine; 0: unthrottled
+  double copy_in_bytes_per_s = 0;     // bandwidth of the host-to-device engine; 0: unthrottled
+  std::uint64_t copy_latency_ns = 0;  // added to each copy
+  int numa_node = -1;   // node of the host that the device is said to be at; -1: that of the calling thread
+  bool poison = false;  // fill fresh (0xCD) and freed (0xEF) device bytes
+  bool strict = false;  // device bytes are unreadable outside kernels and copies; one thing runs at a time
 };
 
-// A device allocator of the program, used for reloads in place of tierlib's pool, so that a framework's own cache is shared.
-// Called on the thread that calls Unpack or drops the last reference, with no lock of tierlib held.
+// A device allocator of the program, used for reloads in place of tierlib's pool, so that a framework's own cache is
+// shared. Called on the thread that calls Unpack or drops the last reference, with no lock of tierlib held.
 struct DeviceAllocator {
   std::function<void*(std::size_t bytes, Stream stream)> allocate;               // nullptr where the device is full
   std::function<void(void* data, std::size_t bytes, Stream stream)> deallocate;  // ordered after the work on `stream`
@@ -57,29 +57,29 @@ struct DeviceAllocator {
 
 struct DeviceOptions {
   DeviceKind kind = DeviceKind::kEmulated;
-  int device = 0;                      // number among the devices of this Runtime; CUDA ordinal for kCuda
-  std::uint64_t capacity = MiB(512);   // bytes of device memory that tierlib may take (a tier's capacity)
-  std::uint64_t reload_budget = 0;     // cap on reloaded bytes alive at once; 0: the capacity
-  std::uint64_t in_flight_limit = 0;   // cap on bytes of copies in flight; 0: none
+  int device = 0;                              // number among the devices of this Runtime; CUDA ordinal for kCuda
+  std::uint64_t capacity = MiB(512);           // bytes of device memory that tierlib may take (a tier's capacity)
+  std::uint64_t reload_budget = 0;             // cap on reloaded bytes alive at once; 0: the capacity
+  std::uint64_t in_flight_limit = 0;           // cap on bytes of copies in flight; 0: none
   std::shared_ptr<DeviceAllocator> allocator;  // null: tierlib's own pool
-  EmulatedOptions emulated;            // where kind is kEmulated
+  EmulatedOptions emulated;                    // where kind is kEmulated
 };
 
 struct Options {
   std::vector<DeviceOptions> devices = {DeviceOptions{}};
   // Limits of host memory, per process, over all devices. Memory is taken as it is needed, never beyond them. Where the
-  // process's cgroup leaves less than was chosen here, Create refuses; a limit left as it is here is lowered instead, to at
-  // most half of what the cgroup leaves (Runtime::options() tells). RLIMIT_MEMLOCK refuses nothing: what it keeps from being
-  // locked is pinned for the device all the same, and TierStatistics::locked tells.
+  // process's cgroup leaves less than was chosen here, Create refuses; a limit left as it is here is lowered instead,
+  // to at most half of what the cgroup leaves (Runtime::options() tells). RLIMIT_MEMLOCK refuses nothing: what it keeps
+  // from being locked is pinned for the device all the same, and TierStatistics::locked tells.
   std::uint64_t pinned_limit = GiB(2);    // on the NUMA nodes that the devices are at
   std::uint64_t pageable_limit = GiB(2);  // used when pinned memory is exhausted
   OffloadMode mode = OffloadMode::kMarshal;
   OffloadPolicy policy = OffloadPolicy::kAll;
-  int hop_limit = 4;                         // derived edges that a walk may cross
-  std::uint64_t minimum_bytes = 0;           // saved values smaller than this stay on the device
-  bool write_waits = false;                  // BeginWrite on bytes being copied: wait (true) or fail (false)
-  std::string trace;                         // path of the trace file; "" reads TIERLIB_TRACE; %p process id, %r rank
-  int rank = 0;                              // of this learner; appears in the trace and for %r
+  int hop_limit = 4;                // derived edges that a walk may cross
+  std::uint64_t minimum_bytes = 0;  // saved values smaller than this stay on the device
+  bool write_waits = false;         // BeginWrite on bytes being copied: wait (true) or fail (false)
+  std::string trace;                // path of the trace file; "" reads TIERLIB_TRACE; %p process id, %r rank
+  int rank = 0;                     // of this learner; appears in the trace and for %r
   std::uint64_t shutdown_deadline_ns = 10'000'000'000;  // how long ~Runtime waits for copies in flight
 };
 

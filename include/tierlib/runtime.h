@@ -1,9 +1,9 @@
-// Runtime: owns the tiers and moves storages between them. The verbs that tierlib's autograd, a foreign framework and the
-// C ABI all speak.
+// Runtime: owns the tiers and moves storages between them. The verbs that tierlib's autograd, a foreign framework and
+// the C ABI all speak.
 //
-// Thread-safety: every member may be called from several threads at once. Callbacks (keepalives, replays, allocators) run
-// on the caller's thread with no lock held. Handles (Saved, Loaded) share the runtime's core and may outlive the Runtime.
-// Nothing throws; there is no global state.
+// Thread-safety: every member may be called from several threads at once. Callbacks (keepalives, replays, allocators)
+// run on the caller's thread with no lock held. Handles (Saved, Loaded) share the runtime's core and may outlive the
+// Runtime. Nothing throws; there is no global state.
 //
 // Streams are of the storage's device (InvalidArgument otherwise). tierlib/stream.h says how long they must live.
 #ifndef TIERLIB_RUNTIME_H_
@@ -31,8 +31,9 @@ class Core;
 
 class Runtime {
  public:
-  // InvalidArgument names an option that cannot hold ("pinned_limit 64 GiB asked, the cgroup leaves 41 GiB"); Unimplemented
-  // where a CUDA device is asked of a build or machine without one; NotFound or PermissionDenied for the trace's path.
+  // InvalidArgument names an option that cannot hold ("pinned_limit 64 GiB asked, the cgroup leaves 41 GiB");
+  // Unimplemented where a CUDA device is asked of a build or machine without one; NotFound or PermissionDenied for the
+  // trace's path.
   static StatusOr<std::unique_ptr<Runtime>> Create(Options options);
   // Waits for copies in flight, at most options.shutdown_deadline_ns.
   ~Runtime();
@@ -40,44 +41,47 @@ class Runtime {
   Runtime& operator=(const Runtime&) = delete;
 
   // --- Storages -----------------------------------------------------------------------------------------------------
-  // Adopts `bytes` bytes of device memory at `data`, which stays the caller's: tierlib never frees it. The label appears in
-  // traces and messages. REQUIRES: the memory stays valid until Retire returned and every keepalive given to Pack for it
-  // was dropped.
+  // Adopts `bytes` bytes of device memory at `data`, which stays the caller's: tierlib never frees it. The label
+  // appears in traces and messages. REQUIRES: the memory stays valid until Retire returned and every keepalive given to
+  // Pack for it was dropped.
   StatusOr<StorageId> Register(void* data, std::uint64_t bytes, int device, Holds holds, std::string_view label);
 
-  // Takes `bytes` from tierlib's pool, ready for work enqueued on `stream` from now on. Where the device is full it first
-  // moves saved storages to the host (policy kFit). ResourceExhausted says what was asked, what is free, and who holds the
-  // most. The memory is given back after Retire and after the last Saved or Loaded that needs it.
+  // Takes `bytes` from tierlib's pool, ready for work enqueued on `stream` from now on. Where the device is full it
+  // first moves saved storages to the host (policy kFit). ResourceExhausted says what was asked, what is free, and who
+  // holds the most. The memory is given back after Retire and after the last Saved or Loaded that needs it.
   StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label);
 
-  // The caller is done with the storage: for an adopted one it will reuse or free the memory, for an allocated one the bytes
-  // go back to the pool after the work enqueued on `stream`. Saved values of it stay valid. FailedPrecondition for an id
-  // that is not registered (any more). Memory that was packed without a keepalive may go once this returned: it waits for
-  // the copies out, and for the work of streams other than `stream` that reads the memory through tierlib.
+  // The caller is done with the storage: for an adopted one it will reuse or free the memory, for an allocated one the
+  // bytes go back to the pool after the work enqueued on `stream`. Saved values of it stay valid. FailedPrecondition
+  // for an id that is not registered (any more). Memory that was packed without a keepalive may go once this returned:
+  // it waits for the copies out, and for the work of streams other than `stream` that reads the memory through tierlib.
   Status Retire(StorageId storage, Stream stream);
 
-  // Announces that the next work on `stream` writes to the storage, through whatever view; raises its version. Where a copy
-  // out of it is in flight: FailedPrecondition naming both, or, with options.write_waits, `stream` waits for the copy.
+  // Announces that the next work on `stream` writes to the storage, through whatever view; raises its version. Where a
+  // copy out of it is in flight: FailedPrecondition naming both, or, with options.write_waits, `stream` waits for the
+  // copy.
   Status BeginWrite(StorageId storage, Stream stream);
 
-  // Tells that `derived` was made from `source` and can be made again to the same bits, for as long as neither is written.
-  // kCopy needs equal sizes and dtypes. The two must be of different storages: views of one storage need no telling.
+  // Tells that `derived` was made from `source` and can be made again to the same bits, for as long as neither is
+  // written. kCopy needs equal sizes and dtypes. The two must be of different storages: views of one storage need no
+  // telling.
   Status Derive(const View& derived, const View& source, Replay replay);
 
   // --- Saved values -------------------------------------------------------------------------------------------------
-  // Hands a value to the runtime until backward needs it. Returns at once; copies run beside compute, ordered after the work
-  // enqueued on `stream` so far. `keepalive` holds the caller's reference on an adopted storage's memory (null for an
-  // allocated one); it is dropped after the copies, and after the work of streams other than `stream`, that read the
+  // Hands a value to the runtime until backward needs it. Returns at once; copies run beside compute, ordered after the
+  // work enqueued on `stream` so far. `keepalive` holds the caller's reference on an adopted storage's memory (null for
+  // an allocated one); it is dropped after the copies, and after the work of streams other than `stream`, that read the
   // memory. Work on `stream` may still be pending then, as where a program frees a tensor: the memory's next use is
   // ordered after it by the program's own allocator. Undefined or empty values round-trip without bytes.
   StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
 
-  // Takes a value back. Only `stream` waits for a copy in. May be called more than once for a Saved. FailedPrecondition names
-  // storage and versions where it was written since Pack; DataLoss where its copy failed; ResourceExhausted as Allocate.
+  // Takes a value back. Only `stream` waits for a copy in. May be called more than once for a Saved. FailedPrecondition
+  // names storage and versions where it was written since Pack; DataLoss where its copy failed; ResourceExhausted as
+  // Allocate.
   StatusOr<Loaded> Unpack(const Saved& saved, Stream stream);
 
-  // Asks for `bytes` of device memory back: moves saved storages to the host. Returns the bytes that are given back once the
-  // copies in flight end; fewer than asked where nothing more may move.
+  // Asks for `bytes` of device memory back: moves saved storages to the host. Returns the bytes that are given back
+  // once the copies in flight end; fewer than asked where nothing more may move.
   StatusOr<std::uint64_t> Reclaim(int device, std::uint64_t bytes);
 
   // --- Steps --------------------------------------------------------------------------------------------------------

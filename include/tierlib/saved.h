@@ -16,8 +16,8 @@ class SavedValue;
 class LoadedValue;
 }  // namespace internal
 
-// A value that Pack took. Copies share it; when the last is dropped its host bytes are given back. May be destroyed in any
-// order and after the Runtime, from any thread.
+// A value that Pack took. Copies share it; when the last is dropped its host bytes are given back. May be destroyed in
+// any order and after the Runtime, from any thread.
 class Saved {
  public:
   Saved() = default;
@@ -30,7 +30,8 @@ class Saved {
 };
 
 // A shared read-only lease on the bytes of a saved value, equal to the bit to what was packed. The bytes stay valid for
-// work enqueued before the last copy of this handle is dropped, on the stream given to Unpack and on those named by UsedOn.
+// work enqueued before the last copy of this handle is dropped, on the stream given to Unpack and on those named by
+// UsedOn.
 class Loaded {
  public:
   Loaded() = default;

@@ -23,9 +23,9 @@ enum class StatusCode : int {
   kOk = 0,
   kCancelled = 1,
   kUnknown = 2,
-  kInvalidArgument = 3,     // a size, stride, option or file content that can never be right
-  kDeadlineExceeded = 4,    // shutting down took longer than allowed
-  kNotFound = 5,            // a file, tensor name or stream that is not there
+  kInvalidArgument = 3,   // a size, stride, option or file content that can never be right
+  kDeadlineExceeded = 4,  // shutting down took longer than allowed
+  kNotFound = 5,          // a file, tensor name or stream that is not there
   kAlreadyExists = 6,
   kPermissionDenied = 7,    // the operating system refused
   kResourceExhausted = 8,   // a tier is full: a normal signal
@@ -137,10 +137,10 @@ class [[nodiscard]] StatusOr {
 }  // namespace tierlib
 
 // Leaves the function with the status of `expr` where that is not OK.
-#define TIERLIB_RETURN_IF_ERROR(expr)                         \
-  do {                                                        \
-    ::tierlib::Status tierlib_status_ = (expr);               \
-    if (!tierlib_status_.ok()) return tierlib_status_;        \
+#define TIERLIB_RETURN_IF_ERROR(expr)                  \
+  do {                                                 \
+    ::tierlib::Status tierlib_status_ = (expr);        \
+    if (!tierlib_status_.ok()) return tierlib_status_; \
   } while (false)
 
 #define TIERLIB_CONCAT_INNER_(a, b) a##b
@@ -149,9 +149,9 @@ class [[nodiscard]] StatusOr {
 // Declares or assigns `lhs` from a StatusOr, or leaves the function with its status.
 #define TIERLIB_ASSIGN_OR_RETURN(lhs, expr) \
   TIERLIB_ASSIGN_OR_RETURN_IMPL_(TIERLIB_CONCAT_(tierlib_status_or_, __LINE__), lhs, expr)
-#define TIERLIB_ASSIGN_OR_RETURN_IMPL_(temporary, lhs, expr)     \
-  auto temporary = (expr);                                       \
-  if (!temporary.ok()) return std::move(temporary).status();     \
+#define TIERLIB_ASSIGN_OR_RETURN_IMPL_(temporary, lhs, expr) \
+  auto temporary = (expr);                                   \
+  if (!temporary.ok()) return std::move(temporary).status(); \
   lhs = *std::move(temporary)
 
 #endif  // TIERLIB_STATUS_H_
