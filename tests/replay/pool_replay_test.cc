@@ -144,11 +144,15 @@ TEST(PoolReplay, NothingIsAFineTrace) {
 
 TEST(PoolReplay, SizesOfNothingAndBeyondEverything) {
   const std::uint64_t largest = ~std::uint64_t{0};
-  const ReplayResult result =
-      Replayed(Program({Allocate(1, 0), Allocate(2, largest), Allocate(3, largest - 300),
-                        Allocate(4, kCapacityMost * 2), Allocate(5, 0), Allocate(6, kCapacityMost / 2)}));
-  EXPECT_EQ(result.failures, 3u);
-  EXPECT_EQ(result.addresses, CrcOf({0, largest, largest, largest, 256, 512}));
+  const StatusOr<ReplayResult> result =
+      Replay(Program({Allocate(1, 0), Allocate(2, largest), Allocate(3, largest - 300), Allocate(4, kCapacityMost * 2),
+                      Allocate(5, 0), Allocate(6, kCapacityMost / 2)}),
+             {});
+  // Sanitizers leave a process a fraction of the addresses that it has otherwise.
+  if (result.status().code() == StatusCode::kResourceExhausted) GTEST_SKIP() << result.status();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->failures, 3u);
+  EXPECT_EQ(result->addresses, CrcOf({0, largest, largest, largest, 256, 512}));
 }
 
 TEST(PoolReplay, EqualForEveryTierAndAlways) {
