@@ -2,6 +2,10 @@
 // shuffled so that the machine's noise hits all alike. Time is CPU time of an allocation and its free; workload.h has
 // the patterns. Two threads share one pool and have sequences of their own. Ends with a table and the gates.
 //
+// mimalloc, jemalloc and tcmalloc take part where their libraries are installed (Debian: libmimalloc2.0, libjemalloc2,
+// libtcmalloc-minimal4). Two threads that run beside each other wait for each other's locks, and take up to five times
+// what they take by turns: other load on the machine hides that. The table's "busy" says how many processors they had.
+//
 // usage: alloc_bench [--summary FILE.json] [--check] [Google Benchmark's options]
 //   --summary FILE.json   write what was measured as {"rows": [...], "machine", "date", "command"}
 //   --check               exit code 1 where a gate is missed, or none was tried
@@ -137,7 +141,10 @@ class Collector : public benchmark::BenchmarkReporter {
     for (const std::unique_ptr<Case>& each : suite_.cases) {
       Row& row = each->row();
       if (each->Name() != run.run_name.function_name || row.threads != run.threads) continue;
-      if (only_one || run.aggregate_name == "median") row.ns_per_pair = 1e9 * pair->second.value;
+      if (only_one || run.aggregate_name == "median") {
+        row.ns_per_pair = 1e9 * pair->second.value;
+        row.busy_processors = run.GetAdjustedCPUTime() / run.GetAdjustedRealTime();
+      }
       if (run.aggregate_name == "cv") row.variation = pair->second.value;
     }
   }

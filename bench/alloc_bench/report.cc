@@ -89,6 +89,7 @@ std::string SummaryJson(const std::vector<Row>& rows, const std::string& command
     entry["touched"] = row.touched;
     entry["ns_per_pair"] = row.ns_per_pair;
     entry["variation"] = row.variation;
+    entry["busy_processors"] = row.busy_processors;
     entry["reserved_over_live"] = nullptr;
     if (row.reserved_over_live) entry["reserved_over_live"] = *row.reserved_over_live;
     json["rows"].push_back(std::move(entry));
@@ -103,12 +104,13 @@ void PrintTable(const std::vector<Row>& rows, std::ostream& out) {
   const Row* before = nullptr;
   for (const Row& row : rows) {
     if (before == nullptr || Title(row) != Title(*before)) {
-      out << absl::StrFormat("\n%-40s %10s %10s %8s %16s\n", Title(row), "ns a pair", "variation", "/ pow2",
+      out << absl::StrFormat("\n%-40s %10s %10s %6s %8s %16s\n", Title(row), "ns a pair", "variation", "busy", "/ pow2",
                              "reserved / live");
     }
     before = &row;
     const Row* pow2 = Find(rows, "pow2", row);
-    out << absl::StrFormat("  %-38s %10.1f %9.1f%% %8s %16s\n", row.backend, row.ns_per_pair, 100 * row.variation,
+    out << absl::StrFormat("  %-38s %10.1f %9.1f%% %6.1f %8s %16s\n", row.backend, row.ns_per_pair, 100 * row.variation,
+                           row.busy_processors,
                            pow2 == nullptr ? "-" : absl::StrFormat("%.2f", row.ns_per_pair / pow2->ns_per_pair),
                            row.reserved_over_live ? absl::StrFormat("%.5f", *row.reserved_over_live) : "-");
   }

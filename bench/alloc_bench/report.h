@@ -16,6 +16,7 @@ struct Row {
   bool touched = false;
   double ns_per_pair = 0;                    // CPU time, median over the repetitions
   double variation = 0;                      // of the repetitions: standard deviation / mean
+  double busy_processors = 0;                // CPU time / time: near 2 where two threads really ran beside each other
   std::optional<double> reserved_over_live;  // where the backend counts it
 };
 

@@ -11,6 +11,7 @@
 #include <array>
 #include <bit>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 
 #include "absl/container/flat_hash_map.h"
@@ -118,6 +119,7 @@ class PowersOfTwoBackend : public Backend {
     void* address = base_ + used_;
     if (touched_) {
       address = std::malloc(bytes);
+      if (address != nullptr) std::memset(address, 1, bytes);  // page-locked memory has all its pages from the start
     } else {
       used_ += bytes;
     }
