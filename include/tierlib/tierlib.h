@@ -13,6 +13,7 @@
 #include "tierlib/status.h"
 #include "tierlib/storage_id.h"
 #include "tierlib/stream.h"
+#include "tierlib/tier.h"
 #include "tierlib/view.h"
 
 #endif  // TIERLIB_TIERLIB_H_

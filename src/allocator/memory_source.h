@@ -9,9 +9,9 @@
 
 #include "allocator/device_backend.h"
 #include "allocator/numa_topology.h"
-#include "allocator/tier.h"
 #include "tierlib/placement.h"
 #include "tierlib/status.h"
+#include "tierlib/tier.h"
 
 namespace tierlib {
 

@@ -80,6 +80,7 @@ const char* TierCodeName(TierCode tier) {
     case TierCode::kDevice: return "device";
     case TierCode::kPinned: return "pinned";
     case TierCode::kPageable: return "pageable";
+    case TierCode::kFile: return "file";
   }
   return "?";
 }

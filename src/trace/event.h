@@ -64,8 +64,8 @@ constexpr std::uint16_t DecisionDetail(DecisionAction action, DecisionReason rea
 
 // Codes of "Tier" and "CopyDirection" in the event table, as the layers above number them (tests/trace holds them
 // together).
-enum class TierCode : std::uint8_t { kDevice, kPinned, kPageable };
-inline constexpr std::size_t kTierCodeCount = 3;
+enum class TierCode : std::uint8_t { kDevice, kPinned, kPageable, kFile };
+inline constexpr std::size_t kTierCodeCount = 4;
 const char* TierCodeName(TierCode tier);
 enum class DirectionCode : std::uint8_t { kOut, kIn, kWithin };  // device to host, host to device, device to device
 inline constexpr std::size_t kDirectionCodeCount = 3;

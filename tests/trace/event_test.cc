@@ -7,7 +7,7 @@
 #include <string>
 
 #include "allocator/device_backend.h"
-#include "allocator/tier.h"
+#include "tierlib/tier.h"
 
 namespace tierlib::trace {
 namespace {
@@ -72,7 +72,9 @@ TEST(Event, TierAndDirectionCodesAreTheAllocators) {
   EXPECT_EQ(static_cast<int>(TierCode::kDevice), static_cast<int>(Tier::kDevice));
   EXPECT_EQ(static_cast<int>(TierCode::kPinned), static_cast<int>(Tier::kPinned));
   EXPECT_EQ(static_cast<int>(TierCode::kPageable), static_cast<int>(Tier::kPageable));
-  for (const Tier tier : {Tier::kDevice, Tier::kPinned, Tier::kPageable}) {
+  EXPECT_EQ(static_cast<int>(TierCode::kFile), static_cast<int>(Tier::kFile));
+  EXPECT_EQ(kTierCodeCount, kTierCount);
+  for (const Tier tier : {Tier::kDevice, Tier::kPinned, Tier::kPageable, Tier::kFile}) {
     EXPECT_STREQ(TierCodeName(static_cast<TierCode>(tier)), TierName(tier));
   }
   EXPECT_EQ(static_cast<int>(DirectionCode::kOut), static_cast<int>(CopyDirection::kDeviceToHost));

@@ -67,7 +67,7 @@ int RunProgram(int argc, char** argv) {
       ->check(CLI::IsMember(FormatNames()))
       ->capture_default_str();
   app.add_option("--tier", tier, "The kind of pool; of a tierlib trace, also whose events")
-      ->check(CLI::IsMember({"device", "pinned", "pageable"}))
+      ->check(CLI::IsMember({"device", "pinned", "pageable", "file"}))
       ->capture_default_str();
   CLI::Option* const capacity_option =
       app.add_option("--capacity", capacity_text, "Of the pool, as 80GiB; default: what the trace needs")
@@ -88,6 +88,7 @@ int RunProgram(int argc, char** argv) {
   }
   options.read.tier = options.pool.tier = tier == "pinned"     ? Tier::kPinned
                                           : tier == "pageable" ? Tier::kPageable
+                                          : tier == "file"     ? Tier::kFile
                                                                : Tier::kDevice;
   if (capacity_option->count() > 0) options.pool.capacity = capacity;
   if (device_option->count() > 0) options.read.device = device;

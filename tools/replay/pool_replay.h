@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <optional>
 
-#include "allocator/tier.h"
 #include "replay_program.h"
 #include "tierlib/bytes.h"
 #include "tierlib/status.h"
+#include "tierlib/tier.h"
 
 namespace tierlib::trace_replay {
 

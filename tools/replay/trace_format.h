@@ -13,8 +13,8 @@
 #include <string_view>
 
 #include "allocation_trace.h"
-#include "allocator/tier.h"
 #include "tierlib/status.h"
+#include "tierlib/tier.h"
 
 namespace tierlib::trace_replay {
 

@@ -36,7 +36,7 @@ int Run(int argc, char** argv) {
       ->required();
   export_command->add_option("-o,--output", exported.output, "The file to write; - is standard output")->required();
   export_command->add_option("--tier", tier, "Whose pool")
-      ->check(CLI::IsMember({"device", "pinned", "pageable"}))
+      ->check(CLI::IsMember({"device", "pinned", "pageable", "file"}))
       ->capture_default_str();
 
   try {
@@ -52,6 +52,7 @@ int Run(int argc, char** argv) {
   if (summary_command->parsed()) return RunSummary(summary);
   exported.tier = tier == "pinned"     ? tierlib::trace::TierCode::kPinned
                   : tier == "pageable" ? tierlib::trace::TierCode::kPageable
+                  : tier == "file"     ? tierlib::trace::TierCode::kFile
                                        : tierlib::trace::TierCode::kDevice;
   return RunExport(exported);
 }
