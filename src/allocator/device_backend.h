@@ -8,6 +8,7 @@
 #ifndef TIERLIB_SRC_ALLOCATOR_DEVICE_BACKEND_H_
 #define TIERLIB_SRC_ALLOCATOR_DEVICE_BACKEND_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -64,6 +65,7 @@ struct DeviceInfo {
   std::size_t granularity = 1;       // Reserve's sizes are multiples of it
   std::size_t base_alignment = 256;  // of the address range that Reserve hands out from; a power of two
   int numa_node = -1;                // the node of the host that it is at; -1: not known
+  bool notes_blocks = false;         // NoteBlock does something
   bool runs_host_kernels = false;
   bool shape_only = false;  // no bytes behind addresses; events are complete when recorded
 };
@@ -105,6 +107,9 @@ class DeviceBackend {
   virtual StatusOr<std::uint64_t> StreamNumber(Stream stream) = 0;
   // True from CreateStream to DestroyStream, for which only the handle is looked at: the stream may be gone.
   virtual bool Owns(Stream stream) const = 0;
+  // Raised by each DestroyStream, before the handle may come back. While it stands, a handle for which Owns is true
+  // stands for the same stream, so that nobody need ask for its number again. Lives as long as the device.
+  virtual const std::atomic<std::uint64_t>& destroyed_streams() const = 0;
 
   // --- Events -------------------------------------------------------------------------------------------------------
   // An event may be recorded again after it completed. Waiting for an event that was never recorded returns at once.

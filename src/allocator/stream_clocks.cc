@@ -18,11 +18,6 @@ std::uint64_t At(const StreamClocks::Stamp& stamp, std::size_t index) {
   return index < stamp.size() ? stamp[index] : 0;
 }
 
-void Raise(StreamClocks::Stamp& stamp, std::size_t index, std::uint64_t value) {
-  if (stamp.size() <= index) stamp.resize(index + 1, 0);
-  stamp[index] = std::max(stamp[index], value);
-}
-
 }  // namespace
 
 StreamClocks::~StreamClocks() {
@@ -32,19 +27,22 @@ StreamClocks::~StreamClocks() {
   for (const EventId event : spare_) device_.DestroyEvent(event);
 }
 
-void StreamClocks::Join(Stamp& stamp, const Stamp& other) {
-  for (std::size_t i = 0; i < other.size(); ++i) Raise(stamp, i, other[i]);
+void StreamClocks::StampFree(Stamp& stamp, Stream stream) {
+  std::size_t index = FindKnown(stream);
+  if (index == clocks_.size()) {
+    TIERLIB_CHECK(stream.device == device_.info().device, "a block was used on a stream of another device");
+    const StatusOr<std::size_t> found = IndexOf(stream);
+    if (!found.ok()) {
+      // Gone, and with that its work has ended; or the device is lost, and nothing runs any more.
+      if (found.status().code() != StatusCode::kNotFound) (void)device_.SynchronizeStream(stream);
+      return;
+    }
+    index = *found;
+  }
+  StampFree(stamp, index);
 }
 
-void StreamClocks::StampFree(Stamp& stamp, Stream stream) {
-  TIERLIB_CHECK(stream.device == device_.info().device, "a block was used on a stream of another device");
-  const StatusOr<std::uint64_t> number = device_.StreamNumber(stream);
-  if (!number.ok()) {
-    // Gone, and with that its work has ended; or the device is lost, and nothing runs any more.
-    if (number.status().code() != StatusCode::kNotFound) (void)device_.SynchronizeStream(stream);
-    return;
-  }
-  const std::size_t index = IndexOf(stream, *number);
+void StreamClocks::StampFree(Stamp& stamp, std::size_t index) {
   for (std::size_t i = 0; i < stamp.size(); ++i) {
     if (i != index && IsAfter(index, i, stamp[i])) stamp[i] = 0;
   }
@@ -52,7 +50,7 @@ void StreamClocks::StampFree(Stamp& stamp, Stream stream) {
   clock.unmarked_frees = true;
   Raise(stamp, index, clock.marked + 1);
   if (clock.own || RecordMark(index).ok()) return;
-  (void)device_.SynchronizeStream(stream);
+  (void)device_.SynchronizeStream(clock.stream);
   Retire(clock);
 }
 
@@ -61,9 +59,9 @@ bool StreamClocks::IsAfter(std::size_t self, std::size_t index, std::uint64_t va
   return self < clocks_.size() && value <= At(clocks_[self].seen, index);
 }
 
-bool StreamClocks::IsOrdered(Stream stream, const Stamp& stamp) const {
-  const StatusOr<std::uint64_t> number = device_.StreamNumber(stream);
-  const std::size_t self = number.ok() ? Find(*number) : clocks_.size();
+bool StreamClocks::IsOrdered(Stream stream, const Stamp& stamp) {
+  const StatusOr<std::size_t> found = Find(stream);
+  const std::size_t self = found.ok() ? *found : clocks_.size();
   std::size_t i = 0;
   while (i < stamp.size() && IsAfter(self, i, stamp[i])) ++i;
   return i == stamp.size();
@@ -73,11 +71,16 @@ Status StreamClocks::Order(Stream stream, const Stamp& stamp) {
   std::size_t first = 0;
   while (first < stamp.size() && stamp[first] <= clocks_[first].completed) ++first;
   if (first == stamp.size()) return OkStatus();  // freed long ago
-  TIERLIB_ASSIGN_OR_RETURN(const std::uint64_t number, device_.StreamNumber(stream));
-  const std::size_t known = Find(number);
-  while (first < stamp.size() && IsAfter(known, first, stamp[first])) ++first;
-  if (first == stamp.size()) return OkStatus();  // the common case: freed here
-  const std::size_t self = IndexOf(stream, number);
+  std::size_t self = FindKnown(stream);
+  if (self == clocks_.size()) {
+    TIERLIB_ASSIGN_OR_RETURN(self, Find(stream));
+  }
+  while (first < stamp.size() && IsAfter(self, first, stamp[first])) ++first;
+  return first == stamp.size() ? OkStatus() : OrderAfter(first, stamp, stream);  // mostly freed on the same stream
+}
+
+Status StreamClocks::OrderAfter(std::size_t first, const Stamp& stamp, Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(const std::size_t self, IndexOf(stream));
   for (std::size_t i = first; i < stamp.size(); ++i) {
     if (IsAfter(self, i, stamp[i])) continue;
     if (stamp[i] > clocks_[i].marked) TIERLIB_RETURN_IF_ERROR(RecordMark(i));
@@ -128,20 +131,35 @@ Status StreamClocks::Synchronize(const Stamp& stamp) {
 }
 
 void StreamClocks::Forget(Stream stream) {
-  const StatusOr<std::uint64_t> number = device_.StreamNumber(stream);
-  const std::size_t index = number.ok() ? Find(*number) : clocks_.size();
-  if (index < clocks_.size()) Retire(clocks_[index]);
+  const StatusOr<std::size_t> found = Find(stream);
+  if (found.ok() && *found < clocks_.size()) Retire(clocks_[*found]);
 }
 
-std::size_t StreamClocks::Find(std::uint64_t number) const {
+std::size_t StreamClocks::FindKnown(Stream stream) const {
+  // While no stream of the device is destroyed, the handle of one of its own stands for that stream.
+  const std::uint64_t destroyed = destroyed_.load(std::memory_order_acquire);
   std::size_t i = 0;
-  while (i < clocks_.size() && (clocks_[i].retired || clocks_[i].number != number)) ++i;
+  for (; i < clocks_.size(); ++i) {
+    const Clock& clock = clocks_[i];
+    if (clock.stream == stream && clock.own && clock.destroyed == destroyed && !clock.retired) break;
+  }
   return i;
 }
 
-std::size_t StreamClocks::IndexOf(Stream stream, std::uint64_t number) {
-  std::size_t index = Find(number);
+StatusOr<std::size_t> StreamClocks::Find(Stream stream) {
+  const std::uint64_t destroyed = destroyed_.load(std::memory_order_acquire);
+  TIERLIB_ASSIGN_OR_RETURN(const std::uint64_t number, device_.StreamNumber(stream));
+  std::size_t i = 0;
+  while (i < clocks_.size() && (clocks_[i].retired || clocks_[i].number != number)) ++i;
+  if (i < clocks_.size()) clocks_[i].destroyed = destroyed;
+  return i;
+}
+
+StatusOr<std::size_t> StreamClocks::IndexOf(Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(std::size_t index, Find(stream));
   if (index < clocks_.size()) return index;
+  const std::uint64_t destroyed = destroyed_.load(std::memory_order_acquire);
+  TIERLIB_ASSIGN_OR_RETURN(const std::uint64_t number, device_.StreamNumber(stream));
   const auto usable = [this](Clock& clock) { return clock.retired || (clocks_.size() >= kFewClocks && Idle(clock)); };
   for (index = 0; index < clocks_.size() && !usable(clocks_[index]);) ++index;
   if (index == clocks_.size()) clocks_.emplace_back();
@@ -149,6 +167,7 @@ std::size_t StreamClocks::IndexOf(Stream stream, std::uint64_t number) {
   Clock& clock = clocks_[index];
   clock.stream = stream;
   clock.number = number;
+  clock.destroyed = destroyed;
   clock.own = device_.Owns(stream);
   clock.retired = false;
   clock.seen.clear();

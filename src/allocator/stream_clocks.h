@@ -16,6 +16,8 @@
 #ifndef TIERLIB_SRC_ALLOCATOR_STREAM_CLOCKS_H_
 #define TIERLIB_SRC_ALLOCATOR_STREAM_CLOCKS_H_
 
+#include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -32,7 +34,7 @@ class StreamClocks {
   // Value per clock, by index; a missing one is 0, which every stream is ordered after.
   using Stamp = absl::InlinedVector<std::uint64_t, 4>;
 
-  explicit StreamClocks(DeviceBackend& device) : device_(device) {}
+  explicit StreamClocks(DeviceBackend& device) : device_(device), destroyed_(device.destroyed_streams()) {}
   ~StreamClocks();
   StreamClocks(const StreamClocks&) = delete;
   StreamClocks& operator=(const StreamClocks&) = delete;
@@ -42,7 +44,17 @@ class StreamClocks {
   // (aborts otherwise: nothing here could keep the memory from being used too early).
   void StampFree(Stamp& stamp, Stream stream);
   // Raises `stamp` to the elementwise maximum.
-  static void Join(Stamp& stamp, const Stamp& other);
+  static void Join(Stamp& stamp, const Stamp& other) {
+    for (std::size_t i = 0; i < other.size(); ++i) Raise(stamp, i, other[i]);
+  }
+  // The same as stamp = other, faster where both have as many clocks.
+  static void Assign(Stamp& stamp, const Stamp& other) {
+    if (stamp.size() != other.size()) {
+      stamp = other;
+    } else {
+      std::copy(other.begin(), other.end(), stamp.begin());
+    }
+  }
 
   // Makes `stream` wait until it is ordered after `stamp`. On an error it may wait for a part of it.
   Status Order(Stream stream, const Stamp& stamp);
@@ -51,7 +63,7 @@ class StreamClocks {
   // True where the work before `stamp` has ended, as far as Poll has noticed.
   bool Reached(const Stamp& stamp) const;
   // True where `stream` is ordered after `stamp` already.
-  bool IsOrdered(Stream stream, const Stamp& stamp) const;
+  bool IsOrdered(Stream stream, const Stamp& stamp);
   // Records a mark where a free on `stream` has none yet.
   void Tick(Stream stream);
   // Blocks until the work before `stamp` has ended.
@@ -72,6 +84,7 @@ class StreamClocks {
   struct Clock {
     Stream stream;
     std::uint64_t number = 0;     // of the stream
+    std::uint64_t destroyed = 0;  // of the device's streams, when the number was last looked up
     bool own = false;             // the device's, so that it may be marked later
     bool retired = false;         // its stream is gone
     std::uint64_t marked = 0;     // value of the newest mark
@@ -81,10 +94,18 @@ class StreamClocks {
     Stamp seen;
   };
 
-  // Index of the clock of a stream's number, or clocks() where there is none.
-  std::size_t Find(std::uint64_t number) const;
-  // The same; makes one, where all are in use.
-  std::size_t IndexOf(Stream stream, std::uint64_t number);
+  static void Raise(Stamp& stamp, std::size_t index, std::uint64_t value) {
+    if (stamp.size() <= index) stamp.resize(index + 1, 0);
+    stamp[index] = std::max(stamp[index], value);
+  }
+  // Index of the clock of a stream, where the device need not be asked which one it is; clocks() otherwise.
+  std::size_t FindKnown(Stream stream) const;
+  // Index of the clock of a stream, or clocks() where it has none (yet). An error where the device does not know it.
+  StatusOr<std::size_t> Find(Stream stream);
+  // The same; makes one where there is none.
+  StatusOr<std::size_t> IndexOf(Stream stream);
+  void StampFree(Stamp& stamp, std::size_t index);
+  Status OrderAfter(std::size_t first, const Stamp& stamp, Stream stream);
   // True where the stream of clock `self`, or one without a clock, is ordered after value `value` of clock `index`.
   bool IsAfter(std::size_t self, std::size_t index, std::uint64_t value) const;
   Status RecordMark(std::size_t index);
@@ -95,6 +116,7 @@ class StreamClocks {
   bool Idle(Clock& clock);
 
   DeviceBackend& device_;
+  const std::atomic<std::uint64_t>& destroyed_;
   std::vector<Clock> clocks_;
   std::vector<EventId> spare_;
   std::size_t events_ = 0;

@@ -35,11 +35,13 @@ class FakeDevice : public DeviceBackend {
   }
   Status Synchronize() override { return OkStatus(); }
   StatusOr<std::uint64_t> StreamNumber(Stream stream) override {
+    ++numbers_asked;
     if (gone.contains(stream.handle)) return NotFoundError("no such stream");
     const auto number = numbers.find(stream.handle);
     return number == numbers.end() ? std::uint64_t{stream.handle} : number->second;
   }
   bool Owns(Stream stream) const override { return !gone.contains(stream.handle) && !foreign.contains(stream.handle); }
+  const std::atomic<std::uint64_t>& destroyed_streams() const override { return destroyed; }
   StatusOr<EventId> CreateEvent() override {
     existing.insert(++events_);
     return events_;
@@ -78,6 +80,8 @@ class FakeDevice : public DeviceBackend {
   std::set<EventId> existing;
   std::set<EventId> pending;  // recorded and not complete; the test empties it
   std::map<EventId, std::uintptr_t> recorded_on;
+  int numbers_asked = 0;                            // calls of StreamNumber
+  std::atomic<std::uint64_t> destroyed{0};          // raised by the test where handles may stand for other streams
   std::set<std::uintptr_t> gone;                    // streams that do not exist any more
   std::set<std::uintptr_t> foreign;                 // those that the program made
   std::map<std::uintptr_t, std::uint64_t> numbers;  // of the streams that handles stand for; else the handle itself

@@ -229,9 +229,23 @@ TEST_F(StreamClocksTest, AnOwnStreamsHandleMayComeBackAsAnother) {
   const Stamp freed = Free(1);
   device_.numbers[1] = 100;
   device_.foreign = {1};  // destroyed, and the program made one that got the handle
+  ++device_.destroyed;
   Order(1, freed);
+  EXPECT_THAT(device_.log, IsEmpty()) << "the work of the first has ended";
+  (void)Free(1);
+  EXPECT_THAT(device_.log, ElementsAre("record 1")) << "the second is the program's: it may be gone after the call";
   Order(2, freed);
-  EXPECT_THAT(device_.log, IsEmpty()) << "the work of the first has ended, and the second is the program's";
+  EXPECT_THAT(device_.log, ElementsAre("record 1"));
+}
+
+TEST_F(StreamClocksTest, AsksAgainWhichStreamAHandleIsOnlyWhereOneWasDestroyed) {
+  Order(1, Free(1));
+  const int asked = device_.numbers_asked;
+  for (int i = 0; i < 10; ++i) Order(1, Free(1));
+  EXPECT_EQ(device_.numbers_asked, asked);
+  ++device_.destroyed;
+  Order(1, Free(1));
+  EXPECT_GT(device_.numbers_asked, asked);
 }
 
 TEST_F(StreamClocksTest, AFreeSaysNothingThatItsStreamImplies) {

@@ -49,6 +49,7 @@ class FailingDevice : public DeviceBackend {
   Status Synchronize() override { return device_->Synchronize(); }
   StatusOr<std::uint64_t> StreamNumber(Stream stream) override { return device_->StreamNumber(stream); }
   bool Owns(Stream stream) const override { return device_->Owns(stream); }
+  const std::atomic<std::uint64_t>& destroyed_streams() const override { return device_->destroyed_streams(); }
   StatusOr<EventId> CreateEvent() override {
     TIERLIB_RETURN_IF_ERROR(create_event.Burn());
     return device_->CreateEvent();

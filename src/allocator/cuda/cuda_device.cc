@@ -109,6 +109,7 @@ class CudaDevice final : public DeviceBackend {
     {
       MutexLock lock(mutex_);  // first: the handle may come back at once
       streams_.erase(stream.handle);
+      destroyed_streams_.fetch_add(1, std::memory_order_release);
     }
     const Status destroyed = Checked(cudaStreamDestroy(AsCuda(stream)), "cudaStreamDestroy");
     return ended.ok() ? destroyed : ended;
@@ -137,6 +138,8 @@ class CudaDevice final : public DeviceBackend {
     MutexLock lock(mutex_);
     return stream.device == info_.device && streams_.contains(stream.handle);
   }
+
+  const std::atomic<std::uint64_t>& destroyed_streams() const override { return destroyed_streams_; }
 
   StatusOr<EventId> CreateEvent() override {
     const CurrentContext current(driver_, context_);
@@ -292,6 +295,7 @@ class CudaDevice final : public DeviceBackend {
   std::array<std::atomic<std::uint64_t>, 3> copied_ = {};  // by CopyDirection
   mutable Mutex mutex_;
   Status health_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<std::uint64_t> destroyed_streams_{0};
   absl::flat_hash_set<std::uintptr_t> streams_ ABSL_GUARDED_BY(mutex_);  // handles of the device's own
   absl::flat_hash_set<EventId> events_ ABSL_GUARDED_BY(mutex_);          // those that exist
   RegisteredRanges registered_ ABSL_GUARDED_BY(mutex_);                  // host memory

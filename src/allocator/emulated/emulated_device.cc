@@ -33,7 +33,7 @@ Status InsideKernel() { return FailedPreconditionError("a kernel must not call t
 class EmulatedDevice : public DeviceBackend {
  public:
   EmulatedDevice(const DeviceOptions& options, std::unique_ptr<Arena> arena)
-      : poison_(options.emulated.poison), arena_(std::move(arena)), engines_(options.emulated) {
+      : arena_(std::move(arena)), engines_(options.emulated) {
     info_.name = absl::StrCat("emulated:", options.device);
     info_.device = options.device;
     info_.capacity = arena_->capacity();
@@ -43,6 +43,7 @@ class EmulatedDevice : public DeviceBackend {
     info_.numa_node = options.emulated.numa_node;
     info_.runs_host_kernels = true;
     info_.shape_only = options.emulated.schedule == EmulatedSchedule::kShapeOnly;
+    info_.notes_blocks = options.emulated.poison && !info_.shape_only;
     switch (options.emulated.schedule) {
       case EmulatedSchedule::kThreaded: schedule_ = emulated::MakeThreadedSchedule(engines_); break;
       case EmulatedSchedule::kShapeOnly: schedule_ = emulated::MakeShapeOnlySchedule(); break;
@@ -61,7 +62,7 @@ class EmulatedDevice : public DeviceBackend {
   Status UnpinHost(void*, std::size_t) override { return OkStatus(); }
 
   void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
-    if (!poison_ || info_.shape_only) return;
+    if (!info_.notes_blocks) return;
     health_.Report(Enqueue(stream, emulated::FillWork{base, bytes, live ? kFresh : kFreed}));
   }
 
@@ -80,6 +81,7 @@ class EmulatedDevice : public DeviceBackend {
     TIERLIB_RETURN_IF_ERROR(schedule_->RemoveStream(stream.handle));
     MutexLock lock(streams_mutex_);
     streams_.erase(stream.handle);
+    destroyed_streams_.fetch_add(1, std::memory_order_release);
     return OkStatus();
   }
 
@@ -106,6 +108,8 @@ class EmulatedDevice : public DeviceBackend {
     MutexLock lock(streams_mutex_);
     return stream.device == info_.device && streams_.contains(stream.handle);
   }
+
+  const std::atomic<std::uint64_t>& destroyed_streams() const override { return destroyed_streams_; }
 
   // --- Events -------------------------------------------------------------------------------------------------------
   StatusOr<EventId> CreateEvent() override { return events_.Create(); }
@@ -191,12 +195,12 @@ class EmulatedDevice : public DeviceBackend {
   }
 
   DeviceInfo info_;
-  const bool poison_;
   std::unique_ptr<Arena> arena_;
   emulated::Health health_;
   emulated::Engines engines_;
   emulated::EventTable events_;
   std::atomic<std::uintptr_t> next_stream_{1};
+  std::atomic<std::uint64_t> destroyed_streams_{0};
   mutable Mutex streams_mutex_;
   absl::flat_hash_set<std::uintptr_t> streams_ ABSL_GUARDED_BY(streams_mutex_);  // handles of those that exist
   std::array<std::atomic<std::uint64_t>, 3> copied_ = {};
