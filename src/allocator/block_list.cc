@@ -10,7 +10,6 @@ Block* BlockList::TakeNode() {
   spare_.pop_back();
   node->next = nullptr;
   node->live = false;
-  node->stamp.clear();
   return node;
 }
 
@@ -18,7 +17,7 @@ Block* BlockList::CutBehind(Block* block, std::size_t bytes) {
   Block* rest = TakeNode();
   rest->offset = block->offset + bytes;
   rest->bytes = block->bytes - bytes;
-  rest->stamp = block->stamp;
+  StreamClocks::Assign(rest->stamp, block->stamp);
   rest->previous = block;
   rest->next = block->next;
   rest->next->previous = rest;  // a hole is never the last block
@@ -28,22 +27,17 @@ Block* BlockList::CutBehind(Block* block, std::size_t bytes) {
 }
 
 Block* BlockList::Carve(Block* hole, std::size_t bytes, std::size_t alignment) {
-  const std::size_t front = (hole->offset + alignment - 1) / alignment * alignment - hole->offset;
-  const std::size_t offset = hole->offset;
+  const std::size_t front = RoundUpTo(hole->offset, alignment) - hole->offset;
   Block* block = hole;
   if (front > 0) {
     block = CutBehind(hole, front);
-    holes_.Move(offset, offset, front, hole);
+    holes_.Update(hole);
   }
   if (block->bytes > bytes) {
     Block* rest = CutBehind(block, bytes);
-    if (front > 0) {
-      holes_.Add(rest->offset, rest->bytes, rest);
-    } else {
-      holes_.Move(offset, rest->offset, rest->bytes, rest);
-    }
+    front > 0 ? holes_.Add(rest) : holes_.Replace(hole, rest);
   } else if (front == 0) {
-    holes_.Remove(offset);
+    holes_.Remove(hole);
   }
   block->live = true;
   return block;
@@ -55,7 +49,7 @@ Block* BlockList::Append(std::size_t bytes, std::size_t alignment) {
     Block* block = TakeNode();
     block->offset = extent_;
     block->bytes = size;
-    block->stamp = unused_stamp_;
+    StreamClocks::Assign(block->stamp, unused_stamp_);
     block->previous = last_;
     if (last_ != nullptr) last_->next = block;
     last_ = block;
@@ -64,7 +58,7 @@ Block* BlockList::Append(std::size_t bytes, std::size_t alignment) {
   };
   if (offset > extent_) {
     Block* gap = add(offset - extent_);
-    holes_.Add(gap->offset, gap->bytes, gap);
+    holes_.Add(gap);
   }
   Block* block = add(bytes);
   block->live = true;
@@ -85,24 +79,22 @@ void BlockList::GiveBack(Block* block) {
   block->live = false;
   Block* const previous = block->previous != nullptr && !block->previous->live ? block->previous : nullptr;
   Block* const next = block->next != nullptr && !block->next->live ? block->next : nullptr;
-  const std::size_t previous_offset = previous != nullptr ? previous->offset : 0;
-  const std::size_t next_offset = next != nullptr ? next->offset : 0;
+  if (previous != nullptr && next != nullptr) holes_.Remove(next);
   if (next != nullptr) JoinNext(block);
   if (previous != nullptr) JoinNext(block = previous);
-  if (block == last_) {  // so there is no hole behind it
-    if (previous != nullptr) holes_.Remove(previous_offset);
+  if (block == last_) {  // so there was no hole behind it
+    if (previous != nullptr) holes_.Remove(previous);
     StreamClocks::Join(unused_stamp_, block->stamp);
     extent_ = block->offset;
     last_ = block->previous;
     if (last_ != nullptr) last_->next = nullptr;
     spare_.push_back(block);
   } else if (previous != nullptr) {
-    if (next != nullptr) holes_.Remove(next_offset);
-    holes_.Move(previous_offset, block->offset, block->bytes, block);
+    holes_.Update(block);
   } else if (next != nullptr) {
-    holes_.Move(next_offset, block->offset, block->bytes, block);
+    holes_.Replace(next, block);
   } else {
-    holes_.Add(block->offset, block->bytes, block);
+    holes_.Add(block);
   }
 }
 
@@ -116,7 +108,7 @@ void BlockList::CheckInvariants() const {
     TIERLIB_CHECK(block->next == next, "BlockList I1: the list is broken");
     TIERLIB_CHECK(block->live || (next != nullptr && next->live), "BlockList I2: free neighbours");
     if (!block->live) {
-      TIERLIB_CHECK(holes_.At(block->offset) == block, "BlockList I3: a hole is not listed");
+      TIERLIB_CHECK(block->leaf != nullptr, "BlockList I3: a hole is not listed");
       ++hole_count;
     }
     end = block->offset;

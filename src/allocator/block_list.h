@@ -13,29 +13,16 @@
 #include <deque>
 #include <vector>
 
+#include "allocator/block.h"
 #include "allocator/hole_index.h"
 #include "allocator/stream_clocks.h"
-#include "trace/event.h"
+#include "base/round_up.h"
 
 namespace tierlib {
 
-// A live block or a hole.
-struct Block {
-  std::size_t offset = 0;
-  std::size_t bytes = 0;  // whole units
-  std::size_t asked = 0;  // of these, what was asked for; of live blocks
-  Block* previous = nullptr;
-  Block* next = nullptr;
-  bool live = false;
-  trace::Tag tag = trace::Tag::kNone;
-  // When it may be touched; while live, what it was ordered after when it was handed out. A free only raises it: the
-  // streams that it names need not have waited for any of that.
-  StreamClocks::Stamp stamp;
-};
-
 class BlockList {
  public:
-  explicit BlockList(std::size_t unit) : unit_(unit) {}
+  explicit BlockList(std::size_t unit) : unit_(unit) {}  // REQUIRES: a power of two
 
   // The hole with the lowest address that holds `bytes` at a multiple of `alignment`, whatever its address; null where
   // there is none. REQUIRES: both are whole units, the alignment a power of two; offsets are aligned as addresses are.
@@ -45,7 +32,7 @@ class BlockList {
   // A part of a hole becomes a live block, at the first multiple of `alignment`; the rest on both sides stays holes.
   Block* Carve(Block* hole, std::size_t bytes, std::size_t alignment);
   // Where Append would put a block, and where that would end.
-  std::size_t NextOffset(std::size_t alignment) const { return (extent_ + alignment - 1) / alignment * alignment; }
+  std::size_t NextOffset(std::size_t alignment) const { return RoundUpTo(extent_, alignment); }
   // A live block behind the extent; what alignment leaves between becomes a hole.
   Block* Append(std::size_t bytes, std::size_t alignment);
   // Puts a live block back: joined with its free neighbours, as a hole or as a part of the unused end.
@@ -57,12 +44,13 @@ class BlockList {
   const StreamClocks::Stamp& unused_stamp() const { return unused_stamp_; }
   // The block with the highest address; null where there is none. Its `previous` leads to the others.
   const Block* last() const { return last_; }
+  const HoleIndex& holes() const { return holes_; }
   // Aborts naming the invariant that does not hold. For tests.
   void CheckInvariants() const;
 
  private:
   Block* TakeNode();
-  // A block behind `block` takes what is beyond its first `bytes` bytes.
+  // A block behind `block` takes what is beyond its first `bytes` bytes. The index of holes is the caller's.
   Block* CutBehind(Block* block, std::size_t bytes);
   // Joins a block with the one behind it. The index of holes is the caller's.
   void JoinNext(Block* block);

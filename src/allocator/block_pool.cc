@@ -11,26 +11,29 @@
 #include "allocator/tag_accounts.h"
 #include "base/check.h"
 #include "base/mutex.h"
+#include "base/round_up.h"
 
 namespace tierlib {
-
-namespace {
-
-std::size_t RoundUp(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
-
-}  // namespace
 
 struct BlockPool::State {
   explicit State(Options o)
       : options(std::move(o)),
         source(*options.source),
-        capacity(source.capacity() / options.alignment * options.alignment),
+        capacity(source.capacity() & ~(options.alignment - 1)),
+        tier(source.tier()),
+        base_alignment(source.base_alignment()),
+        notes_blocks(source.notes_blocks()),
         clocks(*options.device),
-        blocks(options.alignment) {}
+        blocks(options.alignment),
+        grown(source.grown()),
+        base(source.base()) {}
 
   Options options;
   MemorySource& source;
   const std::size_t capacity;  // of the pool: whole alignment units
+  const Tier tier;
+  const std::size_t base_alignment;
+  const bool notes_blocks;  // the source wants to know which blocks are live
 
   mutable Mutex mutex;
   StreamClocks clocks ABSL_GUARDED_BY(mutex);
@@ -38,23 +41,24 @@ struct BlockPool::State {
   TagAccounts accounts ABSL_GUARDED_BY(mutex);
   absl::flat_hash_map<std::size_t, Block*> live_blocks ABSL_GUARDED_BY(mutex);  // by offset
   std::size_t extent_peak ABSL_GUARDED_BY(mutex) = 0;
+  std::size_t grown ABSL_GUARDED_BY(mutex);  // what the source has grown to
+  std::byte* base ABSL_GUARDED_BY(mutex);    // where that begins
 
   std::size_t Rounded(std::size_t bytes) const {
-    return bytes == 0 ? options.alignment : RoundUp(bytes, options.alignment);
+    return bytes == 0 ? options.alignment : RoundUpTo(bytes, options.alignment);
   }
-  std::size_t OffsetOf(const void* address) const {
-    return static_cast<std::size_t>(static_cast<const std::byte*>(address) - source.base());
+  std::size_t OffsetOf(const void* address) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    return static_cast<std::size_t>(static_cast<const std::byte*>(address) - base);
   }
 
   // Makes the source hold at least `end` bytes: by whole growth steps where the capacity and the system allow them.
   Status GrowTo(std::size_t end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    const std::size_t grown = source.grown();
-    if (end <= grown) return OkStatus();
+    const auto round_up = [](std::size_t value, std::size_t unit) { return (value + unit - 1) / unit * unit; };
     const std::size_t unit = source.granularity();
-    const std::size_t needed = RoundUp(end - grown, unit);
+    const std::size_t needed = round_up(end - grown, unit);
     const std::size_t limit = static_cast<std::size_t>(source.capacity() - grown) / unit * unit;
     const std::size_t step = std::max(options.growth, unit);
-    const std::size_t wanted = std::min(RoundUp(RoundUp(end, step) - grown, unit), limit);
+    const std::size_t wanted = std::min(round_up(round_up(end, step) - grown, unit), limit);
     if (needed > limit) return Status(StatusCode::kResourceExhausted);
     std::size_t bytes = std::max(wanted, needed);
     Status status = source.Grow(bytes);
@@ -62,35 +66,39 @@ struct BlockPool::State {
       bytes = needed;
       status = source.Grow(bytes);
     }
+    grown = source.grown();
+    base = source.base();
     if (status.ok()) {
       trace::Write(options.recorder, trace::Event::kPoolReserve, trace::Tag::kNone, 0, 0,
-                   static_cast<std::uint64_t>(source.tier()), bytes);
+                   static_cast<std::uint64_t>(tier), bytes);
     }
     return status;
   }
 
-  StatusOr<Block*> Take(std::size_t bytes, std::size_t alignment, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  Status Take(std::size_t bytes, std::size_t alignment, Stream stream, Block** block)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     // The lowest address, not the smallest hole: what lives long gathers at the low end, and the rest stays whole. (The
     // smallest hole left a tier that was short of memory with gradients in the middle of every large gap.)
     if (Block* hole = blocks.FindHole(bytes, alignment)) {
       TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, hole->stamp));
-      return blocks.Carve(hole, bytes, alignment);
+      *block = blocks.Carve(hole, bytes, alignment);
+      return OkStatus();
     }
     const std::size_t offset = blocks.NextOffset(alignment);
     if (offset > capacity || bytes > capacity - offset) return Status(StatusCode::kResourceExhausted);
-    TIERLIB_RETURN_IF_ERROR(GrowTo(offset + bytes));
+    if (offset + bytes > grown) TIERLIB_RETURN_IF_ERROR(GrowTo(offset + bytes));
     TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, blocks.unused_stamp()));
-    return blocks.Append(bytes, alignment);
+    *block = blocks.Append(bytes, alignment);
+    return OkStatus();
   }
 
   void TraceFull(std::size_t bytes, trace::Tag tag) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    trace::Write(options.recorder, trace::Event::kPoolFull, tag, static_cast<std::uint16_t>(source.tier()), 0,
+    trace::Write(options.recorder, trace::Event::kPoolFull, tag, static_cast<std::uint16_t>(tier), 0,
                  capacity - accounts.total().rounded, bytes);
   }
 
   void TraceBlock(trace::Event event, const Block& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    trace::Write(options.recorder, event, block.tag, static_cast<std::uint16_t>(source.tier()), 0, block.offset,
-                 block.bytes);
+    trace::Write(options.recorder, event, block.tag, static_cast<std::uint16_t>(tier), 0, block.offset, block.bytes);
   }
 
   // The live block that starts at `address`. Aborts where there is none: somebody frees twice, or frees what is not
@@ -100,7 +108,7 @@ struct BlockPool::State {
     if (found != live_blocks.end()) return found->second;
     char message[160];
     std::snprintf(message, sizeof(message), "BlockPool::%s of %p, which is not a live block of this %s pool", function,
-                  address, TierName(source.tier()));
+                  address, TierName(tier));
     TIERLIB_CHECK(false, message);
     return nullptr;
   }
@@ -117,7 +125,7 @@ BlockPool::~BlockPool() = default;
 
 StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag tag, std::size_t alignment) {
   State& s = *state_;
-  TIERLIB_CHECK((alignment & (alignment - 1)) == 0 && alignment <= s.source.base_alignment(),
+  TIERLIB_CHECK((alignment & (alignment - 1)) == 0 && alignment <= s.base_alignment,
                 "BlockPool: the alignment of a block is not a power of two that the tier's base has");
   MutexLock lock(s.mutex);
   if (bytes > s.capacity) {
@@ -125,20 +133,20 @@ StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag
     return Status(StatusCode::kResourceExhausted);
   }
   const std::size_t rounded = s.Rounded(bytes);
-  StatusOr<Block*> taken = s.Take(rounded, std::max(alignment, s.options.alignment), stream);
+  Block* block = nullptr;
+  Status taken = s.Take(rounded, std::max(alignment, s.options.alignment), stream, &block);
   if (!taken.ok()) {
-    if (taken.status().code() == StatusCode::kResourceExhausted) s.TraceFull(rounded, tag);
-    return taken.status();
+    if (taken.code() == StatusCode::kResourceExhausted) s.TraceFull(rounded, tag);
+    return taken;
   }
-  Block* block = *taken;
   block->asked = bytes;
   block->tag = tag;
   s.live_blocks.emplace(block->offset, block);
   s.accounts.Add(tag, bytes, rounded);
   s.extent_peak = std::max(s.extent_peak, s.blocks.extent());
   s.TraceBlock(trace::Event::kPoolAllocate, *block);
-  void* address = s.source.base() + block->offset;
-  s.source.NoteBlock(address, rounded, /*live=*/true, stream);
+  void* address = s.base + block->offset;
+  if (s.notes_blocks) s.source.NoteBlock(address, rounded, /*live=*/true, stream);
   return address;
 }
 
@@ -147,7 +155,7 @@ void BlockPool::Free(void* address, absl::Span<const Stream> streams) {
   MutexLock lock(s.mutex);
   Block* block = s.Live(address, "Free");
   // With several streams there is none yet that comes after all of them.
-  if (streams.size() == 1 && s.clocks.IsOrdered(streams.front(), block->stamp)) {
+  if (s.notes_blocks && streams.size() == 1 && s.clocks.IsOrdered(streams.front(), block->stamp)) {
     s.source.NoteBlock(address, block->bytes, /*live=*/false, streams.front());
   }
   s.live_blocks.erase(block->offset);
@@ -175,11 +183,11 @@ std::size_t BlockPool::BlockBytes(const void* block) const {
 bool BlockPool::Contains(const void* address) const {
   MutexLock lock(state_->mutex);
   const auto* byte = static_cast<const std::byte*>(address);
-  const std::byte* base = state_->source.base();
-  return base != nullptr && byte >= base && byte < base + state_->source.grown();
+  const std::byte* base = state_->base;
+  return base != nullptr && byte >= base && byte < base + state_->grown;
 }
 
-Tier BlockPool::tier() const { return state_->source.tier(); }
+Tier BlockPool::tier() const { return state_->tier; }
 
 TierStatistics BlockPool::statistics() const {
   const State& s = *state_;
@@ -188,7 +196,7 @@ TierStatistics BlockPool::statistics() const {
   const TagAccounts::Peak& peak = s.accounts.peak();
   TierStatistics statistics;
   statistics.capacity = s.capacity;
-  statistics.reserved = s.source.grown();
+  statistics.reserved = s.grown;
   statistics.locked = s.source.locked();
   statistics.live = total.asked;
   statistics.waste = total.rounded - total.asked;
@@ -212,11 +220,9 @@ PoolFreeBytes BlockPool::FreeBytes() {
   const auto count = [&](std::size_t bytes, const StreamClocks::Stamp& stamp) {
     (s.clocks.Reached(stamp) ? free.cached : free.pending) += bytes;
   };
-  const std::size_t unused = s.source.grown() - s.blocks.extent();
+  const std::size_t unused = s.grown - s.blocks.extent();
   count(unused, s.blocks.unused_stamp());
-  for (const Block* block = s.blocks.last(); block != nullptr; block = block->previous) {
-    if (!block->live) count(block->bytes, block->stamp);
-  }
+  s.blocks.holes().ForEach([&](const Block& hole) { count(hole.bytes, hole.stamp); });
   free.scattered = free.cached + free.pending - std::max(unused, s.blocks.largest_hole());
   return free;
 }
@@ -231,11 +237,12 @@ std::size_t BlockPool::Trim() {
   State& s = *state_;
   MutexLock lock(s.mutex);
   const std::size_t extent = s.blocks.extent();
-  if (s.source.grown() == extent || !s.clocks.Synchronize(s.blocks.unused_stamp()).ok()) return 0;
-  const StatusOr<std::size_t> returned = s.source.Shrink(s.source.grown() - extent);
+  if (s.grown == extent || !s.clocks.Synchronize(s.blocks.unused_stamp()).ok()) return 0;
+  const StatusOr<std::size_t> returned = s.source.Shrink(s.grown - extent);
+  s.grown = s.source.grown();
   if (!returned.ok() || *returned == 0) return 0;
   trace::Write(s.options.recorder, trace::Event::kPoolRelease, trace::Tag::kNone, 0, 0,
-               static_cast<std::uint64_t>(s.source.tier()), *returned);
+               static_cast<std::uint64_t>(s.tier), *returned);
   return *returned;
 }
 
@@ -243,7 +250,7 @@ StatusOr<Placement> BlockPool::VerifyPlacement() const {
   std::size_t bytes = 0;
   {
     MutexLock lock(state_->mutex);
-    bytes = state_->source.grown();
+    bytes = state_->grown;
   }
   return state_->source.VerifyPlacement(bytes);
 }
@@ -268,7 +275,8 @@ void BlockPool::CheckInvariants() const {
   TIERLIB_CHECK(counted.total().blocks == s.live_blocks.size(), "BlockPool I1: a block is listed that is not live");
   TIERLIB_CHECK(counted.tags() == s.accounts.tags() && counted.total() == s.accounts.total(),
                 "BlockPool I2: the accounts do not say what is live");
-  const std::size_t grown = s.source.grown();
+  const std::size_t grown = s.grown;
+  TIERLIB_CHECK(grown == s.source.grown(), "BlockPool I3: the source has grown to something else");
   TIERLIB_CHECK(s.blocks.extent() <= grown && grown <= s.source.capacity(), "BlockPool I3: beyond the end");
   TIERLIB_CHECK(counted.total().rounded + free + (grown - s.blocks.extent()) == grown,
                 "BlockPool I3: bytes are missing");

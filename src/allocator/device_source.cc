@@ -46,6 +46,7 @@ class DeviceSource : public MemorySource {
     return given_back;
   }
 
+  bool notes_blocks() const override { return device_.info().notes_blocks; }
   void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
     device_.NoteBlock(base, bytes, live, stream);
   }

@@ -73,6 +73,7 @@ class GrowthAhead : public MemorySource {
     return before - taken_;
   }
 
+  bool notes_blocks() const override { return source_->notes_blocks(); }
   void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
     source_->NoteBlock(base, bytes, live, stream);
   }

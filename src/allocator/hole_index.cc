@@ -1,6 +1,7 @@
 #include "allocator/hole_index.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -15,186 +16,192 @@ std::ptrdiff_t Distance(std::size_t count) { return static_cast<std::ptrdiff_t>(
 }  // namespace
 
 HoleIndex::HoleIndex() {
-  leaves_.push_back(std::make_unique<Leaf>());
+  leaves_.push_back(std::make_unique<HoleLeaf>());
   first_.push_back(0);
-  RebuildTree({0});
+  Rebuild();
 }
 
 std::size_t HoleIndex::LeafFor(std::size_t offset) const {
-  // The last leaf whose first hole is not behind `offset`.
-  const auto behind = std::upper_bound(first_.begin() + 1, first_.end(), offset);
-  return static_cast<std::size_t>(behind - first_.begin()) - 1;
+  // The last leaf whose range does not begin behind `offset`, in steps that no branch depends on.
+  const std::size_t* base = first_.data();
+  for (std::size_t count = first_.size(); count > 1;) {
+    const std::size_t half = count / 2;
+    base += base[half] <= offset ? half : 0;
+    count -= half;
+  }
+  return static_cast<std::size_t>(base - first_.data());
 }
 
-std::size_t HoleIndex::Position(const Leaf& leaf, std::size_t offset) {
-  std::size_t position = 0;
-  for (std::size_t i = 0; i < leaf.count; ++i) position += leaf.offsets[i] < offset ? 1 : 0;
-  return position;
+void HoleIndex::Append(HoleLeaf& leaf, Block* hole) {
+  const std::uint32_t slot = leaf.count++;
+  leaf.keys[slot] = hole->offset * HoleLeaf::kHoles + slot;
+  leaf.bytes[slot] = hole->bytes;
+  leaf.blocks[slot] = hole;
+  hole->leaf = &leaf;
+  hole->slot = slot;
 }
 
-void HoleIndex::InsertAt(Leaf& leaf, std::size_t position, std::size_t offset, std::size_t bytes, Block* block) {
-  const auto shift = [&](auto& array, auto value) {
-    const auto end = array.begin() + Distance(leaf.count);
-    std::move_backward(array.begin() + Distance(position), end, end + 1);
-    array[position] = value;
-  };
-  shift(leaf.offsets, offset);
-  shift(leaf.bytes, bytes);
-  shift(leaf.blocks, block);
-  ++leaf.count;
+std::size_t HoleIndex::LargestChild(std::size_t node) const {
+  const std::size_t* child = &tree_[kChildren * node + 1];
+  return std::max(std::max(child[0], child[1]), std::max(child[2], child[3]));
 }
 
-void HoleIndex::RemoveAt(Leaf& leaf, std::size_t position) {
-  const auto shift = [&](auto& array) {
-    const auto at = array.begin() + Distance(position);
-    std::move(at + 1, array.begin() + Distance(leaf.count), at);
-  };
-  shift(leaf.offsets);
-  shift(leaf.bytes);
-  shift(leaf.blocks);
-  leaf.bytes[--leaf.count] = 0;
-}
-
-std::size_t HoleIndex::Largest(const Leaf& leaf) {
+std::size_t HoleIndex::Largest(const HoleLeaf& leaf) {
   std::size_t largest = 0;
   for (const std::size_t bytes : leaf.bytes) largest = std::max(largest, bytes);
   return largest;
 }
 
-void HoleIndex::Refresh(std::size_t index) {
-  const Leaf& leaf = *leaves_[index];
-  if (leaf.count > 0) first_[index] = leaf.offsets[0];
-  std::size_t node = tree_leaves_ + index;
-  tree_[node] = Largest(leaf);
-  for (node /= 2; node > 0; node /= 2) {
-    const std::size_t larger = std::max(tree_[2 * node], tree_[2 * node + 1]);
-    if (tree_[node] == larger) break;
-    tree_[node] = larger;
+void HoleIndex::SetLargest(std::size_t index, std::size_t largest) {
+  std::size_t node = first_leaf_ + index;
+  tree_[node] = largest;
+  while (node > 0) {
+    node = (node - 1) / kChildren;
+    largest = LargestChild(node);
+    if (tree_[node] == largest) return;
+    tree_[node] = largest;
   }
 }
 
-void HoleIndex::RebuildTree(std::vector<std::size_t> largest) {
-  tree_leaves_ = std::max<std::size_t>(tree_leaves_, 1);
-  while (tree_leaves_ < largest.size()) tree_leaves_ *= 2;
-  tree_.resize(2 * tree_leaves_);
-  const auto end = std::copy(largest.begin(), largest.end(), tree_.begin() + Distance(tree_leaves_));
-  std::fill(end, tree_.end(), 0);
-  for (std::size_t node = tree_leaves_ - 1; node > 0; --node) {
-    tree_[node] = std::max(tree_[2 * node], tree_[2 * node + 1]);
+void HoleIndex::Raise(const HoleLeaf& leaf, std::size_t before, std::size_t now) {
+  const std::size_t largest = tree_[first_leaf_ + leaf.index];
+  if (now > largest) {
+    SetLargest(leaf.index, now);
+  } else if (before == largest && now < before) {
+    SetLargest(leaf.index, Largest(leaf));
   }
 }
 
-std::vector<std::size_t> HoleIndex::LargestOfLeaves() const {
-  const auto begin = tree_.begin() + Distance(tree_leaves_);
-  return {begin, begin + Distance(leaves_.size())};
+void HoleIndex::Rebuild() {
+  std::size_t room = 3 * first_leaf_ + 1;  // a level has three times the nodes above it, and one
+  for (; room < leaves_.size(); room *= kChildren) first_leaf_ = kChildren * first_leaf_ + 1;
+  tree_.assign(first_leaf_ + room, 0);
+  for (std::size_t i = 0; i < leaves_.size(); ++i) {
+    leaves_[i]->index = i;
+    tree_[first_leaf_ + i] = Largest(*leaves_[i]);
+  }
+  for (std::size_t node = first_leaf_; node-- > 0;) tree_[node] = LargestChild(node);
 }
 
 void HoleIndex::Split(std::size_t index) {
-  Leaf& low = *leaves_[index];
-  auto high = std::make_unique<Leaf>();
-  constexpr std::size_t kHalf = kLeafHoles / 2;
-  high->count = low.count - kHalf;
-  const auto move_half = [](auto& from, auto& to) { std::copy(from.begin() + kHalf, from.end(), to.begin()); };
-  move_half(low.offsets, high->offsets);
-  move_half(low.bytes, high->bytes);
-  move_half(low.blocks, high->blocks);
-  low.count = kHalf;
-  std::fill(low.bytes.begin() + kHalf, low.bytes.end(), 0);
-  std::vector<std::size_t> largest = LargestOfLeaves();
-  largest[index] = Largest(low);
+  HoleLeaf& low = *leaves_[index];
+  std::array<Block*, HoleLeaf::kHoles> holes = low.blocks;
+  std::sort(holes.begin(), holes.end(), [](const Block* a, const Block* b) { return a->offset < b->offset; });
+  auto high = std::make_unique<HoleLeaf>();
+  low.count = 0;
+  low.bytes.fill(0);
+  constexpr std::size_t kHalf = HoleLeaf::kHoles / 2;
+  for (std::size_t i = 0; i < holes.size(); ++i) Append(i < kHalf ? low : *high, holes[i]);
   const std::ptrdiff_t behind = Distance(index + 1);
-  largest.insert(largest.begin() + behind, Largest(*high));
-  first_.insert(first_.begin() + behind, high->offsets[0]);
+  first_.insert(first_.begin() + behind, holes[kHalf]->offset);
   leaves_.insert(leaves_.begin() + behind, std::move(high));
-  RebuildTree(std::move(largest));
+  Rebuild();
 }
 
 void HoleIndex::RemoveLeaf(std::size_t index) {
-  std::vector<std::size_t> largest = LargestOfLeaves();
-  largest.erase(largest.begin() + Distance(index));
   leaves_.erase(leaves_.begin() + Distance(index));
   first_.erase(first_.begin() + Distance(index));
-  RebuildTree(std::move(largest));
+  first_.front() = 0;
+  Rebuild();
 }
 
-void HoleIndex::Add(std::size_t offset, std::size_t bytes, Block* block) {
-  std::size_t index = LeafFor(offset);
-  if (leaves_[index]->count == kLeafHoles) {
+void HoleIndex::Add(Block* hole) {
+  std::size_t index = LeafFor(hole->offset);
+  if (leaves_[index]->count == HoleLeaf::kHoles) {
     Split(index);
-    index = LeafFor(offset);
+    index = LeafFor(hole->offset);
   }
-  Leaf& leaf = *leaves_[index];
-  InsertAt(leaf, Position(leaf, offset), offset, bytes, block);
-  Refresh(index);
+  Append(*leaves_[index], hole);
+  Raise(*leaves_[index], 0, hole->bytes);
   ++size_;
 }
 
-void HoleIndex::Remove(std::size_t offset) {
-  const std::size_t index = LeafFor(offset);
-  Leaf& leaf = *leaves_[index];
-  const std::size_t position = Position(leaf, offset);
-  TIERLIB_DCHECK(position < leaf.count && leaf.offsets[position] == offset, "HoleIndex: no hole starts there");
-  RemoveAt(leaf, position);
+void HoleIndex::Remove(Block* hole) {
+  HoleLeaf& leaf = *hole->leaf;
+  const std::uint32_t slot = hole->slot;
+  const std::uint32_t last = --leaf.count;
+  const std::size_t bytes = leaf.bytes[slot];
+  leaf.keys[slot] = leaf.keys[last] - last + slot;
+  leaf.bytes[slot] = leaf.bytes[last];
+  leaf.blocks[slot] = leaf.blocks[last];
+  leaf.blocks[slot]->slot = slot;
+  leaf.bytes[last] = 0;
+  hole->leaf = nullptr;
   --size_;
-  if (leaf.count == 0 && leaves_.size() > 1) {
-    RemoveLeaf(index);
+  if (last == 0 && leaves_.size() > 1) {
+    RemoveLeaf(leaf.index);
   } else {
-    Refresh(index);
+    Raise(leaf, bytes, 0);
   }
 }
 
-void HoleIndex::Move(std::size_t offset, std::size_t new_offset, std::size_t bytes, Block* block) {
-  const std::size_t index = LeafFor(offset);
-  Leaf& leaf = *leaves_[index];
-  const std::size_t position = Position(leaf, offset);
-  TIERLIB_DCHECK(position < leaf.count && leaf.offsets[position] == offset, "HoleIndex: no hole starts there");
-  leaf.offsets[position] = new_offset;
-  leaf.bytes[position] = bytes;
-  leaf.blocks[position] = block;
-  Refresh(index);
+void HoleIndex::Update(Block* hole) { Replace(hole, hole); }
+
+void HoleIndex::Replace(Block* hole, Block* by) {
+  HoleLeaf& leaf = *hole->leaf;
+  const std::uint32_t slot = hole->slot;
+  hole->leaf = nullptr;
+  by->leaf = &leaf;
+  by->slot = slot;
+  const std::size_t before = leaf.bytes[slot];
+  leaf.keys[slot] = by->offset * HoleLeaf::kHoles + slot;
+  leaf.bytes[slot] = by->bytes;
+  leaf.blocks[slot] = by;
+  // The hole has moved within what no other hole lies in: the ranges follow.
+  first_[leaf.index] = std::min(first_[leaf.index], by->offset);
+  const std::size_t behind = leaf.index + 1;
+  if (behind < first_.size()) first_[behind] = std::max(first_[behind], by->offset + 1);
+  Raise(leaf, before, by->bytes);
 }
 
 Block* HoleIndex::FindLowest(std::size_t bytes) const {
-  if (tree_[1] < bytes || size_ == 0) return nullptr;
-  std::size_t node = 1;
-  while (node < tree_leaves_) node = 2 * node + (tree_[2 * node] < bytes ? 1 : 0);
-  const Leaf& leaf = *leaves_[node - tree_leaves_];
-  std::size_t position = 0;
-  while (leaf.bytes[position] < bytes) ++position;
-  return leaf.blocks[position];
-}
-
-Block* HoleIndex::At(std::size_t offset) const {
-  const Leaf& leaf = *leaves_[LeafFor(offset)];
-  const std::size_t position = Position(leaf, offset);
-  return position < leaf.count && leaf.offsets[position] == offset ? leaf.blocks[position] : nullptr;
+  if (tree_[0] < bytes) return nullptr;
+  std::size_t node = 0;
+  while (node < first_leaf_) {
+    const std::size_t* child = &tree_[kChildren * node + 1];
+    const unsigned not_0 = child[0] < bytes;  // arithmetic, as nobody could predict the branches
+    const unsigned not_1 = not_0 & static_cast<unsigned>(child[1] < bytes);
+    const unsigned not_2 = not_1 & static_cast<unsigned>(child[2] < bytes);
+    node = kChildren * node + 1 + not_0 + not_1 + not_2;
+  }
+  const HoleLeaf& leaf = *leaves_[node - first_leaf_];
+  std::size_t lowest = std::numeric_limits<std::size_t>::max();
+  for (std::size_t slot = 0; slot < HoleLeaf::kHoles; ++slot) {
+    const std::size_t too_small = static_cast<std::size_t>(leaf.bytes[slot] >= bytes) - 1;  // all bits, or none
+    lowest = std::min(lowest, leaf.keys[slot] | too_small);
+  }
+  return leaf.blocks[lowest % HoleLeaf::kHoles];
 }
 
 void HoleIndex::CheckInvariants() const {
   std::size_t count = 0;
-  std::size_t end = 0;
+  TIERLIB_CHECK(first_.front() == 0, "HoleIndex I1: the first range does not begin at 0");
   for (std::size_t i = 0; i < leaves_.size(); ++i) {
-    const Leaf& leaf = *leaves_[i];
+    const HoleLeaf& leaf = *leaves_[i];
+    TIERLIB_CHECK(leaf.index == i, "HoleIndex I3: a leaf's number is wrong");
     TIERLIB_CHECK(leaf.count > 0 || leaves_.size() == 1, "HoleIndex I1: an empty leaf");
-    TIERLIB_CHECK(leaf.count == 0 || first_[i] == leaf.offsets[0], "HoleIndex I1: a leaf's first offset is wrong");
-    std::size_t largest = 0;
-    for (std::size_t hole = 0; hole < kLeafHoles; ++hole) {
-      if (hole >= leaf.count) {
-        TIERLIB_CHECK(leaf.bytes[hole] == 0, "HoleIndex I2: a size behind the last hole");
+    const std::size_t end = i + 1 < first_.size() ? first_[i + 1] : std::numeric_limits<std::size_t>::max();
+    TIERLIB_CHECK(first_[i] < end, "HoleIndex I1: ranges do not ascend");
+    for (std::uint32_t slot = 0; slot < HoleLeaf::kHoles; ++slot) {
+      if (slot >= leaf.count) {
+        TIERLIB_CHECK(leaf.bytes[slot] == 0, "HoleIndex I2: a size behind the last hole");
         continue;
       }
-      TIERLIB_CHECK(leaf.bytes[hole] > 0 && leaf.offsets[hole] >= end, "HoleIndex I1: offsets do not ascend");
-      end = leaf.offsets[hole] + leaf.bytes[hole];
-      largest = std::max(largest, leaf.bytes[hole]);
+      const Block& hole = *leaf.blocks[slot];
+      TIERLIB_CHECK(hole.leaf == &leaf && hole.slot == slot, "HoleIndex I3: a hole does not know its place");
+      TIERLIB_CHECK(
+          hole.offset == leaf.keys[slot] / HoleLeaf::kHoles && hole.bytes == leaf.bytes[slot] && hole.bytes > 0,
+          "HoleIndex I3: a hole is listed with another range");
+      TIERLIB_CHECK(hole.offset >= first_[i] && hole.offset < end, "HoleIndex I1: a hole is in a wrong leaf");
     }
-    TIERLIB_CHECK(tree_[tree_leaves_ + i] == largest, "HoleIndex I2: a leaf's largest hole is wrong");
+    TIERLIB_CHECK(tree_[first_leaf_ + i] == Largest(leaf), "HoleIndex I2: a leaf's largest hole is wrong");
     count += leaf.count;
   }
-  for (std::size_t i = leaves_.size(); i < tree_leaves_; ++i) {
-    TIERLIB_CHECK(tree_[tree_leaves_ + i] == 0, "HoleIndex I2: a size beyond the leaves");
+  for (std::size_t node = first_leaf_ + leaves_.size(); node < tree_.size(); ++node) {
+    TIERLIB_CHECK(tree_[node] == 0, "HoleIndex I2: a size beyond the leaves");
   }
-  for (std::size_t node = 1; node < tree_leaves_; ++node) {
-    TIERLIB_CHECK(tree_[node] == std::max(tree_[2 * node], tree_[2 * node + 1]), "HoleIndex I2: a node is wrong");
+  for (std::size_t node = 0; node < first_leaf_; ++node) {
+    TIERLIB_CHECK(tree_[node] == LargestChild(node), "HoleIndex I2: a node is wrong");
   }
   TIERLIB_CHECK(count == size_, "HoleIndex I1: the holes do not add up");
 }

@@ -1,13 +1,14 @@
-// HoleIndex: the holes of a pool in order of address, and the lowest one that holds a size.
+// HoleIndex: the holes of a pool, and the lowest one that holds a size.
 //
-// Holes lie in leaves of up to kLeafHoles, in order of address, as arrays that one look passes over. Above them stands
-// a tree of the largest hole of each leaf, laid out as an array: going down it by "does the left half hold the size?"
-// ends at the first leaf that does. So finding, adding and removing cost a few cache lines and log2(leaves) steps,
-// however many holes there are.
+// Holes lie in leaves of up to HoleLeaf::kHoles, each leaf for a range of addresses; within a leaf they have no order.
+// Above the leaves stands a tree of the largest hole of each, laid out as an array: going down it by "which is the
+// first child that holds the size?" ends at the first leaf that does, and one look over that leaf finds its lowest
+// hole. A hole knows its place, so that changing or removing one touches its leaf alone, and the tree only where the
+// leaf's largest changes.
 //
-//   I1  offsets ascend over all leaves; no leaf is empty but the only one
-//   I2  every node of the tree is the larger of its two children; a leaf's node is its largest hole, 0 beyond the
-//   leaves
+//   I1  leaf i has the holes of [first_[i], first_[i + 1]); none is empty but the only one
+//   I2  every node of the tree is the largest of its children; a leaf's node is its largest hole, 0 beyond the leaves
+//   I3  a hole's leaf and slot lead to it
 //
 // Thread-safety: none; the pool locks.
 #ifndef TIERLIB_SRC_ALLOCATOR_HOLE_INDEX_H_
@@ -15,64 +16,73 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "allocator/block.h"
+
 namespace tierlib {
 
-struct Block;
+struct HoleLeaf {
+  static constexpr std::size_t kHoles = 8;
+
+  std::size_t index = 0;  // among the leaves
+  std::uint32_t count = 0;
+  std::array<std::size_t, kHoles> keys{};   // offset * kHoles + slot, so that the least one tells the slot too
+  std::array<std::size_t, kHoles> bytes{};  // 0 behind `count`
+  std::array<Block*, kHoles> blocks{};
+};
 
 class HoleIndex {
  public:
   HoleIndex();
 
-  // Adds the hole [offset, offset + bytes). REQUIRES: bytes > 0; no hole of the index overlaps it.
-  void Add(std::size_t offset, std::size_t bytes, Block* block);
-  // REQUIRES: a hole starts at `offset`.
-  void Remove(std::size_t offset);
-  // The hole that starts at `offset` is now [new_offset, new_offset + bytes), of the same block or another. REQUIRES:
-  // no other hole lies between the two places.
-  void Move(std::size_t offset, std::size_t new_offset, std::size_t bytes, Block* block);
+  // Adds a block as a hole. REQUIRES: it has bytes; no hole of the index overlaps it.
+  void Add(Block* hole);
+  void Remove(Block* hole);  // REQUIRES: it is in the index
+  // The block's offset and bytes have changed. REQUIRES: it is in the index; no other hole lies between the two places.
+  void Update(Block* hole);
+  // `by` stands where `hole` stood. REQUIRES: as for Update.
+  void Replace(Block* hole, Block* by);
 
-  // The block of the hole with the lowest address among those of at least `bytes`; null where there is none.
+  // The hole with the lowest address among those of at least `bytes` > 0; null where there is none.
   Block* FindLowest(std::size_t bytes) const;
   // Bytes of the largest hole; 0 where there is none.
-  std::size_t largest() const { return tree_[1]; }
+  std::size_t largest() const { return tree_[0]; }
   std::size_t size() const { return size_; }
-  // The block of the hole that starts at `offset`, or null. For checks.
-  Block* At(std::size_t offset) const;
+  // Calls visit(const Block&) for every hole, in no order.
+  template <typename Visit>
+  void ForEach(Visit&& visit) const {
+    for (const std::unique_ptr<HoleLeaf>& leaf : leaves_) {
+      for (std::size_t slot = 0; slot < leaf->count; ++slot) visit(static_cast<const Block&>(*leaf->blocks[slot]));
+    }
+  }
   // Aborts naming the invariant that does not hold. For tests.
   void CheckInvariants() const;
 
  private:
-  static constexpr std::size_t kLeafHoles = 32;
+  static constexpr std::size_t kChildren = 4;  // of a node of the tree
 
-  struct Leaf {
-    std::size_t count = 0;
-    std::array<std::size_t, kLeafHoles> offsets{};
-    std::array<std::size_t, kLeafHoles> bytes{};  // 0 behind `count`
-    std::array<Block*, kLeafHoles> blocks{};
-  };
-
-  // The leaf in which a hole at `offset` lies or would lie.
+  // The leaf in whose range an offset is.
   std::size_t LeafFor(std::size_t offset) const;
-  // The position of the first hole of a leaf at or behind `offset`.
-  static std::size_t Position(const Leaf& leaf, std::size_t offset);
-  static void InsertAt(Leaf& leaf, std::size_t position, std::size_t offset, std::size_t bytes, Block* block);
-  static void RemoveAt(Leaf& leaf, std::size_t position);
-  // After a change of the leaf's holes: its first offset, and the largest holes from its node up.
-  void Refresh(std::size_t leaf);
+  // Puts a hole into a leaf that has room. The tree is the caller's.
+  static void Append(HoleLeaf& leaf, Block* hole);
+  // A hole of `leaf` had `before` bytes and has `now`: what that changes above it.
+  void Raise(const HoleLeaf& leaf, std::size_t before, std::size_t now);
+  void SetLargest(std::size_t leaf, std::size_t largest);
+  // The upper half of a leaf's holes gets a leaf of its own.
   void Split(std::size_t leaf);
   void RemoveLeaf(std::size_t leaf);
-  // From the largest hole of each leaf.
-  void RebuildTree(std::vector<std::size_t> largest);
-  std::vector<std::size_t> LargestOfLeaves() const;
-  static std::size_t Largest(const Leaf& leaf);
+  // Numbers the leaves and makes the tree anew, from the largest hole of each.
+  void Rebuild();
+  static std::size_t Largest(const HoleLeaf& leaf);
+  std::size_t LargestChild(std::size_t node) const;
 
-  std::vector<std::unique_ptr<Leaf>> leaves_;
-  std::vector<std::size_t> first_;  // offset of each leaf's first hole
-  std::vector<std::size_t> tree_;   // node 1 is the root, 2i and 2i + 1 are the children of i
-  std::size_t tree_leaves_ = 0;     // a power of two: the node of leaf i is tree_leaves_ + i
+  std::vector<std::unique_ptr<HoleLeaf>> leaves_;
+  std::vector<std::size_t> first_;  // where each leaf's range begins; of the first, 0
+  std::vector<std::size_t> tree_;   // node 0 is the root, 4i + 1 to 4i + 4 are the children of i
+  std::size_t first_leaf_ = 0;      // the node of leaf i is first_leaf_ + i
   std::size_t size_ = 0;
 };
 

@@ -131,8 +131,11 @@ class HostSource : public MemorySource {
     return bound.code() == StatusCode::kUnimplemented ? OkStatus() : bound;
   }
 
+  bool notes_blocks() const override {
+    return options_.device != nullptr && !options_.shape_only && options_.device->info().notes_blocks;
+  }
   void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
-    if (options_.device != nullptr && !options_.shape_only) options_.device->NoteBlock(base, bytes, live, stream);
+    if (notes_blocks()) options_.device->NoteBlock(base, bytes, live, stream);
   }
 
  private:

@@ -32,6 +32,8 @@ class MemorySource {
   virtual std::size_t base_alignment() const = 0;  // a power of two that base() is a multiple of
   virtual std::size_t grown() const = 0;           // bytes of the segment now
   virtual std::size_t locked() const = 0;          // of these, page-locked
+  // False where NoteBlock does nothing, now and later.
+  virtual bool notes_blocks() const { return true; }
   // Passes on which blocks are live, for poisoning. See DeviceBackend::NoteBlock.
   virtual void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) = 0;
   // Where the first `bytes` bytes of the segment are, page by page. Takes a while, and needs no lock of the caller:

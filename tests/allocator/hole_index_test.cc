@@ -3,39 +3,46 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <deque>
 #include <iterator>
 #include <map>
-#include <vector>
 
 #include "base/random.h"
 
 namespace tierlib {
 namespace {
 
-// The index never looks into blocks: any address serves.
-Block* BlockOf(std::size_t number) { return reinterpret_cast<Block*>(number + 1); }
+Block HoleAt(std::size_t offset, std::size_t bytes) {
+  Block block;
+  block.offset = offset;
+  block.bytes = bytes;
+  return block;
+}
 
 TEST(HoleIndex, FindsTheLowestHoleThatHoldsTheSize) {
   HoleIndex index;
   EXPECT_EQ(index.FindLowest(1), nullptr);
   EXPECT_EQ(index.largest(), 0u);
-  index.Add(4096, 512, BlockOf(1));
-  index.Add(1024, 256, BlockOf(2));
-  index.Add(8192, 1024, BlockOf(3));
-  EXPECT_EQ(index.FindLowest(1), BlockOf(2));
-  EXPECT_EQ(index.FindLowest(256), BlockOf(2));
-  EXPECT_EQ(index.FindLowest(257), BlockOf(1));
-  EXPECT_EQ(index.FindLowest(513), BlockOf(3));
+  Block first = HoleAt(4096, 512);
+  Block second = HoleAt(1024, 256);
+  Block third = HoleAt(8192, 1024);
+  for (Block* hole : {&first, &second, &third}) index.Add(hole);
+  EXPECT_EQ(index.FindLowest(1), &second);
+  EXPECT_EQ(index.FindLowest(256), &second);
+  EXPECT_EQ(index.FindLowest(257), &first);
+  EXPECT_EQ(index.FindLowest(513), &third);
   EXPECT_EQ(index.FindLowest(1025), nullptr);
   EXPECT_EQ(index.largest(), 1024u);
-  index.Move(4096, 4352, 256, BlockOf(4));
-  EXPECT_EQ(index.FindLowest(257), BlockOf(3));
-  EXPECT_EQ(index.At(4352), BlockOf(4));
-  EXPECT_EQ(index.At(4096), nullptr);
-  index.Remove(1024);
-  EXPECT_EQ(index.FindLowest(1), BlockOf(4));
-  index.Remove(8192);
-  index.Remove(4352);
+  Block fourth = HoleAt(4352, 256);
+  index.Replace(&first, &fourth);
+  EXPECT_EQ(index.FindLowest(257), &third);
+  third.bytes = 256;
+  index.Update(&third);
+  EXPECT_EQ(index.largest(), 256u);
+  index.Remove(&second);
+  EXPECT_EQ(index.FindLowest(1), &fourth);
+  index.Remove(&third);
+  index.Remove(&fourth);
   EXPECT_EQ(index.FindLowest(1), nullptr);
   EXPECT_EQ(index.size(), 0u);
   index.CheckInvariants();
@@ -44,17 +51,13 @@ TEST(HoleIndex, FindsTheLowestHoleThatHoldsTheSize) {
 // What the index must answer, by looking at every hole.
 class Model {
  public:
-  struct Hole {
-    std::size_t bytes;
-    Block* block;
-  };
   Block* FindLowest(std::size_t bytes) const {
-    for (const auto& [offset, hole] : holes_) {
-      if (hole.bytes >= bytes) return hole.block;
+    for (const auto& [offset, hole] : holes) {
+      if (hole->bytes >= bytes) return hole;
     }
     return nullptr;
   }
-  std::map<std::size_t, Hole> holes_;
+  std::map<std::size_t, Block*> holes;
 };
 
 // Adds, removes, shrinks, grows and looks, with about `holes` holes at a time.
@@ -62,37 +65,48 @@ void RunRandomly(std::size_t holes, std::size_t operations, std::uint64_t seed) 
   HoleIndex index;
   Model model;
   Random random(seed);
+  std::deque<Block> blocks;
   constexpr std::size_t kPlace = 1 << 16;  // each hole stays within a place of its own
-  std::size_t next_block = 0;
   const auto draw_bytes = [&] { return std::size_t{1} << random.UniformInt(16); };
   for (std::size_t operation = 0; operation < operations; ++operation) {
     const std::size_t place = random.UniformInt(2 * holes) * kPlace;
-    const auto at = model.holes_.lower_bound(place);
-    const bool there = at != model.holes_.end() && at->first < place + kPlace;
+    const auto at = model.holes.lower_bound(place);
+    const bool there = at != model.holes.end() && at->first < place + kPlace;
     if (!there) {
-      const Model::Hole hole{draw_bytes(), BlockOf(next_block++)};
-      index.Add(place, hole.bytes, hole.block);
-      model.holes_[place] = hole;
+      Block* hole = &blocks.emplace_back(HoleAt(place, draw_bytes()));
+      index.Add(hole);
+      model.holes[place] = hole;
     } else if (random.UniformInt(2) == 0) {
-      index.Remove(at->first);
-      model.holes_.erase(at);
+      index.Remove(at->second);
+      model.holes.erase(at);
     } else {
-      const Model::Hole hole{draw_bytes(), BlockOf(next_block++)};
-      const std::size_t moved = place + random.UniformInt(kPlace - hole.bytes + 1);
-      index.Move(at->first, moved, hole.bytes, hole.block);
-      model.holes_.erase(at);
-      model.holes_[moved] = hole;
+      const std::size_t bytes = draw_bytes();
+      const std::size_t moved = place + random.UniformInt(kPlace - bytes + 1);
+      Block* hole = at->second;
+      if (random.UniformInt(2) == 0) {
+        hole->offset = moved;
+        hole->bytes = bytes;
+        index.Update(hole);
+      } else {
+        Block* by = &blocks.emplace_back(HoleAt(moved, bytes));
+        index.Replace(hole, by);
+        hole = by;
+      }
+      model.holes.erase(at);
+      model.holes[moved] = hole;
     }
-    const std::size_t bytes = draw_bytes() + random.UniformInt(3) - 1;
+    const std::size_t bytes = draw_bytes() + random.UniformInt(2);
     ASSERT_EQ(index.FindLowest(bytes), model.FindLowest(bytes)) << "operation " << operation << ", seed " << seed;
-    ASSERT_EQ(index.size(), model.holes_.size());
+    ASSERT_EQ(index.size(), model.holes.size());
     if (operation % 97 == 0) index.CheckInvariants();
   }
-  while (!model.holes_.empty()) {
-    const auto at = random.UniformInt(2) == 0 ? model.holes_.begin() : std::prev(model.holes_.end());
-    ASSERT_EQ(index.At(at->first), at->second.block);
-    index.Remove(at->first);
-    model.holes_.erase(at);
+  std::size_t visited = 0;
+  index.ForEach([&](const Block& hole) { visited += model.holes.at(hole.offset) == &hole ? 1 : 0; });
+  EXPECT_EQ(visited, model.holes.size());
+  while (!model.holes.empty()) {
+    const auto at = random.UniformInt(2) == 0 ? model.holes.begin() : std::prev(model.holes.end());
+    index.Remove(at->second);
+    model.holes.erase(at);
     index.CheckInvariants();
   }
 }
