@@ -12,7 +12,8 @@ namespace tierlib {
 
 struct HoleLeaf;
 
-struct Block {
+// On two cache lines: what a search and a neighbour look at, and the stamp.
+struct alignas(64) Block {
   std::size_t offset = 0;
   std::size_t bytes = 0;  // whole units
   std::size_t asked = 0;  // of these, what was asked for; of live blocks
