@@ -1,0 +1,95 @@
+// Writes after a value was saved: refused, waited for, or an error when the value is asked for; never other bytes.
+#include <string>
+
+#include "conformance/setting.h"
+
+namespace tierlib::conformance {
+namespace {
+
+// 18, 20: no matter through which view, as a write is announced for the storage.
+TEST(Mutation, AWriteIntoACopyInFlightIsRefusedByName) {
+  InEverySetting([](const Setting& setting) {
+    Case c(setting);
+    Tensor x = c.Make(KiB(256));
+    const Saved saved = c.Pack(x, PartOf(1000, KiB(200)));
+    const Status status = c.program.runtime->BeginWrite(x.storage, c.program.compute());
+    if (setting.copier == Copier::kSynchronous) {
+      EXPECT_TRUE(status.ok()) << status;  // the copy has ended
+      return;
+    }
+    if (status.ok()) return;  // it has ended here too: another run will find it in flight
+    EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+    EXPECT_NE(status.message().find("version"), std::string_view::npos) << status;
+    EXPECT_NE(status.message().find(setting.adopted ? "'adopted'" : "'x'"), std::string_view::npos) << status;
+    const Bytes bytes = x.bytes;  // nobody wrote
+    c.Drop(x);
+    c.ExpectBack(saved, bytes, PartOf(1000, KiB(200)));
+  });
+}
+
+TEST(Mutation, AWriteThatWaitsTearsNothing) {  // 18
+  InEverySetting([](const Setting& setting) {
+    Case c(setting, [](Options& options) { options.write_waits = true; });
+    Tensor x = c.Make(KiB(256));
+    const Bytes before = x.bytes;
+    const Saved old = c.Pack(x);
+    c.Write(x);
+    const Saved fresh = c.Pack(x);
+    EXPECT_EQ(c.program.ledger().moved, 2 * KiB(256));
+    EXPECT_EQ(c.program.runtime->Unpack(old, c.program.compute()).status().code(), StatusCode::kFailedPrecondition)
+        << "as without offload";
+    c.Drop(x);
+    c.ExpectBack(fresh, x);
+  });
+}
+
+TEST(Mutation, AWriteAfterTheCopyIsAnErrorAsWithoutOffload) {  // 19
+  InEverySetting([](const Setting& setting) {
+    for (const OffloadMode mode : {OffloadMode::kOff, OffloadMode::kNaive, OffloadMode::kMarshal}) {
+      Case c(setting, [mode](Options& options) { options.mode = mode; });
+      Tensor x = c.Make(KiB(4));
+      const Saved saved = c.Pack(x);
+      ASSERT_TRUE(c.program.runtime->Drain().ok());
+      c.Write(x);
+      const StatusOr<Loaded> loaded = c.program.runtime->Unpack(saved, c.program.compute());
+      EXPECT_EQ(loaded.status().code(), StatusCode::kFailedPrecondition);
+      EXPECT_NE(loaded.status().message().find("written in place"), std::string_view::npos) << loaded.status();
+    }
+  });
+}
+
+// 21: what comes back is a block of the device, and the host's copy stays as it was.
+TEST(Mutation, AWriteIntoWhatCameBackDoesNotReachTheHostsCopy) {
+  InEverySetting([](const Setting& setting) {
+    Case c(setting);
+    Tensor x = c.Make(KiB(4));
+    const Saved saved = c.Pack(x);
+    c.Drop(x);
+    {
+      const Loaded loaded = c.program.runtime->Unpack(saved, c.program.compute()).value();
+      c.program.Write(const_cast<void*>(loaded.origin()), Bytes(KiB(4), 0x11), c.program.compute());
+      ASSERT_TRUE(c.program.runtime->Synchronize(c.program.compute()).ok());
+    }
+    ASSERT_TRUE(c.program.runtime->Drain().ok());
+    EXPECT_EQ(c.program.runtime->Reclaim(0, KiB(4)).value(), KiB(4));
+    c.ExpectBack(saved, x);
+  });
+}
+
+TEST(Mutation, ASecondSaveOfAWrittenStorageIsAnotherCopy) {  // 22
+  InEverySetting([](const Setting& setting) {
+    Case c(setting, [](Options& options) { options.write_waits = true; });
+    Tensor x = c.Make(KiB(4));
+    for (int version = 0; version < 3; ++version) {
+      const Saved saved = c.Pack(x);
+      EXPECT_EQ(c.program.ledger().moved, (version + 1) * KiB(4));
+      c.ExpectBack(saved, x);
+      c.Write(x);
+    }
+    c.Drop(x);
+    ExpectBookedOnce(c.program.ledger());
+  });
+}
+
+}  // namespace
+}  // namespace tierlib::conformance
