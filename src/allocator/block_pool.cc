@@ -7,6 +7,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "allocator/block_list.h"
+#include "allocator/cache_age.h"
+#include "allocator/give_back.h"
 #include "allocator/stream_clocks.h"
 #include "allocator/tag_accounts.h"
 #include "base/check.h"
@@ -26,7 +28,8 @@ struct BlockPool::State {
         clocks(*options.device),
         blocks(options.alignment),
         grown(source.grown()),
-        base(source.base()) {}
+        base(source.base()),
+        age(options.cache.age_ns) {}
 
   Options options;
   MemorySource& source;
@@ -41,8 +44,10 @@ struct BlockPool::State {
   TagAccounts accounts ABSL_GUARDED_BY(mutex);
   absl::flat_hash_map<std::size_t, Block*> live_blocks ABSL_GUARDED_BY(mutex);  // by offset
   std::size_t extent_peak ABSL_GUARDED_BY(mutex) = 0;
-  std::size_t grown ABSL_GUARDED_BY(mutex);  // what the source has grown to
-  std::byte* base ABSL_GUARDED_BY(mutex);    // where that begins
+  std::size_t grown ABSL_GUARDED_BY(mutex);        // what the source has grown to
+  std::byte* base ABSL_GUARDED_BY(mutex);          // where that begins
+  bool has_absent ABSL_GUARDED_BY(mutex) = false;  // memory that is grown was given back
+  CacheAge age ABSL_GUARDED_BY(mutex);
 
   std::size_t Rounded(std::size_t bytes) const {
     return bytes == 0 ? options.alignment : RoundUpTo(bytes, options.alignment);
@@ -68,10 +73,7 @@ struct BlockPool::State {
     }
     grown = source.grown();
     base = source.base();
-    if (status.ok()) {
-      trace::Write(options.recorder, trace::Event::kPoolReserve, trace::Tag::kNone, 0, 0,
-                   static_cast<std::uint64_t>(tier), bytes);
-    }
+    if (status.ok()) TraceSource(trace::Event::kPoolReserve, bytes);
     return status;
   }
 
@@ -80,6 +82,7 @@ struct BlockPool::State {
     // The lowest address, not the smallest hole: what lives long gathers at the low end, and the rest stays whole. (The
     // smallest hole left a tier that was short of memory with gradients in the middle of every large gap.)
     if (Block* hole = blocks.FindHole(bytes, alignment)) {
+      if (has_absent) TIERLIB_RETURN_IF_ERROR(Commit(RoundUpTo(hole->offset, alignment), bytes));
       TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, hole->stamp));
       *block = blocks.Carve(hole, bytes, alignment);
       return OkStatus();
@@ -87,9 +90,32 @@ struct BlockPool::State {
     const std::size_t offset = blocks.NextOffset(alignment);
     if (offset > capacity || bytes > capacity - offset) return Status(StatusCode::kResourceExhausted);
     if (offset + bytes > grown) TIERLIB_RETURN_IF_ERROR(GrowTo(offset + bytes));
+    if (has_absent) TIERLIB_RETURN_IF_ERROR(Commit(offset, bytes));
     TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, blocks.unused_stamp()));
     *block = blocks.Append(bytes, alignment);
     return OkStatus();
+  }
+
+  std::size_t Reserved() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return grown - source.absent(); }
+
+  // Before a block is made there.
+  Status Commit(std::size_t offset, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const std::size_t absent = source.absent();
+    const Status status = source.Commit(offset, bytes);
+    TraceSource(trace::Event::kPoolReserve, absent - source.absent());
+    has_absent = source.absent() > 0;
+    return status;
+  }
+
+  void TraceReturned(std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    TraceSource(trace::Event::kPoolRelease, bytes);
+    grown = source.grown();
+    has_absent = source.absent() > 0;
+  }
+
+  void TraceSource(trace::Event event, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (bytes == 0) return;
+    trace::Write(options.recorder, event, trace::Tag::kNone, 0, 0, static_cast<std::uint64_t>(tier), bytes);
   }
 
   void TraceFull(std::size_t bytes, trace::Tag tag) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
@@ -144,6 +170,7 @@ StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag
   s.live_blocks.emplace(block->offset, block);
   s.accounts.Add(tag, bytes, rounded);
   s.extent_peak = std::max(s.extent_peak, s.blocks.extent());
+  s.age.NoteUse(block->offset, rounded);
   s.TraceBlock(trace::Event::kPoolAllocate, *block);
   void* address = s.base + block->offset;
   if (s.notes_blocks) s.source.NoteBlock(address, rounded, /*live=*/true, stream);
@@ -196,7 +223,7 @@ TierStatistics BlockPool::statistics() const {
   const TagAccounts::Peak& peak = s.accounts.peak();
   TierStatistics statistics;
   statistics.capacity = s.capacity;
-  statistics.reserved = s.grown;
+  statistics.reserved = s.Reserved();
   statistics.locked = s.source.locked();
   statistics.live = total.asked;
   statistics.waste = total.rounded - total.asked;
@@ -216,15 +243,7 @@ PoolFreeBytes BlockPool::FreeBytes() {
   State& s = *state_;
   MutexLock lock(s.mutex);
   s.clocks.Poll();
-  PoolFreeBytes free;
-  const auto count = [&](std::size_t bytes, const StreamClocks::Stamp& stamp) {
-    (s.clocks.Reached(stamp) ? free.cached : free.pending) += bytes;
-  };
-  const std::size_t unused = s.grown - s.blocks.extent();
-  count(unused, s.blocks.unused_stamp());
-  s.blocks.holes().ForEach([&](const Block& hole) { count(hole.bytes, hole.stamp); });
-  free.scattered = free.cached + free.pending - std::max(unused, s.blocks.largest_hole());
-  return free;
+  return CountFree(s.blocks, s.clocks, s.source);
 }
 
 std::size_t BlockPool::LargestHole() const {
@@ -233,17 +252,28 @@ std::size_t BlockPool::LargestHole() const {
   return std::max(s.blocks.largest_hole(), s.capacity - s.blocks.extent());
 }
 
-std::size_t BlockPool::Trim() {
+std::size_t BlockPool::Trim(std::size_t bytes) {
   State& s = *state_;
   MutexLock lock(s.mutex);
-  const std::size_t extent = s.blocks.extent();
-  if (s.grown == extent || !s.clocks.Synchronize(s.blocks.unused_stamp()).ok()) return 0;
-  const StatusOr<std::size_t> returned = s.source.Shrink(s.grown - extent);
-  s.grown = s.source.grown();
-  if (!returned.ok() || *returned == 0) return 0;
-  trace::Write(s.options.recorder, trace::Event::kPoolRelease, trace::Tag::kNone, 0, 0,
-               static_cast<std::uint64_t>(s.tier), *returned);
-  return *returned;
+  const std::size_t returned = GiveBack(s.blocks, {.bytes = bytes, .waits = true}, s.clocks, s.source);
+  s.TraceReturned(returned);
+  return returned;
+}
+
+std::size_t BlockPool::TrimToBounds(std::int64_t now_ns) {
+  State& s = *state_;
+  MutexLock lock(s.mutex);
+  const std::uint64_t bound = s.options.cache.bytes;
+  const bool ages = s.age.IsDue(now_ns);
+  if (s.Reserved() - s.accounts.total().rounded <= bound && !ages) return 0;
+  s.clocks.Poll();
+  const std::size_t before = s.Reserved();
+  if (ages) s.TraceReturned(s.age.GiveBack(now_ns, s.blocks, s.clocks, s.source));
+  const std::size_t cached = CountFree(s.blocks, s.clocks, s.source).cached;
+  if (cached > bound) {
+    s.TraceReturned(GiveBack(s.blocks, {.bytes = cached - static_cast<std::size_t>(bound)}, s.clocks, s.source));
+  }
+  return before - s.Reserved();
 }
 
 StatusOr<Placement> BlockPool::VerifyPlacement() const {

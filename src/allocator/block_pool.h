@@ -24,6 +24,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 
@@ -44,6 +45,12 @@ struct PoolFreeBytes {
   std::size_t scattered = 0;  // of both, what lies outside the largest free range
 };
 
+// How much memory a pool keeps that it has not handed out.
+struct CacheBounds {
+  std::uint64_t bytes = std::numeric_limits<std::uint64_t>::max();
+  std::int64_t age_ns = 0;  // what was not handed out for so long goes back, at twice the age at the latest; 0: never
+};
+
 class BlockPool {
  public:
   struct Options {
@@ -51,6 +58,7 @@ class BlockPool {
     DeviceBackend* device = nullptr;            // whose streams and events order reuse; outlives the pool
     std::size_t alignment = 256;                // power of two
     std::size_t growth = std::size_t{2} << 20;  // grow by at least this where the capacity allows
+    CacheBounds cache;                          // for TrimToBounds
     trace::Recorder* recorder = nullptr;
   };
   explicit BlockPool(Options options);
@@ -86,9 +94,12 @@ class BlockPool {
   // Those: looks at every hole, and asks the device which work has ended.
   PoolFreeBytes FreeBytes();
   std::size_t LargestHole() const;  // the largest size for which Allocate would succeed now
-  // Gives the unused end of the tier back to its source, in the pieces in which it grew; returns the bytes. Blocks
-  // until work that was enqueued on that end before its frees has ended.
-  std::size_t Trim();
+  // Gives free memory back to the source until `bytes` or more went, or nothing more may: whole pieces, as the source
+  // grew, from the unused end, and from between live blocks where the source allows that. Returns the bytes. Blocks
+  // until work that was enqueued on that memory before its frees has ended.
+  std::size_t Trim(std::size_t bytes = std::numeric_limits<std::size_t>::max());
+  // Gives back what is cached beyond Options::cache, without waiting for any work. Returns the bytes.
+  std::size_t TrimToBounds(std::int64_t now_ns);
   // Where the pages of the tier are. Takes no lock while it looks. Unimplemented for a device.
   StatusOr<Placement> VerifyPlacement() const;
   // Aborts naming the invariant that does not hold. For tests.

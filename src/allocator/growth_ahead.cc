@@ -39,7 +39,7 @@ class GrowthAhead : public MemorySource {
   // What is ready is locked like the rest; where a limit leaves some memory unlocked that is the end, and so ready.
   std::size_t locked() const override {
     MutexLock lock(mutex_);
-    return std::min(locked_, taken_);
+    return std::min(locked_, taken_ - absent_);
   }
 
   Status Grow(std::size_t bytes) override {
@@ -69,8 +69,36 @@ class GrowthAhead : public MemorySource {
     taken_ = std::min(taken_, source_->grown());
     ready_ = source_->grown() - taken_;
     locked_ = source_->locked();
+    absent_ = source_->absent();
     if (!returned.ok()) return returned.status();
     return before - taken_;
+  }
+
+  Status Discard(std::size_t offset, std::size_t bytes) override {
+    MutexLock lock(mutex_);
+    AwaitThread();
+    Status status = source_->Discard(offset, bytes);
+    locked_ = source_->locked();
+    absent_ = source_->absent();
+    return status;
+  }
+  Status Commit(std::size_t offset, std::size_t bytes) override {
+    MutexLock lock(mutex_);
+    AwaitThread();
+    Status status = source_->Commit(offset, bytes);
+    locked_ = source_->locked();
+    absent_ = source_->absent();
+    return status;
+  }
+  std::size_t absent() const override {
+    MutexLock lock(mutex_);
+    return absent_;
+  }
+  std::size_t AbsentIn(std::size_t offset, std::size_t bytes) const override {
+    MutexLock lock(mutex_);
+    if (absent_ == 0) return 0;
+    while (growing_) changed_.Wait(mutex_);
+    return source_->AbsentIn(offset, bytes);
   }
 
   bool notes_blocks() const override { return source_->notes_blocks(); }
@@ -132,10 +160,11 @@ class GrowthAhead : public MemorySource {
   const std::unique_ptr<MemorySource> source_;
   const std::size_t piece_;
   mutable Mutex mutex_;
-  CondVar changed_;
+  mutable CondVar changed_;
   std::size_t taken_ ABSL_GUARDED_BY(mutex_) = 0;   // bytes that Grow handed out
   std::size_t ready_ ABSL_GUARDED_BY(mutex_) = 0;   // bytes behind them
   std::size_t locked_ ABSL_GUARDED_BY(mutex_) = 0;  // of both
+  std::size_t absent_ ABSL_GUARDED_BY(mutex_) = 0;  // bytes that Discard gave back, of what was taken
   bool asked_ ABSL_GUARDED_BY(mutex_) = false;      // the thread is to look whether to grow
   bool growing_ ABSL_GUARDED_BY(mutex_) = false;
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;

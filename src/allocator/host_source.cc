@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "allocator/memory_source.h"
 #include "allocator/numa_topology.h"
+#include "allocator/piece_list.h"
 #include "allocator/pre_touch.h"
 #include "tierlib/bytes.h"
 
@@ -52,7 +53,7 @@ class HostSource : public MemorySource {
   }
 
   ~HostSource() override {
-    (void)HostSource::Shrink(grown_);
+    (void)HostSource::Shrink(pieces_.grown());
     munmap(mapping_, mapped_);
   }
 
@@ -61,46 +62,49 @@ class HostSource : public MemorySource {
   std::size_t granularity() const override { return PageBytes(); }
   std::byte* base() const override { return base_; }
   std::size_t base_alignment() const override { return kHugePage; }
-  std::size_t grown() const override { return grown_; }
-  std::size_t locked() const override { return locked_; }
+  std::size_t grown() const override { return pieces_.grown(); }
+  std::size_t locked() const override { return pieces_.locked(); }
+  std::size_t absent() const override { return pieces_.absent(); }
+  std::size_t AbsentIn(std::size_t offset, std::size_t bytes) const override { return pieces_.AbsentIn(offset, bytes); }
 
   Status Grow(std::size_t bytes) override {
     if (bytes == 0 || bytes % PageBytes() != 0) {
       return InvalidArgumentError(absl::StrCat("growing host memory by ", bytes, " bytes: not a multiple of a page"));
     }
-    if (bytes > options_.capacity - grown_) return Status(StatusCode::kResourceExhausted);
-    if (!NodeHolds(bytes)) return Status(StatusCode::kResourceExhausted);
-    std::byte* const begin = base_ + grown_;
-    if (!options_.shape_only) {
-      if (mprotect(begin, bytes, PROT_READ | PROT_WRITE) != 0) return Status(StatusCode::kResourceExhausted);
-      const Status prepared = Prepare(begin, bytes);
-      if (!prepared.ok()) {
-        Return(begin, bytes);
-        return prepared;
-      }
-    }
-    pieces_.push_back(Piece{bytes, options_.shape_only ? 0 : Lock(begin, bytes)});
-    grown_ += bytes;
-    locked_ += pieces_.back().locked;
+    if (bytes > options_.capacity - grown()) return Status(StatusCode::kResourceExhausted);
+    TIERLIB_ASSIGN_OR_RETURN(const std::size_t locked, Provide(base_ + grown(), bytes));
+    pieces_.Append(bytes, locked);
     return OkStatus();
   }
 
   StatusOr<std::size_t> Shrink(std::size_t bytes) override {
-    std::size_t given_back = 0;
-    while (!pieces_.empty() && pieces_.back().bytes <= bytes - given_back) {
-      const Piece piece = pieces_.back();
-      std::byte* const begin = base_ + grown_ - piece.bytes;
-      if (!options_.shape_only) {
-        if (Registers()) TIERLIB_RETURN_IF_ERROR(options_.device->UnpinHost(begin, piece.bytes));
-        if (piece.locked > 0) munlock(begin, piece.locked);
-        Return(begin, piece.bytes);
-      }
-      pieces_.pop_back();
-      grown_ -= piece.bytes;
-      locked_ -= piece.locked;
-      given_back += piece.bytes;
+    const std::size_t before = grown();
+    const std::size_t kept = before - std::min(bytes, before);
+    std::size_t count = pieces_.Within(kept, before - kept).size();
+    for (; count > 0; --count) {
+      const PieceList::Piece& last = pieces_.Overlapping(grown() - 1, 1).front();
+      if (!last.absent) TIERLIB_RETURN_IF_ERROR(TakeAway(last));
+      pieces_.RemoveLast();
     }
-    return given_back;
+    return before - grown();
+  }
+
+  Status Discard(std::size_t offset, std::size_t bytes) override {
+    for (const PieceList::Piece& piece : pieces_.Within(offset, bytes)) {
+      if (piece.absent) continue;
+      TIERLIB_RETURN_IF_ERROR(TakeAway(piece));
+      pieces_.MarkAbsent(piece);
+    }
+    return OkStatus();
+  }
+
+  Status Commit(std::size_t offset, std::size_t bytes) override {
+    for (const PieceList::Piece& piece : pieces_.Overlapping(offset, bytes)) {
+      if (!piece.absent) continue;
+      TIERLIB_ASSIGN_OR_RETURN(const std::size_t locked, Provide(base_ + piece.offset, piece.bytes));
+      pieces_.MarkPresent(piece, locked);
+    }
+    return OkStatus();
   }
 
   StatusOr<Placement> VerifyPlacement(std::size_t bytes) const override {
@@ -139,11 +143,6 @@ class HostSource : public MemorySource {
   }
 
  private:
-  struct Piece {
-    std::size_t bytes = 0;
-    std::size_t locked = 0;  // of these, from its beginning
-  };
-
   bool Registers() const { return options_.tier == Tier::kPinned && options_.device != nullptr; }
 
   // Where pages are bound to a node without memory the kernel ends programs: not to come near that is the only way.
@@ -160,6 +159,29 @@ class HostSource : public MemorySource {
     if (placement.pages.size() <= index) placement.pages.resize(index + 1);
     ++placement.pages[index];
     if (placement.node >= 0 && node != placement.node) ++placement.elsewhere;
+  }
+
+  // Puts memory behind a piece; returns how much of it is locked.
+  StatusOr<std::size_t> Provide(std::byte* begin, std::size_t bytes) {
+    if (!NodeHolds(bytes)) return Status(StatusCode::kResourceExhausted);
+    if (options_.shape_only) return std::size_t{0};
+    if (mprotect(begin, bytes, PROT_READ | PROT_WRITE) != 0) return Status(StatusCode::kResourceExhausted);
+    const Status prepared = Prepare(begin, bytes);
+    if (!prepared.ok()) {
+      Return(begin, bytes);
+      return prepared;
+    }
+    return Lock(begin, bytes);
+  }
+
+  // The opposite.
+  Status TakeAway(const PieceList::Piece& piece) {
+    if (options_.shape_only) return OkStatus();
+    std::byte* const begin = base_ + piece.offset;
+    if (Registers()) TIERLIB_RETURN_IF_ERROR(options_.device->UnpinHost(begin, piece.bytes));
+    if (piece.locked > 0) munlock(begin, piece.locked);
+    Return(begin, piece.bytes);
+    return OkStatus();
   }
 
   Status Prepare(std::byte* begin, std::size_t bytes) {
@@ -192,9 +214,7 @@ class HostSource : public MemorySource {
   std::byte* const mapping_;
   const std::uint64_t mapped_;
   std::byte* base_ = nullptr;  // mapping_, moved up to a huge page
-  std::size_t grown_ = 0;
-  std::size_t locked_ = 0;
-  std::vector<Piece> pieces_;  // in ascending order of address
+  PieceList pieces_{kHugePage};
 };
 
 }  // namespace

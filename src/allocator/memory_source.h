@@ -1,4 +1,5 @@
-// MemorySource: where a BlockPool gets its segments from: a device, page-locked host memory, or pageable host memory.
+// MemorySource: where a BlockPool gets its segments from: a device, page-locked host memory, pageable host memory, or a
+// file (file_source.h).
 #ifndef TIERLIB_SRC_ALLOCATOR_MEMORY_SOURCE_H_
 #define TIERLIB_SRC_ALLOCATOR_MEMORY_SOURCE_H_
 
@@ -25,9 +26,21 @@ class MemorySource {
   // `bytes` more. The ranges of successive calls are adjacent and ascending: together they are one segment that starts
   // at base(). ResourceExhausted, without a message, beyond the capacity.
   virtual Status Grow(std::size_t bytes) = 0;
-  // Gives back whole pieces, as Grow got them, from the end of the segment: as many as `bytes` holds. Returns their
-  // bytes. REQUIRES: no work that uses them is pending.
+  // Gives back whole pieces, as Grow got them, from the end of the segment: as many as `bytes` holds without splitting
+  // a huge page. Returns their bytes. REQUIRES: no work that uses them is pending.
   virtual StatusOr<std::size_t> Shrink(std::size_t bytes) = 0;
+
+  // Gives back the memory of the pieces within [offset, offset + bytes), as many as go without splitting a huge page;
+  // their addresses stay grown. What they held is lost. A source without such holes leaves everything as it is.
+  // REQUIRES: no work that uses them is pending.
+  virtual Status Discard(std::size_t /*offset*/, std::size_t /*bytes*/) { return OkStatus(); }
+  // Puts memory behind [offset, offset + bytes) again, wherever it was discarded. ResourceExhausted where there is
+  // none.
+  virtual Status Commit(std::size_t /*offset*/, std::size_t /*bytes*/) { return OkStatus(); }
+  virtual std::size_t absent() const { return 0; }  // bytes of the segment that are discarded now
+  // The same of [offset, offset + bytes).
+  virtual std::size_t AbsentIn(std::size_t /*offset*/, std::size_t /*bytes*/) const { return 0; }
+
   virtual std::byte* base() const = 0;             // address of the segment; fixed for the life of the source
   virtual std::size_t base_alignment() const = 0;  // a power of two that base() is a multiple of
   virtual std::size_t grown() const = 0;           // bytes of the segment now
@@ -47,10 +60,11 @@ class MemorySource {
 // grows, otherwise its segment ends there and Grow is ResourceExhausted.
 StatusOr<std::unique_ptr<MemorySource>> MakeDeviceSource(DeviceBackend& device);
 
-// Host memory by mmap, in an address range reserved once. kPinned: huge pages where possible, bound to `numa_node` (-1:
-// the node of the calling thread), touched ahead, page-locked by mlock as far as RLIMIT_MEMLOCK allows (locked() tells
-// how far) and registered with `device`. Bound strictly: where the node has no memory left Grow is ResourceExhausted,
-// though others have some (docs/decisions/0009-strict-binding.md). With shape_only no memory is behind the addresses.
+// Host memory by mmap, in an address range reserved once. Memory goes back by whole pieces, at the end or between.
+// kPinned: huge pages where possible, bound to `numa_node` (-1: the node of the calling thread), touched ahead,
+// page-locked by mlock as far as RLIMIT_MEMLOCK allows (locked() tells how far) and registered with `device`. Bound
+// strictly: where the node has no memory left Grow is ResourceExhausted, though others have some
+// (docs/decisions/0009-strict-binding.md). With shape_only no memory is behind the addresses.
 struct HostSourceOptions {
   Tier tier = Tier::kPinned;
   std::uint64_t capacity = 0;

@@ -3,6 +3,7 @@
 #ifndef TIERLIB_TESTS_ALLOCATOR_FAKE_DEVICE_H_
 #define TIERLIB_TESTS_ALLOCATOR_FAKE_DEVICE_H_
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -24,8 +25,10 @@ class FakeDevice : public DeviceBackend {
     return OkStatus();
   }
   Status UnpinHost(void* base, std::size_t bytes) override {
-    return pinned.back() == std::pair(base, bytes) ? (pinned.pop_back(), OkStatus())
-                                                   : InternalError("not the last one");
+    const auto found = std::find(pinned.begin(), pinned.end(), std::pair(base, bytes));
+    if (found == pinned.end()) return InternalError("never registered");
+    pinned.erase(found);
+    return OkStatus();
   }
   StatusOr<Stream> CreateStream(std::string_view) override { return Stream{0, ++streams_}; }
   Status DestroyStream(Stream) override { return OkStatus(); }

@@ -1,0 +1,31 @@
+// GiveBack: returns free memory of a pool to its source, from the highest address down: first the unused end, then what
+// lies between live blocks. Memory goes by whole pieces, as the source grew.
+//
+// Thread-safety: none; the pool locks.
+#ifndef TIERLIB_SRC_ALLOCATOR_GIVE_BACK_H_
+#define TIERLIB_SRC_ALLOCATOR_GIVE_BACK_H_
+
+#include <cstddef>
+#include <limits>
+
+#include "allocator/block_list.h"
+#include "allocator/block_pool.h"
+#include "allocator/memory_source.h"
+#include "allocator/stream_clocks.h"
+
+namespace tierlib {
+
+struct GiveBackLimits {
+  std::size_t bytes = std::numeric_limits<std::size_t>::max();  // no more once this much went
+  bool waits = false;  // for work that may still use the memory; otherwise such memory stays
+};
+
+// Returns the bytes that went: where a piece is larger than what was missing, more than `limits.bytes`.
+std::size_t GiveBack(const BlockList& blocks, const GiveBackLimits& limits, StreamClocks& clocks, MemorySource& source);
+
+// What is free and has memory behind it. Work counts as ended as far as StreamClocks::Poll has noticed.
+PoolFreeBytes CountFree(const BlockList& blocks, const StreamClocks& clocks, const MemorySource& source);
+
+}  // namespace tierlib
+
+#endif  // TIERLIB_SRC_ALLOCATOR_GIVE_BACK_H_
