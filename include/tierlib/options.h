@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -73,6 +74,15 @@ struct Options {
   // from being locked is pinned for the device all the same, and TierStatistics::locked tells.
   std::uint64_t pinned_limit = GiB(2);    // on the NUMA nodes that the devices are at
   std::uint64_t pageable_limit = GiB(2);  // used when pinned memory is exhausted
+  // Used when both are exhausted: a file without a name in this directory, of at most so many bytes on the disk; "": no
+  // file. Nothing is left of it however the process ends. Statistics::fallbacks counts what went past pinned memory.
+  std::string file_directory;
+  std::uint64_t file_limit = GiB(64);
+  // What each host tier keeps of memory that is not in use, for the next step; the rest goes back to the system in
+  // EndStep and Drain. Memory that was not used for the age goes then too, at twice the age at the latest (0: never;
+  // never where runs are to be repeated, as with the deterministic schedule). Runtime::Trim gives back more.
+  std::uint64_t cached_limit = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t cached_age_ns = 60'000'000'000;
   OffloadMode mode = OffloadMode::kMarshal;
   OffloadPolicy policy = OffloadPolicy::kAll;
   int hop_limit = 4;                // derived edges that a walk may cross

@@ -21,6 +21,7 @@
 #include "tierlib/status.h"
 #include "tierlib/storage_id.h"
 #include "tierlib/stream.h"
+#include "tierlib/tier.h"
 #include "tierlib/view.h"
 
 namespace tierlib {
@@ -31,7 +32,8 @@ class Core;
 
 class Runtime {
  public:
-  // InvalidArgument names an option that cannot hold ("pinned_limit 64 GiB asked, the cgroup leaves 41 GiB");
+  // InvalidArgument names an option that cannot hold ("pinned_limit 64 GiB asked, the cgroup leaves 41 GiB",
+  // "file_directory /scratch: no file can be made there: Permission denied");
   // Unimplemented where a CUDA device is asked of a build or machine without one; NotFound or PermissionDenied for the
   // trace's path.
   static StatusOr<std::unique_ptr<Runtime>> Create(Options options);
@@ -83,6 +85,11 @@ class Runtime {
   // Asks for `bytes` of device memory back: moves saved storages to the host. Returns the bytes that are given back
   // once the copies in flight end; fewer than asked where nothing more may move.
   StatusOr<std::uint64_t> Reclaim(int device, std::uint64_t bytes);
+
+  // Gives memory of the tier that is not in use back to the system (Options::cached_limit says what is kept otherwise),
+  // over all devices, until `bytes` or more went or nothing more may go: whole pieces, as they were taken, and never a
+  // part of a huge page. Waits for work that may still use it. Returns the bytes that went.
+  StatusOr<std::uint64_t> Trim(Tier tier, std::uint64_t bytes);
 
   // --- Steps --------------------------------------------------------------------------------------------------------
   // Mark the phases of a training step, for the ledger and the trace.

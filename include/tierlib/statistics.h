@@ -58,12 +58,24 @@ struct TierStatistics {
   std::vector<TagStatistics> tags;  // those that hold something now, or did at the peak
 };
 
+// Copies of saved values to the host that pinned memory had no room for, by where they went. All since Create.
+struct HostFallbacks {
+  std::uint64_t to_pageable = 0;  // count
+  std::uint64_t to_pageable_bytes = 0;
+  std::uint64_t to_file = 0;  // count
+  std::uint64_t to_file_bytes = 0;
+  std::uint64_t refused = 0;  // no place when they were first to move: they stay on the device for now (count)
+  std::uint64_t refused_bytes = 0;
+};
+
 struct Statistics {
   Ledger total;
   Ledger last_step;  // the step most recently ended by EndStep
   TierStatistics device;
   TierStatistics pinned;
   TierStatistics pageable;
+  TierStatistics file;
+  HostFallbacks fallbacks;
 };
 
 }  // namespace tierlib

@@ -4,6 +4,7 @@
 
 #include "tierlib/bytes.h"
 #include "tierlib/dtype.h"
+#include "tierlib/memory_resource.h"
 #include "tierlib/options.h"
 #include "tierlib/placement.h"
 #include "tierlib/replay.h"

@@ -219,7 +219,11 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
     TIERLIB_RETURN_IF_ERROR(tier->transfers->AwaitBytesInFlight(limit > bytes.bytes() ? limit - bytes.bytes() : 0));
   }
   const Stream out = tier->transfers->out_stream();
-  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<HostBuffer> host, tier->AllocateHost(bytes.bytes(), out));
+  StatusOr<std::shared_ptr<HostBuffer>> allocated = tier->AllocateHost(bytes.bytes(), out);
+  if (allocated.status().code() == StatusCode::kResourceExhausted && !std::exchange(snapshot.refused, true)) {
+    tier->NoteRefused(bytes.bytes());
+  }
+  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<HostBuffer> host, std::move(allocated));
   if (!buffer->adopted()) buffer->UsedOn(out);  // an adopted one is kept by the copy itself
   TIERLIB_ASSIGN_OR_RETURN(TransferRef arrival,
                            tier->transfers->CopyOut(RunsToHost(bytes, *buffer, host->data()), produced,

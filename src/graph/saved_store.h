@@ -2,6 +2,7 @@
 // happens here:
 //
 //   storages.cc   register, allocate, retire, derive
+//   tiers.cc      what the tiers hold, and giving back what they do not use
 //   overwrite.cc  begin-write: what a write does to the values saved before it
 //   snapshots.cc  what is held of each content, and on the device
 //   pack.cc       take a value: decide (offload_policy), copy it out, book it (ledger)
@@ -92,6 +93,10 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
   StatusOr<Loaded> Unpack(const Saved& saved, Stream stream);
   StatusOr<std::uint64_t> Reclaim(int device, std::uint64_t bytes);
+  std::uint64_t Trim(Tier tier, std::uint64_t bytes);
+
+  // Gives back what the host tiers keep beyond the options' bounds. Waits for nothing.
+  void TrimToBounds();
 
   // Waits for copies in flight until the clock reaches `deadline_ns`, then drops what they kept.
   Status Drain(std::int64_t deadline_ns);

@@ -66,6 +66,7 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
 
   std::uint64_t written_version = 0;  // of the first write since: reading is an error as it is without offload
   bool abandoned = false;             // the owner retired memory that nobody kept alive
+  bool refused = false;               // the host had no place for it when it was first to move
 };
 
 }  // namespace tierlib

@@ -1,5 +1,6 @@
 // SavedStore: registering storages, and what is told about them.
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -40,7 +41,14 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<trace::Recorder> recorder, open_recorder());
   std::shared_ptr<SavedStore> store(new SavedStore(options, std::move(recorder)));
   const std::uint64_t devices = options.devices.size();
-  const DeviceTier::HostLimits limits = {options.pinned_limit / devices, options.pageable_limit / devices};
+  DeviceTier::HostLimits limits;
+  limits.pinned = options.pinned_limit / devices;
+  limits.pageable = options.pageable_limit / devices;
+  limits.file = options.file_limit / devices;
+  limits.file_directory = options.file_directory;
+  limits.cache.bytes = options.cached_limit / devices;
+  limits.cache.age_ns = static_cast<std::int64_t>(
+      std::min<std::uint64_t>(options.cached_age_ns, std::numeric_limits<std::int64_t>::max()));
   for (std::size_t i = 0; i < backends.size(); ++i) {
     TIERLIB_ASSIGN_OR_RETURN(
         std::unique_ptr<DeviceTier> tier,
@@ -219,6 +227,7 @@ Status SavedStore::Drain(std::int64_t deadline_ns) {
     }
     Poll();
   }
+  TrimToBounds();
   return first;
 }
 
@@ -230,45 +239,6 @@ Ledger SavedStore::ledger() const {
     ledger.engine_in += tier->transfers->copied_bytes(CopyDirection::kHostToDevice);
   }
   return ledger;
-}
-
-namespace {
-
-void AccumulateTag(std::vector<TagStatistics>& sums, const TagStatistics& part) {
-  auto sum =
-      std::find_if(sums.begin(), sums.end(), [&](const auto& each) { return std::string_view(each.tag) == part.tag; });
-  if (sum == sums.end()) sum = sums.insert(sum, TagStatistics{part.tag, 0, 0, 0, 0});
-  sum->blocks += part.blocks;
-  sum->live += part.live;
-  sum->waste += part.waste;
-  sum->at_peak += part.at_peak;
-}
-
-void Accumulate(TierStatistics& sum, BlockPool& pool) {
-  const TierStatistics part = pool.statistics();
-  const PoolFreeBytes free = pool.FreeBytes();
-  sum.capacity += part.capacity;
-  sum.reserved += part.reserved;
-  sum.locked += part.locked;
-  sum.live += part.live;
-  sum.waste += part.waste;
-  sum.cached += free.cached;
-  sum.pending += free.pending;
-  sum.scattered += free.scattered;
-  sum.live_peak += part.live_peak;
-  sum.live_peak_ns = std::max(sum.live_peak_ns, part.live_peak_ns);
-  sum.extent_peak += part.extent_peak;
-  for (const TagStatistics& tag : part.tags) AccumulateTag(sum.tags, tag);
-}
-
-}  // namespace
-
-void SavedStore::FillTierStatistics(Statistics& statistics) const {
-  for (const auto& tier : tiers_) {
-    Accumulate(statistics.device, *tier->pool);
-    Accumulate(statistics.pinned, *tier->pinned);
-    Accumulate(statistics.pageable, *tier->pageable);
-  }
 }
 
 Status SavedStore::health() const {

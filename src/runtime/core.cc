@@ -87,6 +87,7 @@ void Core::BeginBackward() {
 
 void Core::EndStep() {
   store_->SweepLineage();
+  store_->TrimToBounds();
   const Ledger now = store_->ledger();
   trace::Write(recorder(), trace::Event::kStepEnd, trace::Tag::kNone, 0, 0, step(), 0);
   MutexLock lock(mutex_);

@@ -68,6 +68,10 @@ StatusOr<std::uint64_t> Runtime::Reclaim(int device, std::uint64_t bytes) {
   return Guarded([&] { return core_->store()->Reclaim(device, bytes); });
 }
 
+StatusOr<std::uint64_t> Runtime::Trim(Tier tier, std::uint64_t bytes) {
+  return Guarded([&]() -> StatusOr<std::uint64_t> { return core_->store()->Trim(tier, bytes); });
+}
+
 void Runtime::BeginStep(std::uint64_t step) { core_->BeginStep(step); }
 void Runtime::BeginBackward() { core_->BeginBackward(); }
 void Runtime::EndStep() { core_->EndStep(); }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "allocator/file_source.h"
 #include "allocator/growth_ahead.h"
 #include "allocator/memory_source.h"
 
@@ -9,8 +10,9 @@ namespace tierlib {
 namespace {
 
 StatusOr<std::unique_ptr<BlockPool>> MakePool(std::unique_ptr<MemorySource> source, DeviceBackend& device,
-                                              trace::Recorder* recorder) {
+                                              trace::Recorder* recorder, CacheBounds cache = {}) {
   BlockPool::Options options;
+  options.cache = cache;
   options.source = std::move(source);
   options.device = &device;
   options.alignment = device.info().alignment;
@@ -24,19 +26,19 @@ int ChooseNode(DeviceKind kind, int node, const NumaTopology& topology) {
   return kind == DeviceKind::kCuda && !topology.MayUse(node) ? -1 : node;
 }
 
-// Whether a thread may grow the device's pinned memory ahead. Where there is no memory there is no need, and a run that
-// is to be repeated has no threads of ours.
-bool GrowsAhead(const DeviceOptions& options, const HostSourceOptions& host) {
-  const bool repeatable = options.kind == DeviceKind::kEmulated &&  // shape-only is a schedule too
-                          options.emulated.schedule != EmulatedSchedule::kThreaded;
-  return host.tier == Tier::kPinned && !repeatable;
+// Whether runs are to be repeated: then no thread of ours grows memory ahead, and no clock says when it goes back.
+bool IsRepeatable(const DeviceOptions& options) {
+  return options.kind == DeviceKind::kEmulated &&  // shape-only is a schedule too
+         options.emulated.schedule != EmulatedSchedule::kThreaded;
 }
 
 StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(const DeviceOptions& device, const HostSourceOptions& options,
-                                                  trace::Recorder* recorder) {
+                                                  trace::Recorder* recorder, CacheBounds cache) {
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeHostSource(options));
-  if (GrowsAhead(device, options)) source = GrowAhead(std::move(source), BlockPool::Options().growth);
-  return MakePool(std::move(source), *options.device, recorder);
+  if (options.tier == Tier::kPinned && !IsRepeatable(device)) {
+    source = GrowAhead(std::move(source), BlockPool::Options().growth);
+  }
+  return MakePool(std::move(source), *options.device, recorder, cache);
 }
 
 }  // namespace
@@ -51,6 +53,7 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
                                                          NumaTopology& topology) {
   auto tier = std::make_unique<DeviceTier>();
   tier->options = options;
+  tier->recorder_ = recorder;
   tier->backend = std::move(backend);
   DeviceBackend& device = *tier->backend;
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeDeviceSource(device));
@@ -62,10 +65,19 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   host.topology = &topology;
   host.tier = Tier::kPinned;
   host.capacity = limits.pinned;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(options, host, recorder));
+  CacheBounds cache = limits.cache;
+  if (IsRepeatable(options)) cache.age_ns = 0;
+  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(options, host, recorder, cache));
   host.tier = Tier::kPageable;
   host.capacity = limits.pageable;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(options, host, recorder));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(options, host, recorder, cache));
+  if (!limits.file_directory.empty()) {
+    host.tier = Tier::kFile;
+    host.capacity = limits.file;
+    TIERLIB_ASSIGN_OR_RETURN(
+        source, host.shape_only ? MakeHostSource(host) : MakeFileSource(limits.file_directory, limits.file));
+    TIERLIB_ASSIGN_OR_RETURN(tier->file, MakePool(std::move(source), device, recorder, cache));
+  }
   tier->events = std::make_unique<EventPool>(device);
   tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);
   TIERLIB_ASSIGN_OR_RETURN(tier->transfers, TransferEngine::Create(device, *tier->events, recorder));
@@ -73,13 +85,31 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
 }
 
 void DeviceTier::Tick(Stream stream) {
-  for (BlockPool* one : {pool.get(), pinned.get(), pageable.get()}) one->Tick(stream);
+  pool->Tick(stream);
+  for (BlockPool* one : HostPools()) one->Tick(stream);
+}
+
+absl::InlinedVector<BlockPool*, 3> DeviceTier::HostPools() const {
+  absl::InlinedVector<BlockPool*, 3> pools = {pinned.get(), pageable.get()};
+  if (file != nullptr) pools.push_back(file.get());
+  return pools;
+}
+
+BlockPool* DeviceTier::PoolOf(Tier tier) const {
+  switch (tier) {
+    case Tier::kDevice: return pool.get();
+    case Tier::kPinned: return pinned.get();
+    case Tier::kPageable: return pageable.get();
+    case Tier::kFile: return file.get();
+  }
+  return nullptr;
 }
 
 StatusOr<std::shared_ptr<HostBuffer>> DeviceTier::AllocateHost(std::uint64_t bytes, Stream stream) {
-  for (BlockPool* host : {pinned.get(), pageable.get()}) {
+  for (BlockPool* host : HostPools()) {
     const StatusOr<void*> block = host->Allocate(bytes, stream, trace::Tag::kSaved);
     if (block.ok()) {
+      if (host != pinned.get()) NoteFallback(host->tier(), bytes);
       auto buffer = std::make_shared<HostBuffer>(*host, *block, bytes);
       buffer->UsedOn(stream);
       return buffer;
@@ -87,6 +117,20 @@ StatusOr<std::shared_ptr<HostBuffer>> DeviceTier::AllocateHost(std::uint64_t byt
     if (block.status().code() != StatusCode::kResourceExhausted) return block.status();
   }
   return Status(StatusCode::kResourceExhausted);
+}
+
+HostFallbacks DeviceTier::fallbacks() const {
+  MutexLock lock(fallbacks_mutex_);
+  return fallbacks_;
+}
+
+void DeviceTier::NoteFallback(std::optional<Tier> tier, std::uint64_t bytes) {
+  trace::Write(recorder_, trace::Event::kHostFallback, trace::Tag::kSaved,
+               tier ? static_cast<std::uint16_t>(*tier) : trace::kNoTier, 0, 0, bytes);
+  MutexLock lock(fallbacks_mutex_);
+  const bool to_pageable = tier == Tier::kPageable;
+  ++(!tier ? fallbacks_.refused : to_pageable ? fallbacks_.to_pageable : fallbacks_.to_file);
+  (!tier ? fallbacks_.refused_bytes : to_pageable ? fallbacks_.to_pageable_bytes : fallbacks_.to_file_bytes) += bytes;
 }
 
 }  // namespace tierlib

@@ -6,15 +6,21 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 
+#include "absl/container/inlined_vector.h"
 #include "allocator/block_pool.h"
 #include "allocator/device_backend.h"
 #include "allocator/numa_topology.h"
+#include "base/mutex.h"
 #include "storage/buffer.h"
 #include "storage/event_pool.h"
 #include "storage/transfer_engine.h"
 #include "tierlib/options.h"
+#include "tierlib/statistics.h"
 #include "tierlib/status.h"
+#include "tierlib/tier.h"
 #include "trace/recorder.h"
 
 namespace tierlib {
@@ -27,6 +33,9 @@ struct DeviceTier {
   struct HostLimits {
     std::uint64_t pinned = 0;
     std::uint64_t pageable = 0;
+    std::uint64_t file = 0;
+    std::string file_directory;  // "": no file
+    CacheBounds cache;           // of each; the age only where runs need not be repeated
   };
   // `backend` is the device that `options` describe. `recorder` may be null; it, `deferred` and `topology` outlive the
   // tier. Pinned memory is on the node of `topology` that the device is at.
@@ -40,6 +49,7 @@ struct DeviceTier {
   std::unique_ptr<BlockPool> pool;
   std::unique_ptr<BlockPool> pinned;
   std::unique_ptr<BlockPool> pageable;
+  std::unique_ptr<BlockPool> file;  // null: none
   std::unique_ptr<EventPool> events;
   std::unique_ptr<KeepaliveQueue> keepalives;
   std::unique_ptr<TransferEngine> transfers;
@@ -48,8 +58,24 @@ struct DeviceTier {
   // it.
   void Tick(Stream stream);
 
-  // A host block for a copy on `stream`: pinned, or pageable where that is full. ResourceExhausted where both are.
+  // The pools of host memory that there are, in the order in which they are asked.
+  absl::InlinedVector<BlockPool*, 3> HostPools() const;
+  // The pool of a tier; null where there is none.
+  BlockPool* PoolOf(Tier tier) const;
+
+  // A host block for a copy on `stream`: pinned, or pageable where that is full, or in the file where both are.
+  // ResourceExhausted where all are. What pinned memory had no room for is counted, and in the trace.
   StatusOr<std::shared_ptr<HostBuffer>> AllocateHost(std::uint64_t bytes, Stream stream);
+  // Counts bytes that AllocateHost had no place for. Apart from it, as who asks may ask again and again.
+  void NoteRefused(std::uint64_t bytes) { NoteFallback(std::nullopt, bytes); }
+  HostFallbacks fallbacks() const;
+
+ private:
+  void NoteFallback(std::optional<Tier> tier, std::uint64_t bytes);
+
+  trace::Recorder* recorder_ = nullptr;
+  mutable Mutex fallbacks_mutex_;
+  HostFallbacks fallbacks_ ABSL_GUARDED_BY(fallbacks_mutex_);
 };
 
 }  // namespace tierlib

@@ -66,6 +66,7 @@ constexpr std::uint16_t DecisionDetail(DecisionAction action, DecisionReason rea
 // together).
 enum class TierCode : std::uint8_t { kDevice, kPinned, kPageable, kFile };
 inline constexpr std::size_t kTierCodeCount = 4;
+inline constexpr std::uint16_t kNoTier = 255;
 const char* TierCodeName(TierCode tier);
 enum class DirectionCode : std::uint8_t { kOut, kIn, kWithin };  // device to host, host to device, device to device
 inline constexpr std::size_t kDirectionCodeCount = 3;

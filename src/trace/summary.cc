@@ -98,6 +98,7 @@ class Summarizer {
       case Event::kPoolAllocate:
       case Event::kPoolFree:
       case Event::kPoolFull: return TakePool(record);
+      case Event::kHostFallback: return TakeFallback(record);
       case Event::kPack:
         ++out_.packs;
         out_.naive += record.value;
@@ -145,6 +146,13 @@ class Summarizer {
       live.peak_time_ns = record.time_ns;
       live.at_peak = live.by_tag;
     }
+  }
+
+  void TakeFallback(const Record& record) {
+    if (record.detail >= kTierCodeCount && record.detail != kNoTier) return;
+    FallbackSummary& sum = record.detail == kNoTier ? out_.refused : out_.fallbacks[record.detail];
+    ++sum.count;
+    sum.bytes += record.value;
   }
 
   void TakeDecision(const Record& record) {

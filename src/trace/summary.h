@@ -72,6 +72,12 @@ struct TierSummary {
   bool consistent = true;        // false: more was freed than allocated, so records are missing
 };
 
+// Bytes of saved values that pinned memory had no room for.
+struct FallbackSummary {
+  std::uint64_t count = 0;
+  std::uint64_t bytes = 0;
+};
+
 struct Summary {
   std::int32_t rank = 0;
   std::uint32_t process_id = 0;
@@ -101,6 +107,9 @@ struct Summary {
   std::uint64_t stall_count = 0;
   std::uint64_t stall_ns = 0;        // all streams together
   std::vector<StallSummary> stalls;  // by label and cause, largest first
+
+  std::array<FallbackSummary, kTierCodeCount> fallbacks;  // by the tier that took them
+  FallbackSummary refused;                                // that no tier took: they stayed on the device
 
   std::vector<TierSummary> tiers;  // those that were used, in the order of TierCode
 

@@ -78,6 +78,18 @@ Json Tiers(const trace::Summary& summary) {
   return tiers;
 }
 
+Json Fallbacks(const trace::Summary& summary) {
+  Json list = Json::array();
+  const auto add = [&](const char* to, const trace::FallbackSummary& sum) {
+    if (sum.count > 0) list.push_back({{"to", to}, {"count", sum.count}, {"bytes", sum.bytes}});
+  };
+  for (std::size_t tier = 0; tier < trace::kTierCodeCount; ++tier) {
+    add(trace::TierCodeName(static_cast<trace::TierCode>(tier)), summary.fallbacks[tier]);
+  }
+  add("none", summary.refused);
+  return list;
+}
+
 Json Problems(const trace::Summary& summary) {
   Json list = Json::array();
   for (const trace::Problem& problem : summary.problems) {
@@ -110,6 +122,7 @@ std::string SummaryJson(const std::string& file, const trace::Summary& summary) 
         {"within", Transfers(summary.transfers[static_cast<int>(trace::DirectionCode::kWithin)])}}},
       {"stalls", Stalls(summary)},
       {"tiers", Tiers(summary)},
+      {"host_fallbacks", Fallbacks(summary)},
       {"problems", Problems(summary)},
   };
   // Labels come from the traced program and may be no UTF-8; JSON must be.

@@ -154,12 +154,27 @@ std::string PeakLines(const Summary& summary) {
   return text;
 }
 
+// Where saved values went that pinned memory had no room for.
+std::string FallbackLine(const Summary& summary) {
+  std::string text;
+  const auto add = [&](const std::string& to, const trace::FallbackSummary& sum) {
+    if (sum.count == 0) return;
+    text += (text.empty() ? "pinned memory had no room: " : ", ") + FormatBytes(sum.bytes) + ' ' + to + ' ' +
+            FormatCount(sum.count, "time");
+  };
+  for (std::size_t tier = 0; tier < summary.fallbacks.size(); ++tier) {
+    add(std::string("to ") + trace::TierCodeName(static_cast<TierCode>(tier)), summary.fallbacks[tier]);
+  }
+  add("nowhere", summary.refused);
+  return text.empty() ? "" : text + '\n';
+}
+
 }  // namespace
 
 std::string SummaryText(const std::string& file, const Summary& summary) {
   if (summary.records == 0) return Headline(file, summary) + "no records\n";
   return Headline(file, summary) + '\n' + MainTable(summary) + PackedLine(summary) + TransferLines(summary) +
-         StallLines(summary) + StepLine(summary) + PeakLines(summary);
+         StallLines(summary) + StepLine(summary) + PeakLines(summary) + FallbackLine(summary);
 }
 
 }  // namespace tierlib::trace_viewer

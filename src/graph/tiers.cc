@@ -1,0 +1,79 @@
+// SavedStore: what its tiers hold, and giving back what they do not use.
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "graph/saved_store.h"
+
+namespace tierlib {
+namespace {
+
+void AccumulateTag(std::vector<TagStatistics>& sums, const TagStatistics& part) {
+  auto sum =
+      std::find_if(sums.begin(), sums.end(), [&](const auto& each) { return std::string_view(each.tag) == part.tag; });
+  if (sum == sums.end()) sum = sums.insert(sum, TagStatistics{part.tag, 0, 0, 0, 0});
+  sum->blocks += part.blocks;
+  sum->live += part.live;
+  sum->waste += part.waste;
+  sum->at_peak += part.at_peak;
+}
+
+void Accumulate(TierStatistics& sum, BlockPool& pool) {
+  const TierStatistics part = pool.statistics();
+  const PoolFreeBytes free = pool.FreeBytes();
+  sum.capacity += part.capacity;
+  sum.reserved += part.reserved;
+  sum.locked += part.locked;
+  sum.live += part.live;
+  sum.waste += part.waste;
+  sum.cached += free.cached;
+  sum.pending += free.pending;
+  sum.scattered += free.scattered;
+  sum.live_peak += part.live_peak;
+  sum.live_peak_ns = std::max(sum.live_peak_ns, part.live_peak_ns);
+  sum.extent_peak += part.extent_peak;
+  for (const TagStatistics& tag : part.tags) AccumulateTag(sum.tags, tag);
+}
+
+void Accumulate(HostFallbacks& sum, const HostFallbacks& part) {
+  sum.to_pageable += part.to_pageable;
+  sum.to_pageable_bytes += part.to_pageable_bytes;
+  sum.to_file += part.to_file;
+  sum.to_file_bytes += part.to_file_bytes;
+  sum.refused += part.refused;
+  sum.refused_bytes += part.refused_bytes;
+}
+
+}  // namespace
+
+void SavedStore::TrimToBounds() {
+  for (const auto& tier : tiers_) {
+    for (BlockPool* pool : tier->HostPools()) pool->TrimToBounds(NowNs());
+  }
+}
+
+std::uint64_t SavedStore::Trim(Tier tier, std::uint64_t bytes) {
+  {
+    Locked lock(*this);
+    Poll();
+  }
+  std::uint64_t returned = 0;
+  for (const auto& device : tiers_) {
+    BlockPool* const pool = device->PoolOf(tier);
+    if (pool != nullptr && returned < bytes) returned += pool->Trim(bytes - returned);
+  }
+  return returned;
+}
+
+void SavedStore::FillTierStatistics(Statistics& statistics) const {
+  for (const auto& tier : tiers_) {
+    Accumulate(statistics.device, *tier->pool);
+    Accumulate(statistics.pinned, *tier->pinned);
+    Accumulate(statistics.pageable, *tier->pageable);
+    if (tier->file != nullptr) Accumulate(statistics.file, *tier->file);
+    Accumulate(statistics.fallbacks, tier->fallbacks());
+  }
+}
+
+}  // namespace tierlib
