@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "tierlib/options.h"
+#include "tierlib/owner.h"
 #include "tierlib/placement.h"
 #include "tierlib/replay.h"
 #include "tierlib/saved.h"
@@ -108,6 +109,10 @@ class Runtime {
   // Asks the kernel on which NUMA node each page of the device's pinned memory is. Takes a while for large tiers.
   // Unimplemented where the kernel does not tell.
   StatusOr<Placement> VerifyPlacement(int device) const;
+
+  // Who has `address`, wherever in a block it lies (tierlib/owner.h). NotFound, without a message, where neither a pool
+  // of this runtime nor a registered storage has it. Lock-free for an address in a pool.
+  StatusOr<Owner> OwnerOf(const void* address) const;
 
   Statistics statistics() const;
   // OK, or the first late error (a failed copy, a lost device) that no call could return.

@@ -6,6 +6,7 @@
 #include "tierlib/dtype.h"
 #include "tierlib/memory_resource.h"
 #include "tierlib/options.h"
+#include "tierlib/owner.h"
 #include "tierlib/placement.h"
 #include "tierlib/replay.h"
 #include "tierlib/runtime.h"

@@ -1,11 +1,12 @@
 #include "allocator/block_pool.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cinttypes>
 #include <cstdio>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
+#include "allocator/address_map.h"
 #include "allocator/block_list.h"
 #include "allocator/cache_age.h"
 #include "allocator/give_back.h"
@@ -25,10 +26,11 @@ struct BlockPool::State {
         tier(source.tier()),
         base_alignment(source.base_alignment()),
         notes_blocks(source.notes_blocks()),
-        clocks(*options.device),
-        blocks(options.alignment),
+        live_blocks(capacity, options.alignment),
         grown(source.grown()),
         base(source.base()),
+        clocks(*options.device),
+        blocks(options.alignment),
         age(options.cache.age_ns) {}
 
   Options options;
@@ -38,22 +40,25 @@ struct BlockPool::State {
   const std::size_t base_alignment;
   const bool notes_blocks;  // the source wants to know which blocks are live
 
+  // What Find reads without the lock; written under it.
+  AddressMap live_blocks;
+  std::atomic<std::size_t> grown;  // what the source has grown to
+  std::atomic<std::byte*> base;    // where that begins
+
   mutable Mutex mutex;
   StreamClocks clocks ABSL_GUARDED_BY(mutex);
   BlockList blocks ABSL_GUARDED_BY(mutex);
   TagAccounts accounts ABSL_GUARDED_BY(mutex);
-  absl::flat_hash_map<std::size_t, Block*> live_blocks ABSL_GUARDED_BY(mutex);  // by offset
   std::size_t extent_peak ABSL_GUARDED_BY(mutex) = 0;
-  std::size_t grown ABSL_GUARDED_BY(mutex);        // what the source has grown to
-  std::byte* base ABSL_GUARDED_BY(mutex);          // where that begins
   bool has_absent ABSL_GUARDED_BY(mutex) = false;  // memory that is grown was given back
   CacheAge age ABSL_GUARDED_BY(mutex);
 
   std::size_t Rounded(std::size_t bytes) const {
     return bytes == 0 ? options.alignment : RoundUpTo(bytes, options.alignment);
   }
-  std::size_t OffsetOf(const void* address) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    return static_cast<std::size_t>(static_cast<const std::byte*>(address) - base);
+  std::size_t OffsetOf(const void* address) const {
+    return reinterpret_cast<std::uintptr_t>(address) -
+           reinterpret_cast<std::uintptr_t>(base.load(std::memory_order_relaxed));
   }
 
   // Makes the source hold at least `end` bytes: by whole growth steps where the capacity and the system allow them.
@@ -71,8 +76,8 @@ struct BlockPool::State {
       bytes = needed;
       status = source.Grow(bytes);
     }
+    base = source.base();  // before what is grown: who sees bytes sees where they are
     grown = source.grown();
-    base = source.base();
     if (status.ok()) TraceSource(trace::Event::kPoolReserve, bytes);
     return status;
   }
@@ -89,6 +94,7 @@ struct BlockPool::State {
     }
     const std::size_t offset = blocks.NextOffset(alignment);
     if (offset > capacity || bytes > capacity - offset) return Status(StatusCode::kResourceExhausted);
+    if (!live_blocks.Cover(offset + bytes)) return Status(StatusCode::kResourceExhausted);
     if (offset + bytes > grown) TIERLIB_RETURN_IF_ERROR(GrowTo(offset + bytes));
     if (has_absent) TIERLIB_RETURN_IF_ERROR(Commit(offset, bytes));
     TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, blocks.unused_stamp()));
@@ -127,16 +133,13 @@ struct BlockPool::State {
     trace::Write(options.recorder, event, block.tag, static_cast<std::uint16_t>(tier), 0, block.offset, block.bytes);
   }
 
-  // The live block that starts at `address`. Aborts where there is none: somebody frees twice, or frees what is not
-  // ours.
-  Block* Live(const void* address, const char* function) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    const auto found = live_blocks.find(OffsetOf(address));
-    if (found != live_blocks.end()) return found->second;
+  // Aborts where no live block starts at `address`: somebody frees twice, or frees what is not ours.
+  void RequireLive(bool live, const void* address, const char* function) const {
+    if (live) return;
     char message[160];
     std::snprintf(message, sizeof(message), "BlockPool::%s of %p, which is not a live block of this %s pool", function,
                   address, TierName(tier));
-    TIERLIB_CHECK(false, message);
-    return nullptr;
+    TIERLIB_CHECK(live, message);
   }
 };
 
@@ -159,6 +162,7 @@ StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag
     return Status(StatusCode::kResourceExhausted);
   }
   const std::size_t rounded = s.Rounded(bytes);
+  if (!s.live_blocks.Prepare()) return Status(StatusCode::kResourceExhausted);
   Block* block = nullptr;
   Status taken = s.Take(rounded, std::max(alignment, s.options.alignment), stream, &block);
   if (!taken.ok()) {
@@ -167,7 +171,7 @@ StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag
   }
   block->asked = bytes;
   block->tag = tag;
-  s.live_blocks.emplace(block->offset, block);
+  s.live_blocks.Add(block->offset, rounded, tag, block);
   s.accounts.Add(tag, bytes, rounded);
   s.extent_peak = std::max(s.extent_peak, s.blocks.extent());
   s.age.NoteUse(block->offset, rounded);
@@ -180,12 +184,12 @@ StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag
 void BlockPool::Free(void* address, absl::Span<const Stream> streams) {
   State& s = *state_;
   MutexLock lock(s.mutex);
-  Block* block = s.Live(address, "Free");
+  Block* block = s.live_blocks.Remove(s.OffsetOf(address));
+  s.RequireLive(block != nullptr, address, "Free");
   // With several streams there is none yet that comes after all of them.
   if (s.notes_blocks && streams.size() == 1 && s.clocks.IsOrdered(streams.front(), block->stamp)) {
     s.source.NoteBlock(address, block->bytes, /*live=*/false, streams.front());
   }
-  s.live_blocks.erase(block->offset);
   s.accounts.Remove(block->tag, block->asked, block->bytes);
   for (const Stream stream : streams) s.clocks.StampFree(block->stamp, stream);
   s.TraceBlock(trace::Event::kPoolFree, *block);
@@ -203,18 +207,32 @@ void BlockPool::Forget(Stream stream) {
 }
 
 std::size_t BlockPool::BlockBytes(const void* block) const {
-  MutexLock lock(state_->mutex);
-  return state_->Live(block, "BlockBytes")->bytes;
+  const State& s = *state_;
+  MutexLock lock(s.mutex);
+  const Block* const live = s.live_blocks.At(s.OffsetOf(block));
+  s.RequireLive(live != nullptr, block, "BlockBytes");
+  return live->bytes;
+}
+
+void BlockPool::SetOwner(const void* block, std::uint64_t owner) {
+  State& s = *state_;
+  MutexLock lock(s.mutex);
+  s.RequireLive(s.live_blocks.SetOwner(s.OffsetOf(block), owner), block, "SetOwner");
+}
+
+BlockPool::Part BlockPool::Find(const void* address, Place* place) const {
+  if (!Contains(address)) return Part::kOutside;
+  return state_->live_blocks.Find(state_->OffsetOf(address), place) ? Part::kLive : Part::kFree;
 }
 
 bool BlockPool::Contains(const void* address) const {
-  MutexLock lock(state_->mutex);
-  const auto* byte = static_cast<const std::byte*>(address);
-  const std::byte* base = state_->base;
-  return base != nullptr && byte >= base && byte < base + state_->grown;
+  const State& s = *state_;
+  const std::size_t bytes = std::min<std::size_t>(s.grown, s.capacity);  // before the base
+  return s.OffsetOf(address) < bytes;
 }
 
 Tier BlockPool::tier() const { return state_->tier; }
+int BlockPool::numa_node() const { return state_->source.numa_node(); }
 
 TierStatistics BlockPool::statistics() const {
   const State& s = *state_;
@@ -289,6 +307,7 @@ void BlockPool::CheckInvariants() const {
   const State& s = *state_;
   MutexLock lock(s.mutex);
   s.blocks.CheckInvariants();
+  s.live_blocks.CheckInvariants();
   s.clocks.CheckInvariants();
   TagAccounts counted;
   std::size_t free = 0;
@@ -297,8 +316,11 @@ void BlockPool::CheckInvariants() const {
       free += block->bytes;
       continue;
     }
-    const auto found = s.live_blocks.find(block->offset);
-    TIERLIB_CHECK(found != s.live_blocks.end() && found->second == block, "BlockPool I1: a live block is not listed");
+    TIERLIB_CHECK(s.live_blocks.At(block->offset) == block, "BlockPool I1: a live block is not listed");
+    Place last;
+    TIERLIB_CHECK(s.live_blocks.Find(block->offset + block->bytes - 1, &last) && last.offset == block->offset &&
+                      last.bytes == block->bytes && last.tag == block->tag,
+                  "BlockPool I1: a live block's end is listed as another's");
     TIERLIB_CHECK(block->asked <= block->bytes, "BlockPool I2: more was asked for than a block has");
     counted.Add(block->tag, block->asked, block->bytes);
   }

@@ -14,11 +14,11 @@
 // size; the unused end of the tier is taken last, so the addresses do not depend on the capacity until the tier is
 // full. Metadata lies outside the blocks.
 //
-//   I1  exactly the live blocks of the list can be found by their address
+//   I1  exactly the live blocks of the list can be found by their addresses
 //   I2  the accounts are the sums over the live blocks
 //   I3  bytes of live blocks, of holes and of the unused end are what the tier has grown to
 //
-// Thread-safety: all functions lock.
+// Thread-safety: all functions lock, except those that say so.
 #ifndef TIERLIB_SRC_ALLOCATOR_BLOCK_POOL_H_
 #define TIERLIB_SRC_ALLOCATOR_BLOCK_POOL_H_
 
@@ -26,9 +26,11 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/types/span.h"
+#include "allocator/address_map.h"
 #include "allocator/device_backend.h"
 #include "allocator/memory_source.h"
 #include "tierlib/placement.h"
@@ -86,9 +88,18 @@ class BlockPool {
 
   // Size of a live block, rounded. REQUIRES: live.
   std::size_t BlockBytes(const void* block) const;
-  bool Contains(const void* address) const;
+
+  // What has `address`: nothing of this pool; memory of it that is not handed out now; or a live block, told in
+  // `place`, whichever of its bytes that is. Lock-free (allocator/address_map.h).
+  using Place = AddressMap::Found;
+  enum class Part { kOutside, kFree, kLive };
+  Part Find(const void* address, Place* place) const;
+  bool Contains(const void* address) const;  // lock-free
+  // Names who has a live block, for Find: 0 since Allocate. REQUIRES: live, as for Free.
+  void SetOwner(const void* block, std::uint64_t owner);
 
   Tier tier() const;
+  int numa_node() const;  // the source's
   // All but `cached`, `pending` and `scattered`, at the cost of a lock.
   TierStatistics statistics() const;
   // Those: looks at every hole, and asks the device which work has ended.

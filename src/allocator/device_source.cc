@@ -21,6 +21,7 @@ class DeviceSource : public MemorySource {
   std::size_t base_alignment() const override { return device_.info().base_alignment; }
   std::size_t grown() const override { return grown_; }
   std::size_t locked() const override { return 0; }
+  int numa_node() const override { return device_.info().numa_node; }
 
   Status Grow(std::size_t bytes) override {
     TIERLIB_ASSIGN_OR_RETURN(void* const piece, device_.Reserve(bytes));

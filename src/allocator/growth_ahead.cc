@@ -32,6 +32,7 @@ class GrowthAhead : public MemorySource {
   std::size_t granularity() const override { return source_->granularity(); }
   std::byte* base() const override { return source_->base(); }
   std::size_t base_alignment() const override { return source_->base_alignment(); }
+  int numa_node() const override { return source_->numa_node(); }
   std::size_t grown() const override {
     MutexLock lock(mutex_);
     return taken_;

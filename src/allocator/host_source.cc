@@ -66,6 +66,7 @@ class HostSource : public MemorySource {
   std::size_t locked() const override { return pieces_.locked(); }
   std::size_t absent() const override { return pieces_.absent(); }
   std::size_t AbsentIn(std::size_t offset, std::size_t bytes) const override { return pieces_.AbsentIn(offset, bytes); }
+  int numa_node() const override { return options_.tier == Tier::kPinned ? node_ : -1; }
 
   Status Grow(std::size_t bytes) override {
     if (bytes == 0 || bytes % PageBytes() != 0) {

@@ -47,6 +47,8 @@ class MemorySource {
   virtual std::size_t locked() const = 0;          // of these, page-locked
   // False where NoteBlock does nothing, now and later.
   virtual bool notes_blocks() const { return true; }
+  // The node that its memory was asked for on, or that the device is at; -1: none, or not known.
+  virtual int numa_node() const { return -1; }
   // Passes on which blocks are live, for poisoning. See DeviceBackend::NoteBlock.
   virtual void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) = 0;
   // Where the first `bytes` bytes of the segment are, page by page. Takes a while, and needs no lock of the caller:

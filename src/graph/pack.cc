@@ -203,6 +203,7 @@ Status SavedStore::CopyOutNaive(Snapshot& saved, const Layout& layout, const std
   }
   TIERLIB_ASSIGN_OR_RETURN(const std::shared_ptr<DeviceBuffer> gathered,
                            AllocateDevice(*tier, 0, logical, stream, trace::Tag::kWorkspace, /*reload=*/true));
+  gathered->SetOwner(saved.key.storage);
   buffer->UsedOn(stream);
   TIERLIB_RETURN_IF_ERROR(LaunchStridedCopy(*tier->backend, stream, gathered->storage_base(), PackedLayout(layout),
                                             buffer->storage_base(), layout));
@@ -224,6 +225,7 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
     tier->NoteRefused(bytes.bytes());
   }
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<HostBuffer> host, std::move(allocated));
+  host->SetOwner(snapshot.key.storage);
   if (!buffer->adopted()) buffer->UsedOn(out);  // an adopted one is kept by the copy itself
   TIERLIB_ASSIGN_OR_RETURN(TransferRef arrival,
                            tier->transfers->CopyOut(RunsToHost(bytes, *buffer, host->data()), produced,

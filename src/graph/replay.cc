@@ -86,6 +86,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
     TIERLIB_ASSIGN_OR_RETURN(
         std::shared_ptr<DeviceBuffer> to,
         AllocateDevice(*tier, hull.begin, hull.end - hull.begin, stream, trace::Tag::kReload, /*reload=*/true));
+    to->SetOwner(step.to().storage);
     if (overtaken()) return MakeResident(snapshot, stream);
     from->UsedOn(stream);
     TIERLIB_RETURN_IF_ERROR(RunStep(step, *to, *from, *tier, stream));

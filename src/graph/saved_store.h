@@ -30,6 +30,7 @@
 #include "graph/offload_policy.h"
 #include "graph/snapshot.h"
 #include "storage/device_tier.h"
+#include "storage/owner_index.h"
 #include "storage/stall_watch.h"
 #include "storage/storage_table.h"
 #include "tierlib/options.h"
@@ -93,6 +94,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
   StatusOr<Loaded> Unpack(const Saved& saved, Stream stream);
   StatusOr<std::uint64_t> Reclaim(int device, std::uint64_t bytes);
+  StatusOr<Owner> OwnerOf(const void* address) const;  // does not lock the store
   std::uint64_t Trim(Tier tier, std::uint64_t bytes);
 
   // Gives back what the host tiers keep beyond the options' bounds. Waits for nothing.
@@ -230,6 +232,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   const std::unique_ptr<trace::Recorder> recorder_;
   mutable Deferred deferred_;
   std::vector<std::unique_ptr<DeviceTier>> tiers_;  // the vector is fixed after Create
+  OwnerIndex owners_;                               // of their pools
   mutable Mutex mutex_;
   StorageTable table_ ABSL_GUARDED_BY(mutex_);
   Lineage lineage_ ABSL_GUARDED_BY(mutex_);

@@ -1,6 +1,7 @@
 // SavedStore: registering storages, and what is told about them.
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -53,6 +54,8 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
     TIERLIB_ASSIGN_OR_RETURN(
         std::unique_ptr<DeviceTier> tier,
         DeviceTier::Create(options.devices[i], std::move(backends[i]), limits, store->deferred_, store->recorder()));
+    store->owners_.AddPool(*tier->pool, tier->options.device);
+    for (const BlockPool* pool : tier->HostPools()) store->owners_.AddPool(*pool, tier->options.device);
     store->tiers_.push_back(std::move(tier));
   }
   return store;
@@ -93,6 +96,7 @@ StatusOr<StorageId> SavedStore::Register(void* data, std::uint64_t bytes, int de
   storage.buffer = std::make_shared<DeviceBuffer>(nullptr, *tier->keepalives, Stream{device, 0}, data, bytes);
   const std::uint32_t trace_label = storage.trace_label;
   const StorageId id = table_.Register(std::move(storage));
+  owners_.Adopt(data, bytes, id, device, tier->pool->numa_node());
   trace::Write(recorder(), trace::Event::kStorageRegister, trace::Tag::kClient,
                static_cast<std::uint16_t>(static_cast<int>(holds) + 256), trace_label, id.ToInteger(), bytes);
   return id;
@@ -110,9 +114,11 @@ StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stre
   Locked lock(*this);
   TIERLIB_ASSIGN_OR_RETURN(storage.buffer, AllocateDevice(*tier, 0, bytes, stream, tag, /*reload=*/false));
   Allocation allocation;
-  allocation.data = storage.buffer->data();
+  const std::shared_ptr<DeviceBuffer> buffer = storage.buffer;
+  allocation.data = buffer->data();
   const std::uint32_t trace_label = storage.trace_label;
   allocation.storage = table_.Register(std::move(storage));
+  buffer->SetOwner(allocation.storage);
   trace::Write(recorder(), trace::Event::kStorageRegister, tag, static_cast<std::uint16_t>(holds), trace_label,
                allocation.storage.ToInteger(), bytes);
   return allocation;
@@ -123,6 +129,7 @@ Status SavedStore::Retire(StorageId id, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(const Storage* known, table_.Find(id));
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, known->device));
   TIERLIB_ASSIGN_OR_RETURN(Storage storage, table_.Retire(id));
+  if (storage.adopted) owners_.Release(storage.buffer->data(), id);
   storage.buffer->UsedOn(stream);
   for (const std::shared_ptr<Snapshot>& snapshot : SnapshotsOf({id, storage.version})) {
     const bool on_own_bytes = snapshot->buffer != nullptr && snapshot->buffer->data() == storage.buffer->data();
@@ -229,6 +236,12 @@ Status SavedStore::Drain(std::int64_t deadline_ns) {
   }
   TrimToBounds();
   return first;
+}
+
+StatusOr<Owner> SavedStore::OwnerOf(const void* address) const {
+  Owner owner;
+  if (!owners_.Find(address, &owner)) return Status(StatusCode::kNotFound);
+  return owner;
 }
 
 Ledger SavedStore::ledger() const {

@@ -117,6 +117,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, S
         buffer, AllocateDevice(*tier, hull.begin, hull.end - hull.begin, in, trace::Tag::kReload, /*reload=*/true));
     if (snapshot.buffer != nullptr) return snapshot.buffer;  // or be faster
   } while (!(bytes == snapshot.host_bytes));
+  buffer->SetOwner(snapshot.key.storage);
   std::vector<CopyRun> runs;
   std::vector<TransferRef> arrivals;
   for (const HostPiece& piece : snapshot.host) {
@@ -147,6 +148,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::ReloadPacked(Snapshot& snaps
   const std::uint64_t origin = in_place ? static_cast<std::uint64_t>(layout.offset_bytes) : 0;
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> elements,
                            AllocateDevice(*tier, origin, bytes, in, trace::Tag::kReload, /*reload=*/true));
+  elements->SetOwner(snapshot.key.storage);
   std::vector<CopyRun> runs;
   AppendRunsToDevice(piece, *elements, runs);
   piece.buffer->UsedOn(in);
@@ -166,6 +168,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::ReloadPacked(Snapshot& snaps
   TIERLIB_ASSIGN_OR_RETURN(
       std::shared_ptr<DeviceBuffer> spread,
       AllocateDevice(*tier, hull.begin, hull.end - hull.begin, stream, trace::Tag::kReload, /*reload=*/true));
+  spread->SetOwner(snapshot.key.storage);
   TIERLIB_RETURN_IF_ERROR(LaunchStridedCopy(*tier->backend, stream, spread->storage_base(), layout,
                                             elements->storage_base(), PackedLayout(layout)));
   return spread;

@@ -71,6 +71,7 @@ StatusOr<std::uint64_t> Runtime::Reclaim(int device, std::uint64_t bytes) {
 StatusOr<std::uint64_t> Runtime::Trim(Tier tier, std::uint64_t bytes) {
   return Guarded([&]() -> StatusOr<std::uint64_t> { return core_->store()->Trim(tier, bytes); });
 }
+StatusOr<Owner> Runtime::OwnerOf(const void* address) const { return core_->store()->OwnerOf(address); }
 
 void Runtime::BeginStep(std::uint64_t step) { core_->BeginStep(step); }
 void Runtime::BeginBackward() { core_->BeginBackward(); }

@@ -63,6 +63,10 @@ class DeviceBuffer {
   // Where byte 0 of the storage would lie.
   void* storage_base() const { return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(data_) - origin_); }
   void UsedOn(Stream stream) { (readers_ != nullptr ? *readers_ : streams_).Add(stream); }
+  // Whose bytes they are, for those who ask the pool about an address. Nothing where the block is not of a pool.
+  void SetOwner(StorageId storage) const {
+    if (pool_ != nullptr) pool_->SetOwner(data_, storage.ToInteger());
+  }
 
   // Blocks of the pool come back in stream order, so a copy may outlive the buffer; other memory must be kept by the
   // copy.
@@ -98,6 +102,7 @@ class HostBuffer {
   void* data() const { return data_; }
   std::uint64_t bytes() const { return bytes_; }
   void UsedOn(Stream stream) { streams_.Add(stream); }
+  void SetOwner(StorageId storage) const { pool_.SetOwner(data_, storage.ToInteger()); }
 
  private:
   BlockPool& pool_;
