@@ -86,6 +86,11 @@ bool AddressMap::MakeChunks(std::size_t end) {
     // One after another while the pool is small, then as many as a huge page holds.
     const bool many = covered_ >= kChunksInHugePage;
     const std::size_t bytes = many ? 2 * kHugePage : sizeof(Chunk);
+    try {
+      mappings_.reserve(mappings_.size() + 1);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
     void* const mapped =
         mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED) return false;

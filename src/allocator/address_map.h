@@ -2,11 +2,12 @@
 //
 // Only where blocks start is written down, so a block of any size costs the same few words: one bit per unit, 64 units
 // to a page, and above the pages three levels of bits that say which words below are not zero. What covers an address
-// is the block with the last start at or before it, if it is long enough. A page points at the list of its blocks.
+// is the block with the last start at or before it, if it is long enough. A page says which its block is, or points at
+// the list of several.
 //
-// Offsets are from the pool's base. Memory: about one thousandth of the range up to the end given to Cover (at 256
-// bytes a unit), and 24 to 48 bytes for each block that is live at once. Nothing is given back before the map is
-// destroyed, so what a reader still looks at stays readable.
+// Offsets are from the pool's base. Memory: 32 bytes for each page up to the end given to Cover, touched where blocks
+// start, and 24 to 48 bytes for each block of a page with several. Nothing is given back before the map is destroyed,
+// so what a reader still looks at stays readable.
 //
 //   M1  a bit above is set exactly where the word below is not zero
 //   M2  a page stands for exactly the blocks that start there
@@ -30,7 +31,6 @@
 namespace tierlib {
 
 struct Block;
-
 namespace address_map {  // address_map_words.h
 struct Chunk;
 struct Node;

@@ -239,8 +239,8 @@ Status SavedStore::Drain(std::int64_t deadline_ns) {
 }
 
 StatusOr<Owner> SavedStore::OwnerOf(const void* address) const {
-  Owner owner;
-  if (!owners_.Find(address, &owner)) return Status(StatusCode::kNotFound);
+  StatusOr<Owner> owner((Owner()));  // filled in where it is
+  if (!owners_.Find(address, &*owner)) return Status(StatusCode::kNotFound);
   return owner;
 }
 
