@@ -40,7 +40,8 @@ struct Owner {
   int numa_node = -1;            // that a pinned block was asked for on, or that the device is at; -1: not known
   std::uint64_t pool = kNoPool;  // number of the pool in its runtime; kNoPool of adopted memory
   // Whose bytes the block holds: those of a registered storage, or what was saved of one, which may be retired since.
-  // Not valid for a free address, and while the block is being filled in.
+  // Not valid for a free address, for a block of a HostMemoryResource, and until a block that was taken has its
+  // storage.
   StorageId storage;
   // Of the address in its block, and of the block in its pool. 0, with 0 bytes, for a free address; adopted memory has
   // no pool that it could lie in.
