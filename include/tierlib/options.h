@@ -12,6 +12,7 @@
 #include "tierlib/bytes.h"
 #include "tierlib/status.h"
 #include "tierlib/stream.h"
+#include "tierlib/tier.h"
 
 namespace tierlib {
 
@@ -66,6 +67,15 @@ struct DeviceOptions {
   EmulatedOptions emulated;                    // where kind is kEmulated
 };
 
+// A cap on what the blocks of one tag may take of a tier, rounding included. A request beyond it is answered as one
+// beyond the tier's capacity: what is held under that tag and may move is moved first. Memory of a program's own
+// DeviceAllocator is not counted.
+struct TagLimit {
+  std::string tag;            // "activations", "reloads", ...: a name as TagStatistics has it
+  Tier tier = Tier::kDevice;  // of each device; of a host tier over all devices, as its limit is
+  std::uint64_t bytes = 0;
+};
+
 struct Options {
   std::vector<DeviceOptions> devices = {DeviceOptions{}};
   // Limits of host memory, per process, over all devices. Memory is taken as it is needed, never beyond them. Where the
@@ -83,6 +93,7 @@ struct Options {
   // never where runs are to be repeated, as with the deterministic schedule). Runtime::Trim gives back more.
   std::uint64_t cached_limit = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t cached_age_ns = 60'000'000'000;
+  std::vector<TagLimit> tag_limits;       // none: the tiers' own limits alone
   OffloadMode mode = OffloadMode::kMarshal;
   OffloadPolicy policy = OffloadPolicy::kAll;
   int hop_limit = 4;                // derived edges that a walk may cross

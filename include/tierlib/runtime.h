@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "tierlib/options.h"
@@ -18,6 +19,7 @@
 #include "tierlib/placement.h"
 #include "tierlib/replay.h"
 #include "tierlib/saved.h"
+#include "tierlib/shortage.h"
 #include "tierlib/statistics.h"
 #include "tierlib/status.h"
 #include "tierlib/storage_id.h"
@@ -50,8 +52,9 @@ class Runtime {
   StatusOr<StorageId> Register(void* data, std::uint64_t bytes, int device, Holds holds, std::string_view label);
 
   // Takes `bytes` from tierlib's pool, ready for work enqueued on `stream` from now on. Where the device is full it
-  // first moves saved storages to the host (policy kFit). ResourceExhausted says what was asked, what is free, and who
-  // holds the most. The memory is given back after Retire and after the last Saved or Loaded that needs it.
+  // first moves saved storages to the host (policy kFit), and waits for what is about to end: the same call right after
+  // one that failed fails too. ResourceExhausted says what was asked, what is free, who holds the most, and what would
+  // have been enough (LastShortage). The memory is given back after Retire and after the last Saved or Loaded that needs it.
   StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label);
 
   // The caller is done with the storage: for an adopted one it will reuse or free the memory, for an allocated one the
@@ -115,6 +118,9 @@ class Runtime {
   StatusOr<Owner> OwnerOf(const void* address) const;
 
   Statistics statistics() const;
+  // Why the device last had no memory for a request, which is what the message of the ResourceExhausted said; nullopt
+  // where it always had.
+  std::optional<Shortage> LastShortage(int device) const;
   // OK, or the first late error (a failed copy, a lost device) that no call could return.
   Status health() const;
   const Options& options() const;

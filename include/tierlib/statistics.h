@@ -68,6 +68,18 @@ struct HostFallbacks {
   std::uint64_t refused_bytes = 0;
 };
 
+// What was done where device memory ran short, over all devices, since Create. A request that the device has no room for
+// goes through these in turn until it has: look at what has ended, give saved bytes up, wait for what keeps memory of
+// the program.
+struct Shortages {
+  std::uint64_t polls = 0;          // requests that found no room at first (count)
+  std::uint64_t evictions = 0;      // saved values that gave their device bytes up for one (count)
+  std::uint64_t evicted_bytes = 0;  // what that freed
+  std::uint64_t waits = 0;          // times that the host waited for copies or readers to end (count)
+  std::uint64_t wait_ns = 0;        // for how long
+  std::uint64_t failures = 0;       // calls that answered ResourceExhausted (count)
+};
+
 struct Statistics {
   Ledger total;
   Ledger last_step;  // the step most recently ended by EndStep
@@ -76,6 +88,7 @@ struct Statistics {
   TierStatistics pageable;
   TierStatistics file;
   HostFallbacks fallbacks;
+  Shortages shortages;
 };
 
 }  // namespace tierlib

@@ -11,6 +11,7 @@
 #include "tierlib/replay.h"
 #include "tierlib/runtime.h"
 #include "tierlib/saved.h"
+#include "tierlib/shortage.h"
 #include "tierlib/statistics.h"
 #include "tierlib/status.h"
 #include "tierlib/storage_id.h"

@@ -162,6 +162,10 @@ StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag
     return Status(StatusCode::kResourceExhausted);
   }
   const std::size_t rounded = s.Rounded(bytes);
+  if (s.accounts.held(tag) + rounded > s.options.tag_limits[static_cast<std::size_t>(tag)]) {
+    s.TraceFull(rounded, tag);
+    return Status(StatusCode::kResourceExhausted);
+  }
   if (!s.live_blocks.Prepare()) return Status(StatusCode::kResourceExhausted);
   Block* block = nullptr;
   Status taken = s.Take(rounded, std::max(alignment, s.options.alignment), stream, &block);
@@ -268,6 +272,12 @@ std::size_t BlockPool::LargestHole() const {
   const State& s = *state_;
   MutexLock lock(s.mutex);
   return std::max(s.blocks.largest_hole(), s.capacity - s.blocks.extent());
+}
+
+void BlockPool::Inspect(absl::FunctionRef<void(const Contents&)> look) {
+  State& s = *state_;
+  MutexLock lock(s.mutex);
+  look({s.blocks, s.clocks, s.accounts, s.options, s.base, s.capacity});
 }
 
 std::size_t BlockPool::Trim(std::size_t bytes) {

@@ -29,10 +29,12 @@
 #include <optional>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "allocator/address_map.h"
 #include "allocator/device_backend.h"
 #include "allocator/memory_source.h"
+#include "allocator/tag_accounts.h"
 #include "tierlib/placement.h"
 #include "tierlib/statistics.h"
 #include "tierlib/status.h"
@@ -53,6 +55,9 @@ struct CacheBounds {
   std::int64_t age_ns = 0;  // what was not handed out for so long goes back, at twice the age at the latest; 0: never
 };
 
+class BlockList;
+class StreamClocks;
+
 class BlockPool {
  public:
   struct Options {
@@ -61,6 +66,7 @@ class BlockPool {
     std::size_t alignment = 256;                // power of two
     std::size_t growth = std::size_t{2} << 20;  // grow by at least this where the capacity allows
     CacheBounds cache;                          // for TrimToBounds
+    TagLimits tag_limits = NoTagLimits();
     trace::Recorder* recorder = nullptr;
   };
   explicit BlockPool(Options options);
@@ -71,7 +77,8 @@ class BlockPool {
 
   // A block of `bytes` rounded up to the pool's alignment (at least one unit), for work enqueued on `stream` from now
   // on. Its address is a multiple of `alignment` too. ResourceExhausted, without a message and without allocating,
-  // where no hole and no growth holds it. REQUIRES: `alignment` is a power of two, at most the source's base_alignment.
+  // where no hole and no growth holds it, or the limit of the tag does not. REQUIRES: `alignment` is a power of two, at
+  // most the source's base_alignment.
   StatusOr<void*> Allocate(std::size_t bytes, Stream stream, trace::Tag tag = trace::Tag::kNone,
                            std::size_t alignment = 1);
 
@@ -105,6 +112,17 @@ class BlockPool {
   // Those: looks at every hole, and asks the device which work has ended.
   PoolFreeBytes FreeBytes();
   std::size_t LargestHole() const;  // the largest size for which Allocate would succeed now
+  // What there is, for questions that are asked rarely (allocator/pool_shortfall.h). `look` runs under the lock and must
+  // not call the pool.
+  struct Contents {
+    const BlockList& blocks;
+    StreamClocks& clocks;
+    const TagAccounts& accounts;
+    const Options& options;
+    const std::byte* base;
+    std::size_t capacity;  // in whole alignment units
+  };
+  void Inspect(absl::FunctionRef<void(const Contents&)> look);
   // Gives free memory back to the source until `bytes` or more went, or nothing more may: whole pieces, as the source
   // grew, from the unused end, and from between live blocks where the source allows that. Returns the bytes. Blocks
   // until work that was enqueued on that memory before its frees has ended.

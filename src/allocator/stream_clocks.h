@@ -62,6 +62,13 @@ class StreamClocks {
   void Poll();
   // True where the work before `stamp` has ended, as far as Poll has noticed.
   bool Reached(const Stamp& stamp) const;
+  // Calls `each` with every stream whose work before `stamp` has not ended, as far as Poll has noticed.
+  template <typename Each>
+  void ForEachPending(const Stamp& stamp, Each&& each) const {
+    for (std::size_t i = 0; i < stamp.size(); ++i) {
+      if (stamp[i] > clocks_[i].completed) each(clocks_[i].stream);
+    }
+  }
   // True where `stream` is ordered after `stamp` already.
   bool IsOrdered(Stream stream, const Stamp& stamp);
   // Records a mark where a free on `stream` has none yet.

@@ -7,10 +7,19 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "trace/event.h"
 
 namespace tierlib {
+
+// The most that the blocks of each tag may take, rounded.
+using TagLimits = std::array<std::size_t, trace::kTagCount>;
+inline TagLimits NoTagLimits() {
+  TagLimits limits;
+  limits.fill(std::numeric_limits<std::size_t>::max());
+  return limits;
+}
 
 class TagAccounts {
  public:
@@ -30,6 +39,8 @@ class TagAccounts {
   void Add(trace::Tag tag, std::size_t asked, std::size_t rounded);
   void Remove(trace::Tag tag, std::size_t asked, std::size_t rounded);
 
+  // What a tag holds, rounded.
+  std::size_t held(trace::Tag tag) const { return tags_[static_cast<std::size_t>(tag)].rounded; }
   const Account& total() const { return total_; }
   const Accounts& tags() const { return tags_; }
   const Peak& peak() const;

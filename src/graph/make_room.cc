@@ -1,101 +1,64 @@
-// SavedStore: device memory, and giving saved bytes up where it is short.
-#include <algorithm>
-#include <string>
+// SavedStore: giving the device bytes of saved values up.
 #include <utility>
 #include <vector>
 
+#include "allocator/pool_shortfall.h"
 #include "graph/saved_store.h"
-#include "tierlib/bytes.h"
 
 namespace tierlib {
 
-void SavedStore::SettleArrivals(Snapshot& snapshot) {
-  if (snapshot.residence.state() != Residency::kLeaving) return;
-  for (const HostPiece& piece : snapshot.host) {
-    if (!piece.arrival->ended) return;
-    if (!piece.arrival->status.ok()) {
-      snapshot.residence.MoveTo(Residency::kLost, snapshot.key.storage, snapshot.needed.bytes(), recorder());
-      return;
+std::uint64_t SavedStore::EvictFor(RoomRequest& request) {
+  if (!request.from_program) {
+    std::optional<trace::Tag> tag;
+    if (IsBeyondTagLimit(*request.tier.pool, request.bytes, request.tag)) tag = request.tag;
+    if (tag != request.eviction.tag) {
+      request.eviction = Eviction();
+      request.eviction.tag = tag;
+    }
+    if (!tag && !request.sought_hole) {
+      if (const std::uint64_t bytes = EvictForHole(request)) return bytes;
     }
   }
-  snapshot.residence.MoveTo(snapshot.buffer != nullptr ? Residency::kBoth : Residency::kHost, snapshot.key.storage,
-                            snapshot.host_bytes.bytes(), recorder());
+  return EvictNext(request.tier, request.eviction);
 }
 
-void SavedStore::Poll() {
-  for (const auto& tier : tiers_) {
-    tier->transfers->Poll();
-    tier->keepalives->Poll();
-  }
-  while (!leaving_.empty()) {
-    const std::shared_ptr<Snapshot> snapshot = leaving_.front().lock();
-    if (snapshot != nullptr) {
-      SettleArrivals(*snapshot);
-      if (snapshot->residence.state() == Residency::kLeaving) break;
-    }
-    leaving_.pop_front();
-  }
-  stalls_.Poll();
-}
-
-StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateDevice(DeviceTier& tier, std::uint64_t origin,
-                                                                   std::uint64_t bytes, Stream stream, trace::Tag tag,
-                                                                   bool reload) {
-  const std::uint64_t budget = tier.options.reload_budget;
-  if (reload && budget > 0) {
-    while (reloaded_bytes_.load() + bytes > budget && EvictOne(tier, /*reloads_only=*/true, /*adopted=*/true) > 0) {
-    }
-  }
-  const auto counted = [this, reload](DeviceBuffer* buffer) {
-    if (!reload) return std::shared_ptr<DeviceBuffer>(buffer);
-    reloaded_bytes_ += buffer->bytes();
-    return std::shared_ptr<DeviceBuffer>(buffer, [this](DeviceBuffer* gone) {
-      reloaded_bytes_ -= gone->bytes();
-      delete gone;
-    });
-  };
-  if (reload && tier.options.allocator != nullptr) {
-    for (;;) {
-      void* data = nullptr;
-      {
-        const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
-        data = tier.options.allocator->allocate(bytes, stream);
-      }
-      if (data != nullptr) {
-        auto buffer = counted(new DeviceBuffer(tier.options.allocator, *tier.events, deferred_, data, origin, bytes));
-        buffer->UsedOn(stream);
-        return buffer;
-      }
-      if (EvictOne(tier, /*reloads_only=*/true, /*adopted=*/true) == 0) {
-        return ResourceExhaustedError("the program's device allocator has no " + FormatBytes(bytes) + " for a reload");
-      }
-      const MutexUnlock unlock(mutex_);
-      deferred_.Run();
-    }
-  }
-  for (;;) {
-    const StatusOr<void*> block = tier.pool->Allocate(bytes, stream, tag);
-    if (block.ok()) {
-      auto buffer = counted(new DeviceBuffer(*tier.pool, *block, origin, bytes));
-      buffer->UsedOn(stream);
-      return buffer;
-    }
-    if (block.status().code() != StatusCode::kResourceExhausted) return block.status();
-    if (EvictOne(tier, /*reloads_only=*/false, /*adopted=*/false) == 0) return DescribeFull(tier, bytes);
-  }
-}
-
-std::uint64_t SavedStore::EvictOne(DeviceTier& tier, bool reloads_only, bool adopted) {
-  for (const auto& [order, snapshot] : holding_) {
-    if (snapshot->device != tier.options.device) continue;
-    if (snapshot->buffer.use_count() != 1) continue;  // leased, or the storage itself is alive: nothing would be freed
-    if (!adopted && !snapshot->buffer->stream_ordered()) continue;
-    const Residency state = snapshot->residence.state();
-    if (reloads_only && state != Residency::kReplayed && snapshot->reload == nullptr) continue;
-    const std::uint64_t bytes = snapshot->buffer->bytes();
-    if (Evict(*snapshot)) return bytes;
+std::uint64_t SavedStore::EvictForHole(RoomRequest& request) {
+  const auto blocks = BlocksThatMakeRoom(*request.tier.pool, request.bytes);
+  if (!blocks) return 0;
+  request.sought_hole = true;  // once, so that all of a request's looking around stays linear
+  for (auto held = holding_.begin(); held != holding_.end();) {
+    Snapshot& snapshot = *(held++)->second;
+    if (!MayGo(snapshot, request.tier, request.eviction) || !blocks->contains(snapshot.buffer->data())) continue;
+    const std::uint64_t bytes = snapshot.buffer->bytes();
+    if (Evict(snapshot)) return bytes;
   }
   return 0;
+}
+
+bool SavedStore::MayGo(const Snapshot& snapshot, const DeviceTier& tier, const Eviction& eviction) const {
+  if (snapshot.device != tier.options.device) return false;
+  if (snapshot.buffer.use_count() != 1) return false;  // leased, or the storage itself is alive: nothing would be freed
+  if (!eviction.adopted && !snapshot.buffer->stream_ordered()) return false;
+  if (eviction.tag && snapshot.buffer->tag() != *eviction.tag) return false;
+  return !eviction.reloads_only || snapshot.residence.state() == Residency::kReplayed || snapshot.reload != nullptr;
+}
+
+std::uint64_t SavedStore::EvictNext(DeviceTier& tier, Eviction& eviction) {
+  for (;;) {
+    for (auto held = holding_.lower_bound(eviction.next); held != holding_.end();) {
+      Snapshot& snapshot = *held->second;
+      eviction.next = held->first + 1;
+      ++held;  // giving up ends this one's entry
+      if (!MayGo(snapshot, tier, eviction)) continue;
+      const std::uint64_t bytes = snapshot.buffer->bytes();
+      if (!Evict(snapshot)) continue;
+      eviction.evicted = true;
+      return bytes;
+    }
+    if (!eviction.evicted) return 0;
+    eviction.next = 0;
+    eviction.evicted = false;
+  }
 }
 
 bool SavedStore::Evict(Snapshot& snapshot) {
@@ -152,34 +115,17 @@ bool SavedStore::Evict(Snapshot& snapshot) {
 StatusOr<std::uint64_t> SavedStore::Reclaim(int device, std::uint64_t bytes) {
   Locked lock(*this);
   Poll();
+  (void)RunDue();
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(device));
+  Eviction eviction;
+  eviction.adopted = true;
   std::uint64_t freed = 0;
   while (freed < bytes) {
-    const std::uint64_t one = EvictOne(*tier, /*reloads_only=*/false, /*adopted=*/true);
+    const std::uint64_t one = EvictNext(*tier, eviction);
     if (one == 0) break;
     freed += one;
   }
   return freed;
-}
-
-Status SavedStore::DescribeFull(const DeviceTier& tier, std::uint64_t bytes) const {
-  const TierStatistics figures = tier.pool->statistics();
-  std::string message = tier.backend->info().name + " is full: asked " + FormatBytes(bytes) + ", free " +
-                        FormatBytes(figures.capacity - figures.live - figures.waste) + " of " +
-                        FormatBytes(figures.capacity) + ", largest hole " + FormatBytes(tier.pool->LargestHole());
-  std::vector<TagStatistics> tags = figures.tags;
-  std::sort(tags.begin(), tags.end(), [](const auto& a, const auto& b) { return a.live > b.live; });
-  for (std::size_t i = 0; i < std::min<std::size_t>(tags.size(), 3); ++i) {
-    message += (i == 0 ? "; " : ", ") + std::string(tags[i].tag) + " " + FormatBytes(tags[i].live);
-  }
-  const auto largest = table_.LargestLabels(3);
-  for (std::size_t i = 0; i < largest.size(); ++i) {
-    message += (i == 0 ? "; held by '" : ", '") + largest[i].label + "' " + FormatBytes(largest[i].bytes);
-  }
-  std::uint64_t held = 0;
-  for (const auto& [order, snapshot] : holding_) held += snapshot->buffer->bytes();
-  if (held > 0) message += "; saved values that may not or cannot move hold " + FormatBytes(held);
-  return ResourceExhaustedError(message);
 }
 
 }  // namespace tierlib

@@ -47,7 +47,9 @@ Status SavedStore::RescueDependents(Snapshot& snapshot, Stream stream) {
       if (made != nullptr && !made->adopted()) {  // its own bytes are there
         Keep(*dependent, made);
       } else {
-        TIERLIB_ASSIGN_OR_RETURN(made, RunRecipe(dependent, stream));
+        TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
+        const auto attempt = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return RunRecipe(dependent, stream); };
+        TIERLIB_ASSIGN_OR_RETURN(made, WhileRoomIsMade(*tier, attempt));
       }
     }
     if (dependent->source.get() != &snapshot) continue;  // another thread did the same while a callback ran

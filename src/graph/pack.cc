@@ -34,6 +34,7 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
   value->layout = view.layout;
   Locked lock(*this);
   Poll();
+  (void)RunDue();  // what it lets go of may hold memory of the host, which we are about to ask for
   TIERLIB_ASSIGN_OR_RETURN(Storage * storage, table_.Find(view.storage));
   TIERLIB_RETURN_IF_ERROR(view.layout.Validate(storage->bytes));
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, storage->device));

@@ -1,14 +1,16 @@
 // SavedStore: the storages of a runtime and the values saved of them. Everything that a verb of the Runtime does
 // happens here:
 //
-//   storages.cc   register, allocate, retire, derive
-//   tiers.cc      what the tiers hold, and giving back what they do not use
-//   overwrite.cc  begin-write: what a write does to the values saved before it
-//   snapshots.cc  what is held of each content, and on the device
-//   pack.cc       take a value: decide (offload_policy), copy it out, book it (ledger)
-//   unpack.cc     give it back: from the device, by a copy in, or by replaying a recipe
-//   replay.cc     find a recipe, and run it
-//   make_room.cc  give device memory back when it runs short
+//   storages.cc         register, allocate, retire, derive
+//   tiers.cc            what the tiers hold, and giving back what they do not use
+//   overwrite.cc        begin-write: what a write does to the values saved before it
+//   snapshots.cc        what is held of each content, and on the device
+//   pack.cc             take a value: decide (offload_policy), copy it out, book it (ledger)
+//   unpack.cc           give it back: from the device, by a copy in, or by replaying a recipe
+//   replay.cc           find a recipe, and run it
+//   short_of_memory.cc  device memory, and what is tried where there is none
+//   make_room.cc        give the device bytes of saved values up
+//   explain_shortage.cc say why there was none
 //
 // Thread-safety: all public functions lock the one mutex of the store. A program's callbacks (replays, allocators,
 // keepalives) run on the caller's thread after the mutex was released.
@@ -20,6 +22,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +31,7 @@
 #include "base/mutex.h"
 #include "graph/lineage.h"
 #include "graph/offload_policy.h"
+#include "graph/room_request.h"
 #include "graph/snapshot.h"
 #include "storage/device_tier.h"
 #include "storage/owner_index.h"
@@ -36,6 +40,7 @@
 #include "tierlib/options.h"
 #include "tierlib/replay.h"
 #include "tierlib/saved.h"
+#include "tierlib/shortage.h"
 #include "tierlib/statistics.h"
 #include "trace/recorder.h"
 
@@ -107,6 +112,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   Ledger ledger() const;
   void FillTierStatistics(Statistics& statistics) const;
+  Shortages shortages() const;
+  std::optional<Shortage> LastShortage(int device) const;
   Status health() const;
   // InvalidArgument names a device that the options do not have.
   StatusOr<DeviceTier*> FindTier(int device) const;
@@ -214,19 +221,45 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   void LetGoUnkept(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Sweep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  // --- make_room.cc ---
-  // Device memory for work on `stream`, giving saved bytes up where it is short. `reload`: of a saved value, so the
-  // program's allocator is asked where there is one.
-  StatusOr<std::shared_ptr<DeviceBuffer>> AllocateDevice(DeviceTier& tier, std::uint64_t origin, std::uint64_t bytes,
-                                                         Stream stream, trace::Tag tag, bool reload)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Gives up the device bytes of the one that is needed last; how many that frees, 0 where none may go.
-  std::uint64_t EvictOne(DeviceTier& tier, bool reloads_only, bool adopted) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool Evict(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Status DescribeFull(const DeviceTier& tier, std::uint64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Notices copies that ended and moves their snapshots on.
   void Poll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SettleArrivals(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- short_of_memory.cc ---
+  // Device memory for work on `stream`, giving saved bytes up where it is short. `reload`: of a saved value, so the
+  // program's allocator is asked where there is one. Where memory is short, code of the program may run meanwhile,
+  // without the lock. ResourceExhausted leaves its reasons in the tier's last_shortage.
+  StatusOr<std::shared_ptr<DeviceBuffer>> AllocateDevice(DeviceTier& tier, std::uint64_t origin, std::uint64_t bytes,
+                                                         Stream stream, trace::Tag tag, bool reload)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  StatusOr<std::unique_ptr<DeviceBuffer>> TakeDevice(const RoomRequest& request, std::uint64_t origin)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // One step towards room for the request, in the order of the steps; false where none is left.
+  bool MakeRoom(RoomRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Runs the program's deleters that are due, without the lock; false where none were.
+  bool RunDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Waits, without the lock, until the next piece of the program's memory is let go of that copies or readers keep.
+  // False where there is none, or where that takes longer than shutting down may.
+  bool AwaitKept(RoomRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // For what allocates several times: memory that a failed attempt let go of may be where a further one needs it. Runs
+  // `attempt` until it succeeds, or fails without any room having been made meanwhile.
+  StatusOr<std::shared_ptr<DeviceBuffer>> WhileRoomIsMade(
+      DeviceTier& tier, absl::FunctionRef<StatusOr<std::shared_ptr<DeviceBuffer>>()> attempt)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- make_room.cc ---
+  // Gives the device bytes of one saved value up; how many that frees, 0 where none may go. For a request: where its
+  // tag's limit is reached, one of that tag; where enough is free but scattered, first one that leaves a large enough
+  // hole.
+  std::uint64_t EvictFor(RoomRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::uint64_t EvictForHole(RoomRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::uint64_t EvictNext(DeviceTier& tier, Eviction& eviction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool MayGo(const Snapshot& snapshot, const DeviceTier& tier, const Eviction& eviction) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Evict(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- explain_shortage.cc ---
+  Shortage Explain(const RoomRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
   const std::unique_ptr<trace::Recorder> recorder_;
@@ -243,6 +276,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   std::map<std::uint64_t, Snapshot*> holding_
       ABSL_GUARDED_BY(mutex_);  // by pack order: those with a buffer of their own
   std::deque<std::weak_ptr<Snapshot>> leaving_ ABSL_GUARDED_BY(mutex_);  // in the order of their copies out
+  std::uint64_t room_steps_ ABSL_GUARDED_BY(mutex_) = 0;  // of MakeRoom, that did something
   std::uint64_t next_pack_ ABSL_GUARDED_BY(mutex_) = 1;
   std::uint64_t derives_since_sweep_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<std::uint64_t> reloaded_bytes_{0};

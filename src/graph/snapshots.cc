@@ -1,4 +1,4 @@
-// SavedStore: the snapshots that there are, and what they hold on the device.
+// SavedStore: the snapshots that there are, what they hold on the device, and which copies of them have ended.
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -63,6 +63,35 @@ void SavedStore::DropSaved(std::shared_ptr<Snapshot> snapshot) {
   trace::Write(recorder(), trace::Event::kDrop, trace::Tag::kSaved, 0, snapshot->trace_label,
                snapshot->key.storage.ToInteger(), 0);
   snapshot.reset();
+}
+
+void SavedStore::SettleArrivals(Snapshot& snapshot) {
+  if (snapshot.residence.state() != Residency::kLeaving) return;
+  for (const HostPiece& piece : snapshot.host) {
+    if (!piece.arrival->ended) return;
+    if (!piece.arrival->status.ok()) {
+      snapshot.residence.MoveTo(Residency::kLost, snapshot.key.storage, snapshot.needed.bytes(), recorder());
+      return;
+    }
+  }
+  snapshot.residence.MoveTo(snapshot.buffer != nullptr ? Residency::kBoth : Residency::kHost, snapshot.key.storage,
+                            snapshot.host_bytes.bytes(), recorder());
+}
+
+void SavedStore::Poll() {
+  for (const auto& tier : tiers_) {
+    tier->transfers->Poll();
+    tier->keepalives->Poll();
+  }
+  while (!leaving_.empty()) {
+    const std::shared_ptr<Snapshot> snapshot = leaving_.front().lock();
+    if (snapshot != nullptr) {
+      SettleArrivals(*snapshot);
+      if (snapshot->residence.state() == Residency::kLeaving) break;
+    }
+    leaving_.pop_front();
+  }
+  stalls_.Poll();
 }
 
 void SavedStore::Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer, ByteRanges bytes) {

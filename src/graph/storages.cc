@@ -34,6 +34,7 @@ SavedStore::SavedStore(const Options& options, std::unique_ptr<trace::Recorder> 
     : options_(options), recorder_(std::move(recorder)), stalls_(recorder_.get()) {}
 
 StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options, OpenRecorder open_recorder) {
+  TIERLIB_ASSIGN_OR_RETURN(const TierTagLimits tags, ReadTagLimits(options));
   std::vector<std::unique_ptr<DeviceBackend>> backends;
   for (const DeviceOptions& device : options.devices) {
     TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBackend> backend, MakeDevice(device));
@@ -53,7 +54,8 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
   for (std::size_t i = 0; i < backends.size(); ++i) {
     TIERLIB_ASSIGN_OR_RETURN(
         std::unique_ptr<DeviceTier> tier,
-        DeviceTier::Create(options.devices[i], std::move(backends[i]), limits, store->deferred_, store->recorder()));
+        DeviceTier::Create(options.devices[i], std::move(backends[i]), limits, store->deferred_, store->recorder(),
+                           MachineTopology(), tags));
     store->owners_.AddPool(*tier->pool, tier->options.device);
     for (const BlockPool* pool : tier->HostPools()) store->owners_.AddPool(*pool, tier->options.device);
     store->tiers_.push_back(std::move(tier));
@@ -112,9 +114,14 @@ StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stre
   storage.label = label;
   storage.trace_label = recorder_ != nullptr ? recorder_->Intern(label) : 0;
   Locked lock(*this);
-  TIERLIB_ASSIGN_OR_RETURN(storage.buffer, AllocateDevice(*tier, 0, bytes, stream, tag, /*reload=*/false));
+  StatusOr<std::shared_ptr<DeviceBuffer>> taken = AllocateDevice(*tier, 0, bytes, stream, tag, /*reload=*/false);
+  if (!taken.ok()) {
+    tier->shortages.failures += taken.status().code() == StatusCode::kResourceExhausted ? 1 : 0;
+    return taken.status();
+  }
+  const std::shared_ptr<DeviceBuffer> buffer = *std::move(taken);
+  storage.buffer = buffer;
   Allocation allocation;
-  const std::shared_ptr<DeviceBuffer> buffer = storage.buffer;
   allocation.data = buffer->data();
   const std::uint32_t trace_label = storage.trace_label;
   allocation.storage = table_.Register(std::move(storage));

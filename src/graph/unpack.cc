@@ -50,9 +50,12 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot->device));
   trace::Write(recorder(), trace::Event::kUnpack, trace::Tag::kSaved, 0, snapshot->trace_label,
                snapshot->key.storage.ToInteger(), static_cast<std::uint64_t>(value.layout.logical_bytes()));
-  TIERLIB_RETURN_IF_ERROR(CheckReadable(*snapshot));
   tier->pool->Tick(stream);
-  TIERLIB_ASSIGN_OR_RETURN(loaded->buffer, MakeResident(snapshot, stream));
+  const auto attempt = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> StatusOr<std::shared_ptr<DeviceBuffer>> {
+    TIERLIB_RETURN_IF_ERROR(CheckReadable(*snapshot));
+    return MakeResident(snapshot, stream);
+  };
+  TIERLIB_ASSIGN_OR_RETURN(loaded->buffer, WhileRoomIsMade(*tier, attempt));
   loaded->buffer->UsedOn(stream);
   loaded->storage = snapshot->key.storage;
   loaded->device = snapshot->device;

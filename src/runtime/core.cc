@@ -98,6 +98,7 @@ Statistics Core::statistics() const {
   Statistics statistics;
   statistics.total = store_->ledger();
   store_->FillTierStatistics(statistics);
+  statistics.shortages = store_->shortages();
   MutexLock lock(mutex_);
   statistics.last_step = last_step_;
   return statistics;

@@ -96,6 +96,7 @@ StatusOr<Placement> Runtime::VerifyPlacement(int device) const {
   return Guarded([&] { return tier->pinned->VerifyPlacement(); });
 }
 
+std::optional<Shortage> Runtime::LastShortage(int device) const { return core_->store()->LastShortage(device); }
 Statistics Runtime::statistics() const { return core_->statistics(); }
 Status Runtime::health() const { return core_->store()->health(); }
 const Options& Runtime::options() const { return core_->options(); }

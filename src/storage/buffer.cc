@@ -5,8 +5,8 @@
 
 namespace tierlib {
 
-DeviceBuffer::DeviceBuffer(BlockPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes)
-    : pool_(&pool), data_(data), origin_(origin), bytes_(bytes) {}
+DeviceBuffer::DeviceBuffer(BlockPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes, trace::Tag tag)
+    : pool_(&pool), data_(data), origin_(origin), bytes_(bytes), tag_(tag) {}
 
 DeviceBuffer::DeviceBuffer(std::shared_ptr<DeviceAllocator> allocator, EventPool& events, Deferred& deferred,
                            void* data, std::uint64_t origin, std::uint64_t bytes)

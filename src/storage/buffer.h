@@ -42,8 +42,9 @@ class StreamSet {
 // its memory goes back to where it came from after the work enqueued on every stream that used it.
 class DeviceBuffer {
  public:
-  // A block of tierlib's pool, which outlives the buffer.
-  DeviceBuffer(BlockPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes);
+  // A block of tierlib's pool, which outlives the buffer. `tag` is what the pool books it under.
+  DeviceBuffer(BlockPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes,
+               trace::Tag tag = trace::Tag::kNone);
   // Memory of the program's own allocator. Given back through `deferred`.
   DeviceBuffer(std::shared_ptr<DeviceAllocator> allocator, EventPool& events, Deferred& deferred, void* data,
                std::uint64_t origin, std::uint64_t bytes);
@@ -72,6 +73,7 @@ class DeviceBuffer {
   // copy.
   bool stream_ordered() const { return pool_ != nullptr; }
   bool adopted() const { return pool_ == nullptr && allocator_ == nullptr; }
+  trace::Tag tag() const { return tag_; }
   bool has_keepalive() const { return keepalive_ != nullptr; }
 
  private:
@@ -87,6 +89,7 @@ class DeviceBuffer {
   void* const data_;
   const std::uint64_t origin_;
   const std::uint64_t bytes_;
+  const trace::Tag tag_ = trace::Tag::kNone;
   StreamSet streams_;
   const std::shared_ptr<StreamSet> readers_;
 };

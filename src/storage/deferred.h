@@ -25,9 +25,11 @@ class Deferred {
     pending_.store(true, std::memory_order_release);
   }
 
+  bool pending() const { return pending_.load(std::memory_order_acquire); }
+
   // Runs what is there, in order, on this thread.
   void Run() {
-    while (pending_.load(std::memory_order_acquire)) {
+    while (pending()) {
       std::vector<std::function<void()>> work;
       {
         MutexLock lock(mutex_);

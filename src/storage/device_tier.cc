@@ -10,9 +10,11 @@ namespace tierlib {
 namespace {
 
 StatusOr<std::unique_ptr<BlockPool>> MakePool(std::unique_ptr<MemorySource> source, DeviceBackend& device,
-                                              trace::Recorder* recorder, CacheBounds cache = {}) {
+                                              trace::Recorder* recorder, const TierTagLimits& tags,
+                                              CacheBounds cache = {}) {
   BlockPool::Options options;
   options.cache = cache;
+  options.tag_limits = tags.Of(source->tier());
   options.source = std::move(source);
   options.device = &device;
   options.alignment = device.info().alignment;
@@ -33,12 +35,13 @@ bool IsRepeatable(const DeviceOptions& options) {
 }
 
 StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(const DeviceOptions& device, const HostSourceOptions& options,
-                                                  trace::Recorder* recorder, CacheBounds cache) {
+                                                  trace::Recorder* recorder, const TierTagLimits& tags,
+                                                  CacheBounds cache) {
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeHostSource(options));
   if (options.tier == Tier::kPinned && !IsRepeatable(device)) {
     source = GrowAhead(std::move(source), BlockPool::Options().growth);
   }
-  return MakePool(std::move(source), *options.device, recorder, cache);
+  return MakePool(std::move(source), *options.device, recorder, tags, cache);
 }
 
 }  // namespace
@@ -50,14 +53,14 @@ DeviceTier::~DeviceTier() {
 StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& options,
                                                          std::unique_ptr<DeviceBackend> backend, HostLimits limits,
                                                          Deferred& deferred, trace::Recorder* recorder,
-                                                         NumaTopology& topology) {
+                                                         NumaTopology& topology, const TierTagLimits& tags) {
   auto tier = std::make_unique<DeviceTier>();
   tier->options = options;
   tier->recorder_ = recorder;
   tier->backend = std::move(backend);
   DeviceBackend& device = *tier->backend;
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeDeviceSource(device));
-  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, recorder));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, recorder, tags));
   HostSourceOptions host;
   host.numa_node = ChooseNode(options.kind, device.info().numa_node, topology);
   host.shape_only = device.info().shape_only;
@@ -67,16 +70,16 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   host.capacity = limits.pinned;
   CacheBounds cache = limits.cache;
   if (IsRepeatable(options)) cache.age_ns = 0;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(options, host, recorder, cache));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(options, host, recorder, tags, cache));
   host.tier = Tier::kPageable;
   host.capacity = limits.pageable;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(options, host, recorder, cache));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(options, host, recorder, tags, cache));
   if (!limits.file_directory.empty()) {
     host.tier = Tier::kFile;
     host.capacity = limits.file;
     TIERLIB_ASSIGN_OR_RETURN(
         source, host.shape_only ? MakeHostSource(host) : MakeFileSource(limits.file_directory, limits.file));
-    TIERLIB_ASSIGN_OR_RETURN(tier->file, MakePool(std::move(source), device, recorder, cache));
+    TIERLIB_ASSIGN_OR_RETURN(tier->file, MakePool(std::move(source), device, recorder, tags, cache));
   }
   tier->events = std::make_unique<EventPool>(device);
   tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);

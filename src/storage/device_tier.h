@@ -1,6 +1,6 @@
 // DeviceTier: one device with its pool, the host pools that serve it, its copy streams and its events.
 //
-// Thread-safety: the pools and the event pool lock for themselves; `transfers` is guarded by the store's lock.
+// Thread-safety: the pools and the event pool lock for themselves; `transfers` and what follows it are guarded by the store's lock.
 #ifndef TIERLIB_SRC_STORAGE_DEVICE_TIER_H_
 #define TIERLIB_SRC_STORAGE_DEVICE_TIER_H_
 
@@ -16,8 +16,10 @@
 #include "base/mutex.h"
 #include "storage/buffer.h"
 #include "storage/event_pool.h"
+#include "storage/tag_limits.h"
 #include "storage/transfer_engine.h"
 #include "tierlib/options.h"
+#include "tierlib/shortage.h"
 #include "tierlib/statistics.h"
 #include "tierlib/status.h"
 #include "tierlib/tier.h"
@@ -42,7 +44,8 @@ struct DeviceTier {
   static StatusOr<std::unique_ptr<DeviceTier>> Create(const DeviceOptions& options,
                                                       std::unique_ptr<DeviceBackend> backend, HostLimits limits,
                                                       Deferred& deferred, trace::Recorder* recorder,
-                                                      NumaTopology& topology = MachineTopology());
+                                                      NumaTopology& topology = MachineTopology(),
+                                                      const TierTagLimits& tags = TierTagLimits());
 
   DeviceOptions options;
   std::unique_ptr<DeviceBackend> backend;
@@ -53,6 +56,9 @@ struct DeviceTier {
   std::unique_ptr<EventPool> events;
   std::unique_ptr<KeepaliveQueue> keepalives;
   std::unique_ptr<TransferEngine> transfers;
+
+  Shortages shortages;
+  std::optional<Shortage> last_shortage;
 
   // BlockPool::Tick of every pool. Before a copy on `stream` is enqueued, so that blocks freed there do not wait for
   // it.

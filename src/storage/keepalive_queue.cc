@@ -40,6 +40,11 @@ void KeepaliveQueue::Poll() {
   }
 }
 
+absl::InlinedVector<MarkRef, 2> KeepaliveQueue::Oldest() const {
+  MutexLock lock(mutex_);
+  return held_.empty() ? absl::InlinedVector<MarkRef, 2>() : held_.front().readers;
+}
+
 Status KeepaliveQueue::Drain(std::int64_t deadline_ns) {
   for (;;) {
     Poll();

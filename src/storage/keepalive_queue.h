@@ -31,6 +31,8 @@ class KeepaliveQueue {
   // `streams` has ended; without streams at once. References go in the order in which they came.
   void DropAfter(Keepalive keepalive, absl::Span<const Stream> streams);
   void Poll();
+  // What the next reference to go still waits for: it goes with the Poll after these. Empty where nothing is left.
+  absl::InlinedVector<MarkRef, 2> Oldest() const;
   // Polls until nothing is left, or until the clock reaches `deadline_ns` (DeadlineExceeded).
   Status Drain(std::int64_t deadline_ns);
 

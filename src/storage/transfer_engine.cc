@@ -115,6 +115,15 @@ void TransferEngine::Poll() {
   }
 }
 
+MarkRef TransferEngine::OldestKeeping() const {
+  for (const auto& queue : in_flight_) {
+    for (const TransferRef& transfer : queue) {
+      if (transfer->keeps != nullptr) return transfer->end;
+    }
+  }
+  return nullptr;
+}
+
 Status TransferEngine::Await(const TransferRef& transfer) {
   auto& queue = in_flight_[transfer->direction == CopyDirection::kDeviceToHost ? 0 : 1];
   while (!transfer->ended && !queue.empty()) {

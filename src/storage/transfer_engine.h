@@ -57,6 +57,8 @@ class TransferEngine {
 
   // Notices transfers that ended; drops what they kept.
   void Poll();
+  // The end of the oldest transfer that keeps memory of the program; null where none does.
+  MarkRef OldestKeeping() const;
   // Blocks until the transfer ended; its status.
   Status Await(const TransferRef& transfer);
   // Blocks until no copy out of the storage is in flight; the status of the last.

@@ -39,6 +39,13 @@ const char* TagName(Tag tag) {
   return "?";
 }
 
+std::optional<Tag> FindTag(std::string_view name) {
+  for (std::size_t i = 0; i < kTagCount; ++i) {
+    if (name == TagName(static_cast<Tag>(i))) return static_cast<Tag>(i);
+  }
+  return std::nullopt;
+}
+
 const char* StallCauseName(StallCause cause) {
   switch (cause) {
     case StallCause::kAllocation: return "allocation";

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 namespace tierlib::trace {
 
@@ -27,6 +29,7 @@ enum class Tag : std::uint8_t {
 };
 inline constexpr std::size_t kTagCount = 9;
 const char* TagName(Tag tag);
+std::optional<Tag> FindTag(std::string_view name);  // the reverse
 
 // Why a stream of the program had to wait.
 enum class StallCause : std::uint8_t { kAllocation, kCopyOutTail, kLateCopyIn, kWriteFence, kHostPool };

@@ -1,0 +1,117 @@
+#include "allocator/pool_shortfall.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "allocator/stream_clocks.h"
+
+namespace tierlib {
+namespace {
+
+std::size_t Rounded(const BlockPool::Contents& pool, std::size_t bytes) {
+  const std::size_t unit = pool.options.alignment;
+  if (bytes == 0) return unit;
+  return std::min(bytes, std::numeric_limits<std::size_t>::max() - unit) / unit * unit + (bytes % unit == 0 ? 0 : unit);
+}
+
+std::size_t RoomOfTag(const BlockPool::Contents& pool, trace::Tag tag) {
+  return pool.options.tag_limits[static_cast<std::size_t>(tag)] - pool.accounts.held(tag);
+}
+
+void AddPin(std::vector<PoolShortfall::Pin>& pins, Stream stream, std::size_t bytes) {
+  for (PoolShortfall::Pin& pin : pins) {
+    if (pin.stream == stream) return void(pin.bytes += bytes);
+  }
+  pins.push_back({stream, bytes});
+}
+
+void CountPending(const BlockPool::Contents& pool, std::size_t bytes, const StreamClocks::Stamp& stamp,
+                  PoolShortfall& shortfall) {
+  if (bytes == 0 || pool.clocks.Reached(stamp)) return;
+  shortfall.pending += bytes;
+  pool.clocks.ForEachPending(stamp, [&](Stream stream) { AddPin(shortfall.pins, stream, bytes); });
+}
+
+}  // namespace
+
+LeastRange FindLeastRange(const BlockList& blocks, std::size_t unused, std::size_t bytes) {
+  // A window of whole blocks moves down the tier. For each lowest block it ends as low as its size allows: with more
+  // blocks, no fewer bytes would be live.
+  LeastRange least, window;
+  std::size_t size = unused;
+  const Block* high = nullptr;  // the highest block of the window; null: the unused end
+  const auto add = [&window](const Block& block) {
+    window.live += block.bytes;
+    window.tags[static_cast<std::size_t>(block.tag)] += block.bytes;
+  };
+  const auto remove = [&window](const Block& block) {
+    window.live -= block.bytes;
+    window.tags[static_cast<std::size_t>(block.tag)] -= block.bytes;
+  };
+  for (const Block* low = blocks.last(); low != nullptr; low = low->previous) {
+    size += low->bytes;
+    if (low->live) add(*low);
+    for (;;) {
+      const std::size_t top = high == nullptr ? unused : high->bytes;
+      if (size - top < bytes) break;
+      size -= top;
+      if (high != nullptr && high->live) remove(*high);
+      high = high == nullptr ? blocks.last() : high->previous;
+    }
+    if (size < bytes || (least.found && window.live >= least.live)) continue;
+    least = window;
+    least.found = true;
+  }
+  return least;
+}
+
+PoolShortfall ExplainShortfall(BlockPool& pool, std::size_t bytes, trace::Tag tag) {
+  PoolShortfall shortfall;
+  pool.Inspect([&](const BlockPool::Contents& contents) {
+    const BlockList& blocks = contents.blocks;
+    const std::size_t unused = contents.capacity - blocks.extent();
+    shortfall.rounded = Rounded(contents, bytes);
+    shortfall.capacity = contents.capacity;
+    shortfall.live = contents.accounts.total().rounded;
+    shortfall.largest_hole = std::max(blocks.largest_hole(), unused);
+    shortfall.tag_limit = contents.options.tag_limits[static_cast<std::size_t>(tag)];
+    shortfall.tag_room = RoomOfTag(contents, tag);
+    if (shortfall.rounded > shortfall.largest_hole) shortfall.more_capacity = shortfall.rounded - unused;
+    const std::size_t cached_end = contents.options.source->grown() - blocks.extent();
+    shortfall.least = FindLeastRange(blocks, unused, shortfall.rounded);
+    shortfall.least_reserved = FindLeastRange(blocks, cached_end, shortfall.rounded);
+    contents.clocks.Poll();
+    CountPending(contents, cached_end, blocks.unused_stamp(), shortfall);
+    for (const Block* block = blocks.last(); block != nullptr; block = block->previous) {
+      if (!block->live) CountPending(contents, block->bytes, block->stamp, shortfall);
+    }
+  });
+  return shortfall;
+}
+
+bool IsBeyondTagLimit(BlockPool& pool, std::size_t bytes, trace::Tag tag) {
+  bool beyond = false;
+  pool.Inspect([&](const BlockPool::Contents& contents) {
+    beyond = Rounded(contents, bytes) > RoomOfTag(contents, tag);
+  });
+  return beyond;
+}
+
+std::optional<absl::flat_hash_set<const void*>> BlocksThatMakeRoom(BlockPool& pool, std::size_t bytes) {
+  std::optional<absl::flat_hash_set<const void*>> found;
+  pool.Inspect([&](const BlockPool::Contents& contents) {
+    const std::size_t rounded = Rounded(contents, bytes);
+    if (rounded > contents.capacity - contents.accounts.total().rounded) return;
+    found.emplace();
+    const auto free_bytes = [](const Block* block) { return block == nullptr || block->live ? 0 : block->bytes; };
+    for (const Block* block = contents.blocks.last(); block != nullptr; block = block->previous) {
+      if (!block->live) continue;
+      std::size_t range = free_bytes(block->previous) + block->bytes + free_bytes(block->next);
+      if (block->next == nullptr) range += contents.capacity - contents.blocks.extent();
+      if (range >= rounded) found->insert(contents.base + block->offset);
+    }
+  });
+  return found;
+}
+
+}  // namespace tierlib

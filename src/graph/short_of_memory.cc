@@ -1,0 +1,157 @@
+// SavedStore: device memory, and what is tried in turn where there is none.
+//
+//   look      what has ended lets go of what it kept
+//   evict     saved values give their device bytes up, one after the other (make_room.cc)
+//   give back what replays of forgotten contents own, and, to an allocator of the program, the pool's unused end
+//   wait      for copies and readers that keep memory of the program
+//
+// After each step that did something the request is tried again. A request that none of them helps fails, and would
+// fail again: whatever was about to end has ended.
+#include <time.h>
+
+#include <utility>
+
+#include "allocator/pool_shortfall.h"
+#include "base/clock.h"
+#include "graph/saved_store.h"
+
+namespace tierlib {
+namespace {
+
+// False where the clock reaches `deadline_ns` first.
+bool AwaitMark(DeviceBackend& device, const Mark& mark, std::int64_t deadline_ns) {
+  for (;;) {
+    const StatusOr<bool> done = device.EventDone(mark.event);
+    if (!done.ok() || *done) return true;  // of a lost device nothing is waited for
+    if (NowNs() >= deadline_ns) return false;
+    const timespec pause = {0, 50'000};
+    nanosleep(&pause, nullptr);
+  }
+}
+
+}  // namespace
+
+StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateDevice(DeviceTier& tier, std::uint64_t origin,
+                                                                   std::uint64_t bytes, Stream stream, trace::Tag tag,
+                                                                   bool reload) {
+  const std::uint64_t budget = tier.options.reload_budget;
+  if (reload && budget > 0) {
+    Eviction reloads{/*reloads_only=*/true, /*adopted=*/true};
+    while (reloaded_bytes_.load() + bytes > budget && EvictNext(tier, reloads) > 0) {
+    }
+  }
+  RoomRequest request{tier, bytes, stream, tag, reload && tier.options.allocator != nullptr};
+  request.eviction.reloads_only = request.eviction.adopted = request.from_program;
+  do {
+    StatusOr<std::unique_ptr<DeviceBuffer>> taken = TakeDevice(request, origin);
+    if (taken.ok()) {
+      (*taken)->UsedOn(stream);
+      if (!reload) return std::shared_ptr<DeviceBuffer>(*std::move(taken));
+      reloaded_bytes_ += bytes;
+      return std::shared_ptr<DeviceBuffer>(taken->release(), [this](DeviceBuffer* gone) {
+        reloaded_bytes_ -= gone->bytes();
+        delete gone;
+      });
+    }
+    if (taken.status().code() != StatusCode::kResourceExhausted) return taken.status();
+  } while (MakeRoom(request));
+  tier.last_shortage = Explain(request);
+  return ResourceExhaustedError(tier.last_shortage->ToString());
+}
+
+StatusOr<std::unique_ptr<DeviceBuffer>> SavedStore::TakeDevice(const RoomRequest& request, std::uint64_t origin) {
+  DeviceTier& tier = request.tier;
+  if (!request.from_program) {
+    TIERLIB_ASSIGN_OR_RETURN(void* const block, tier.pool->Allocate(request.bytes, request.stream, request.tag));
+    return std::make_unique<DeviceBuffer>(*tier.pool, block, origin, request.bytes, request.tag);
+  }
+  void* data = nullptr;
+  {
+    const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
+    data = tier.options.allocator->allocate(request.bytes, request.stream);
+  }
+  if (data == nullptr) return Status(StatusCode::kResourceExhausted);
+  return std::make_unique<DeviceBuffer>(tier.options.allocator, *tier.events, deferred_, data, origin, request.bytes);
+}
+
+bool SavedStore::MakeRoom(RoomRequest& request) {
+  DeviceTier& tier = request.tier;
+  const auto goes_on = [&] {
+    ++room_steps_;
+    return true;
+  };
+  if (!request.polled) {
+    request.polled = true;
+    ++tier.shortages.polls;
+    // Nothing that is moved in vain.
+    if (!request.from_program && request.bytes > tier.backend->info().capacity) return false;
+    Poll();
+    if (RunDue()) return goes_on();
+  }
+  if (const std::uint64_t bytes = EvictFor(request)) {
+    ++tier.shortages.evictions;
+    tier.shortages.evicted_bytes += bytes;
+    (void)RunDue();
+    return goes_on();
+  }
+  // What comes now may let the host have room again too, so that more can be given up.
+  request.eviction.next = 0;
+  request.eviction.evicted = false;
+  if (RunDue()) return goes_on();
+  Sweep();
+  if (RunDue()) return goes_on();
+  if (request.from_program && !request.trimmed) {
+    request.trimmed = true;
+    if (tier.pool->Trim() > 0) return goes_on();
+  }
+  return AwaitKept(request) && goes_on();
+}
+
+bool SavedStore::RunDue() {
+  if (!deferred_.pending()) return false;
+  const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
+  deferred_.Run();
+  return true;
+}
+
+bool SavedStore::AwaitKept(RoomRequest& request) {
+  DeviceTier& tier = request.tier;
+  absl::InlinedVector<MarkRef, 2> marks = tier.keepalives->Oldest();
+  if (MarkRef copied = tier.transfers->OldestKeeping()) marks = {std::move(copied)};
+  if (marks.empty()) return false;
+  if (request.deadline_ns == 0) request.deadline_ns = DeadlineIn(options_.shutdown_deadline_ns);
+  const std::int64_t begin_ns = NowNs();
+  constexpr auto kCause = static_cast<std::uint16_t>(trace::StallCause::kAllocation);
+  trace::Write(recorder(), trace::Event::kStallBegin, request.tag, kCause, 0, 0, request.stream.handle);
+  bool ended = true;
+  {
+    const MutexUnlock unlock(mutex_);  // what we wait for may need the lock to end
+    for (const MarkRef& mark : marks) ended = ended && AwaitMark(*tier.backend, *mark, request.deadline_ns);
+  }
+  const auto waited_ns = static_cast<std::uint64_t>(NowNs() - begin_ns);
+  trace::Write(recorder(), trace::Event::kStallEnd, request.tag, kCause, 0, 0, waited_ns);
+  ++tier.shortages.waits;
+  tier.shortages.wait_ns += waited_ns;
+  Poll();
+  (void)RunDue();
+  return ended;
+}
+
+StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::WhileRoomIsMade(
+    DeviceTier& tier, absl::FunctionRef<StatusOr<std::shared_ptr<DeviceBuffer>>()> attempt) {
+  // The second finds nothing more to do, unless other threads are at it.
+  constexpr int kAttempts = 8;
+  for (int i = 0; i < kAttempts; ++i) {
+    const std::uint64_t steps = room_steps_;
+    StatusOr<std::shared_ptr<DeviceBuffer>> result = attempt();
+    if (result.status().code() != StatusCode::kResourceExhausted) return result;
+    if (room_steps_ == steps) {
+      ++tier.shortages.failures;
+      return result;
+    }
+  }
+  ++tier.shortages.failures;
+  return ResourceExhaustedError(tier.last_shortage ? tier.last_shortage->ToString() : std::string());
+}
+
+}  // namespace tierlib
