@@ -31,6 +31,14 @@ enum class OffloadPolicy : std::uint8_t {
 
 enum class DeviceKind : std::uint8_t { kEmulated, kCuda };
 
+// Where the memory of a device tier comes from.
+enum class DeviceBacking : std::uint8_t {
+  kVirtualMemory,  // one range of addresses, into which memory is mapped as tierlib's pool grows
+  kMalloc,         // one piece of the whole capacity, taken at the start: for devices that cannot map memory
+  kMallocAsync,  // no pool of tierlib's: each block from the device's own allocator in stream order (cudaMallocAsync);
+                 // Runtime::OwnerOf does not know these blocks
+};
+
 // How the emulated device orders work. See docs/design.md, "Device and emulated device".
 enum class EmulatedSchedule : std::uint8_t {
   kThreaded,       // one worker per stream; copies run beside kernels
@@ -61,6 +69,7 @@ struct DeviceOptions {
   DeviceKind kind = DeviceKind::kEmulated;
   int device = 0;                              // number among the devices of this Runtime; CUDA ordinal for kCuda
   std::uint64_t capacity = MiB(512);           // bytes of device memory that tierlib may take (a tier's capacity)
+  DeviceBacking backing = DeviceBacking::kVirtualMemory;
   std::uint64_t reload_budget = 0;             // cap on reloaded bytes alive at once; 0: the capacity
   std::uint64_t in_flight_limit = 0;           // cap on bytes of copies in flight; 0: none
   std::shared_ptr<DeviceAllocator> allocator;  // null: tierlib's own pool
@@ -93,7 +102,7 @@ struct Options {
   // never where runs are to be repeated, as with the deterministic schedule). Runtime::Trim gives back more.
   std::uint64_t cached_limit = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t cached_age_ns = 60'000'000'000;
-  std::vector<TagLimit> tag_limits;       // none: the tiers' own limits alone
+  std::vector<TagLimit> tag_limits;  // none: the tiers' own limits alone
   OffloadMode mode = OffloadMode::kMarshal;
   OffloadPolicy policy = OffloadPolicy::kAll;
   int hop_limit = 4;                // derived edges that a walk may cross

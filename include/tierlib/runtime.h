@@ -54,7 +54,8 @@ class Runtime {
   // Takes `bytes` from tierlib's pool, ready for work enqueued on `stream` from now on. Where the device is full it
   // first moves saved storages to the host (policy kFit), and waits for what is about to end: the same call right after
   // one that failed fails too. ResourceExhausted says what was asked, what is free, who holds the most, and what would
-  // have been enough (LastShortage). The memory is given back after Retire and after the last Saved or Loaded that needs it.
+  // have been enough (LastShortage). The memory is given back after Retire and after the last Saved or Loaded that
+  // needs it.
   StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label);
 
   // The caller is done with the storage: for an adopted one it will reuse or free the memory, for an allocated one the

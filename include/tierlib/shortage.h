@@ -50,11 +50,11 @@ struct Shortage {
   std::uint64_t tag_limit = 0;     // for kTagLimit
 
   // Each alone would have been enough; 0 where it would not have helped.
-  std::uint64_t more_capacity = 0;      // that much more of it, or of the tag's limit
-  std::uint64_t less_live = 0;          // the fewest bytes that had to be free besides, where they lie (of the tag)
-  std::vector<Holder> less_live_tags;   // what those bytes hold, most first
-  std::uint64_t least_change = 0;       // the smaller of the two; 0 where neither would have helped
-  std::string advice;                   // the two in words
+  std::uint64_t more_capacity = 0;     // that much more of it, or of the tag's limit
+  std::uint64_t less_live = 0;         // the fewest bytes that had to be free besides, where they lie (of the tag)
+  std::vector<Holder> less_live_tags;  // what those bytes hold, most first
+  std::uint64_t least_change = 0;      // the smaller of the two; 0 where neither would have helped
+  std::string advice;                  // the two in words
 
   // "emulated:0 is full: asked 2 MiB, free 1 MiB of 4 MiB, largest hole 1 MiB; ..."
   std::string ToString() const;

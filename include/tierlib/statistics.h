@@ -68,9 +68,9 @@ struct HostFallbacks {
   std::uint64_t refused_bytes = 0;
 };
 
-// What was done where device memory ran short, over all devices, since Create. A request that the device has no room for
-// goes through these in turn until it has: look at what has ended, give saved bytes up, wait for what keeps memory of
-// the program.
+// What was done where device memory ran short, over all devices, since Create. A request that the device has no room
+// for goes through these in turn until it has: look at what has ended, give saved bytes up, wait for what keeps memory
+// of the program.
 struct Shortages {
   std::uint64_t polls = 0;          // requests that found no room at first (count)
   std::uint64_t evictions = 0;      // saved values that gave their device bytes up for one (count)

@@ -112,8 +112,8 @@ class BlockPool {
   // Those: looks at every hole, and asks the device which work has ended.
   PoolFreeBytes FreeBytes();
   std::size_t LargestHole() const;  // the largest size for which Allocate would succeed now
-  // What there is, for questions that are asked rarely (allocator/pool_shortfall.h). `look` runs under the lock and must
-  // not call the pool.
+  // What there is, for questions that are asked rarely (allocator/pool_shortfall.h). `look` runs under the lock and
+  // must not call the pool.
   struct Contents {
     const BlockList& blocks;
     StreamClocks& clocks;

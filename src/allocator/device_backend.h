@@ -89,6 +89,20 @@ class DeviceBackend {
   virtual Status PinHost(void* base, std::size_t bytes) = 0;
   virtual Status UnpinHost(void* base, std::size_t bytes) = 0;
 
+  // --- Memory in stream order ---------------------------------------------------------------------------------------
+  // The device's own allocator, beside Reserve. Unimplemented where it has none, or was not made with it.
+  // `bytes` for work enqueued on `stream` from now on, at a multiple of info().alignment. ResourceExhausted, without a
+  // message, where the device has no room.
+  virtual StatusOr<void*> AllocateInOrder(std::size_t /*bytes*/, Stream) {
+    return UnimplementedError(info().name + " allocates nothing in stream order");
+  }
+  // Takes such a block back after the work enqueued on `stream` so far. REQUIRES: it was not given back since.
+  virtual Status FreeInOrder(void* /*block*/, Stream) {
+    return UnimplementedError(info().name + " allocates nothing in stream order");
+  }
+  // What the device holds for that, with what it keeps of freed blocks.
+  virtual std::uint64_t ReservedInOrder() const { return 0; }
+
   // --- Streams ------------------------------------------------------------------------------------------------------
   // A stream is one that CreateStream made, or, on a device where a program can make streams of its own (CUDA), one of
   // the program. Every function that takes one answers InvalidArgument for a stream of another device, and NotFound for

@@ -1,16 +1,19 @@
 // The MemorySource over a device: consecutive reservations, which the device makes adjacent.
+#include <utility>
 #include <vector>
 
 #include "allocator/memory_source.h"
+#include "tierlib/bytes.h"
 
 namespace tierlib {
 namespace {
 
 class DeviceSource : public MemorySource {
  public:
-  explicit DeviceSource(DeviceBackend& device) : device_(device) {}
+  // `whole`: what it grew to stays, as another piece would not follow the first.
+  DeviceSource(DeviceBackend& device, bool whole) : device_(device), whole_(whole) {}
 
-  ~DeviceSource() override { (void)DeviceSource::Shrink(grown_); }
+  ~DeviceSource() override { (void)GiveBack(grown_); }
 
   Tier tier() const override { return Tier::kDevice; }
   std::uint64_t capacity() const override {
@@ -36,6 +39,17 @@ class DeviceSource : public MemorySource {
   }
 
   StatusOr<std::size_t> Shrink(std::size_t bytes) override {
+    if (whole_) return std::size_t{0};
+    return GiveBack(bytes);
+  }
+
+  void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
+    device_.NoteBlock(base, bytes, live, stream);
+  }
+  bool notes_blocks() const override { return device_.info().notes_blocks; }
+
+ private:
+  StatusOr<std::size_t> GiveBack(std::size_t bytes) {
     std::size_t given_back = 0;
     while (!pieces_.empty() && pieces_.back() <= bytes - given_back) {
       const std::size_t piece = pieces_.back();
@@ -47,13 +61,8 @@ class DeviceSource : public MemorySource {
     return given_back;
   }
 
-  bool notes_blocks() const override { return device_.info().notes_blocks; }
-  void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
-    device_.NoteBlock(base, bytes, live, stream);
-  }
-
- private:
   DeviceBackend& device_;
+  const bool whole_;
   std::byte* base_ = nullptr;
   std::size_t grown_ = 0;
   std::vector<std::size_t> pieces_;  // sizes, in ascending order of address
@@ -62,7 +71,18 @@ class DeviceSource : public MemorySource {
 }  // namespace
 
 StatusOr<std::unique_ptr<MemorySource>> MakeDeviceSource(DeviceBackend& device) {
-  return std::unique_ptr<MemorySource>(std::make_unique<DeviceSource>(device));
+  return std::unique_ptr<MemorySource>(std::make_unique<DeviceSource>(device, /*whole=*/false));
+}
+
+StatusOr<std::unique_ptr<MemorySource>> MakeWholeDeviceSource(DeviceBackend& device) {
+  auto source = std::make_unique<DeviceSource>(device, /*whole=*/true);
+  const Status grown = source->Grow(source->capacity());
+  if (grown.code() == StatusCode::kResourceExhausted) {
+    return ResourceExhaustedError(device.info().name + " has no " + FormatBytes(source->capacity()) +
+                                  " in one piece, the capacity");
+  }
+  TIERLIB_RETURN_IF_ERROR(grown);
+  return std::unique_ptr<MemorySource>(std::move(source));
 }
 
 }  // namespace tierlib

@@ -62,6 +62,10 @@ class MemorySource {
 // grows, otherwise its segment ends there and Grow is ResourceExhausted.
 StatusOr<std::unique_ptr<MemorySource>> MakeDeviceSource(DeviceBackend& device);
 
+// The same as one piece of the whole capacity, reserved now and never shrunk. ResourceExhausted, naming both, where the
+// device has less.
+StatusOr<std::unique_ptr<MemorySource>> MakeWholeDeviceSource(DeviceBackend& device);
+
 // Host memory by mmap, in an address range reserved once. Memory goes back by whole pieces, at the end or between.
 // kPinned: huge pages where possible, bound to `numa_node` (-1: the node of the calling thread), touched ahead,
 // page-locked by mlock as far as RLIMIT_MEMLOCK allows (locked() tells how far) and registered with `device`. Bound

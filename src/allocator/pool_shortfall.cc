@@ -91,9 +91,8 @@ PoolShortfall ExplainShortfall(BlockPool& pool, std::size_t bytes, trace::Tag ta
 
 bool IsBeyondTagLimit(BlockPool& pool, std::size_t bytes, trace::Tag tag) {
   bool beyond = false;
-  pool.Inspect([&](const BlockPool::Contents& contents) {
-    beyond = Rounded(contents, bytes) > RoomOfTag(contents, tag);
-  });
+  pool.Inspect(
+      [&](const BlockPool::Contents& contents) { beyond = Rounded(contents, bytes) > RoomOfTag(contents, tag); });
   return beyond;
 }
 

@@ -17,8 +17,8 @@
 
 namespace tierlib {
 
-// The range of at least a given size in which the fewest bytes are live: what would have to be freed for a block of that
-// size to fit, were nothing else to change.
+// The range of at least a given size in which the fewest bytes are live: what would have to be freed for a block of
+// that size to fit, were nothing else to change.
 struct LeastRange {
   bool found = false;  // false where not even the whole tier is that large
   std::size_t live = 0;
@@ -37,7 +37,7 @@ struct PoolShortfall {
   std::size_t more_capacity = 0;  // that would have made room for it; 0: there is room
   LeastRange least;
   LeastRange least_reserved;  // the same within what has been reserved already
-  std::size_t pending = 0;  // free bytes that work enqueued before they were freed may still use
+  std::size_t pending = 0;    // free bytes that work enqueued before they were freed may still use
   struct Pin {
     Stream stream;
     std::size_t bytes = 0;

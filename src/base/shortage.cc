@@ -27,10 +27,17 @@ std::string WhatIsShort(const Shortage& s) {
 }  // namespace
 
 std::string Shortage::ToString() const {
-  std::string text = WhatIsShort(*this) + ": asked " + FormatBytes(asked) + ", free " + FormatBytes(free) + " of " +
-                     FormatBytes(capacity) + ", largest hole " + FormatBytes(largest_hole);
-  for (std::size_t i = 0; i < std::min(tags.size(), kNamed); ++i) {
-    text += (i == 0 ? "; " : ", ") + tags[i].name + " " + FormatBytes(tags[i].bytes);
+  std::string text = WhatIsShort(*this);
+  if (reason != Reason::kProgramAllocator) {  // which has figures of its own
+    text += ": asked " + FormatBytes(asked) + ", free " + FormatBytes(free) + " of " + FormatBytes(capacity) +
+            ", largest hole " + FormatBytes(largest_hole);
+    if (pending > 0) {
+      text += ", pending " + FormatBytes(pending) + " on " + std::to_string(streams.size()) +
+              (streams.size() == 1 ? " stream" : " streams");
+    }
+    for (std::size_t i = 0; i < std::min(tags.size(), kNamed); ++i) {
+      text += (i == 0 ? "; " : ", ") + tags[i].name + " " + FormatBytes(tags[i].bytes);
+    }
   }
   for (std::size_t i = 0; i < std::min(labels.size(), kNamed); ++i) {
     text += (i == 0 ? "; held by '" : ", '") + labels[i].name + "' " + FormatBytes(labels[i].bytes);

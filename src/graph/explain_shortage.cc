@@ -22,6 +22,24 @@ Shortage::Reason ReasonOf(const RoomRequest& request, const PoolShortfall& pool)
   return Shortage::Reason::kCapacity;
 }
 
+// The device's own allocator tells of no holes: what is free counts as one.
+PoolShortfall ShortfallOf(const DirectPool& direct, const RoomRequest& request) {
+  const TierStatistics figures = direct.statistics();
+  PoolShortfall shortfall;
+  shortfall.rounded = direct.Rounded(request.bytes);
+  shortfall.capacity = figures.capacity;
+  shortfall.live = figures.live + figures.waste;
+  shortfall.largest_hole = figures.capacity - shortfall.live;
+  shortfall.tag_room = direct.RoomOfTag(request.tag);
+  shortfall.tag_limit = direct.LimitOfTag(request.tag);
+  if (shortfall.rounded > shortfall.largest_hole) {
+    shortfall.more_capacity = shortfall.rounded - shortfall.largest_hole;
+    shortfall.least.found = shortfall.rounded <= shortfall.capacity;
+    shortfall.least.live = shortfall.more_capacity;
+  }
+  return shortfall;
+}
+
 void SortByBytes(std::vector<Shortage::Holder>& holders) {
   std::stable_sort(holders.begin(), holders.end(), [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
 }
@@ -31,7 +49,8 @@ void SetLessLive(const LeastRange& least, Shortage& shortage) {
   if (!least.found) return;
   shortage.less_live = least.live;
   for (std::size_t i = 0; i < trace::kTagCount; ++i) {
-    if (least.tags[i] > 0) shortage.less_live_tags.push_back({trace::TagName(static_cast<trace::Tag>(i)), least.tags[i]});
+    if (least.tags[i] > 0)
+      shortage.less_live_tags.push_back({trace::TagName(static_cast<trace::Tag>(i)), least.tags[i]});
   }
   SortByBytes(shortage.less_live_tags);
 }
@@ -67,7 +86,7 @@ std::string Advice(const Shortage& s) {
                    (s.reason == Shortage::Reason::kTagLimit ? " more for its tag" : " more capacity"));
   }
   if (s.less_live > 0) {
-    std::string way = FormatBytes(s.less_live) + " of ";
+    std::string way = FormatBytes(s.less_live) + (s.less_live_tags.empty() ? "" : " of ");
     for (std::size_t i = 0; i < s.less_live_tags.size(); ++i) way += (i == 0 ? "" : ", ") + s.less_live_tags[i].name;
     ways.push_back(way + " given up");
   }
@@ -79,8 +98,10 @@ std::string Advice(const Shortage& s) {
 
 Shortage SavedStore::Explain(const RoomRequest& request) const {
   const DeviceTier& tier = request.tier;
-  const PoolShortfall pool = ExplainShortfall(*tier.pool, request.bytes, request.tag);
-  const TierStatistics figures = tier.pool->statistics();
+  const bool direct = tier.direct != nullptr;
+  const PoolShortfall pool =
+      direct ? ShortfallOf(*tier.direct, request) : ExplainShortfall(*tier.pool, request.bytes, request.tag);
+  const TierStatistics figures = direct ? tier.direct->statistics() : tier.pool->statistics();
   Shortage shortage;
   shortage.reason = ReasonOf(request, pool);
   shortage.device_name = tier.backend->info().name;

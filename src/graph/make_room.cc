@@ -10,12 +10,15 @@ namespace tierlib {
 std::uint64_t SavedStore::EvictFor(RoomRequest& request) {
   if (!request.from_program) {
     std::optional<trace::Tag> tag;
-    if (IsBeyondTagLimit(*request.tier.pool, request.bytes, request.tag)) tag = request.tag;
+    const DirectPool* direct = request.tier.direct.get();
+    const bool beyond = direct != nullptr ? direct->Rounded(request.bytes) > direct->RoomOfTag(request.tag)
+                                          : IsBeyondTagLimit(*request.tier.pool, request.bytes, request.tag);
+    if (beyond) tag = request.tag;
     if (tag != request.eviction.tag) {
       request.eviction = Eviction();
       request.eviction.tag = tag;
     }
-    if (!tag && !request.sought_hole) {
+    if (!tag && !request.sought_hole && direct == nullptr) {
       if (const std::uint64_t bytes = EvictForHole(request)) return bytes;
     }
   }

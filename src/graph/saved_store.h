@@ -276,7 +276,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   std::map<std::uint64_t, Snapshot*> holding_
       ABSL_GUARDED_BY(mutex_);  // by pack order: those with a buffer of their own
   std::deque<std::weak_ptr<Snapshot>> leaving_ ABSL_GUARDED_BY(mutex_);  // in the order of their copies out
-  std::uint64_t room_steps_ ABSL_GUARDED_BY(mutex_) = 0;  // of MakeRoom, that did something
+  std::uint64_t room_steps_ ABSL_GUARDED_BY(mutex_) = 0;                 // of MakeRoom, that did something
   std::uint64_t next_pack_ ABSL_GUARDED_BY(mutex_) = 1;
   std::uint64_t derives_since_sweep_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<std::uint64_t> reloaded_bytes_{0};

@@ -61,6 +61,10 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateDevice(DeviceTier& t
 
 StatusOr<std::unique_ptr<DeviceBuffer>> SavedStore::TakeDevice(const RoomRequest& request, std::uint64_t origin) {
   DeviceTier& tier = request.tier;
+  if (!request.from_program && tier.direct != nullptr) {
+    TIERLIB_ASSIGN_OR_RETURN(void* const block, tier.direct->Allocate(request.bytes, request.stream, request.tag));
+    return std::make_unique<DeviceBuffer>(*tier.direct, block, origin, request.bytes, request.tag);
+  }
   if (!request.from_program) {
     TIERLIB_ASSIGN_OR_RETURN(void* const block, tier.pool->Allocate(request.bytes, request.stream, request.tag));
     return std::make_unique<DeviceBuffer>(*tier.pool, block, origin, request.bytes, request.tag);

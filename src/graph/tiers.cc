@@ -19,9 +19,7 @@ void AccumulateTag(std::vector<TagStatistics>& sums, const TagStatistics& part) 
   sum->at_peak += part.at_peak;
 }
 
-void Accumulate(TierStatistics& sum, BlockPool& pool) {
-  const TierStatistics part = pool.statistics();
-  const PoolFreeBytes free = pool.FreeBytes();
+void Accumulate(TierStatistics& sum, const TierStatistics& part, const PoolFreeBytes& free) {
   sum.capacity += part.capacity;
   sum.reserved += part.reserved;
   sum.locked += part.locked;
@@ -34,6 +32,13 @@ void Accumulate(TierStatistics& sum, BlockPool& pool) {
   sum.live_peak_ns = std::max(sum.live_peak_ns, part.live_peak_ns);
   sum.extent_peak += part.extent_peak;
   for (const TagStatistics& tag : part.tags) AccumulateTag(sum.tags, tag);
+}
+
+void Accumulate(TierStatistics& sum, BlockPool& pool) { Accumulate(sum, pool.statistics(), pool.FreeBytes()); }
+
+void Accumulate(TierStatistics& sum, const DirectPool& pool) {
+  const TierStatistics part = pool.statistics();
+  Accumulate(sum, part, {part.cached});
 }
 
 void Accumulate(HostFallbacks& sum, const HostFallbacks& part) {
@@ -68,7 +73,11 @@ std::uint64_t SavedStore::Trim(Tier tier, std::uint64_t bytes) {
 
 void SavedStore::FillTierStatistics(Statistics& statistics) const {
   for (const auto& tier : tiers_) {
-    Accumulate(statistics.device, *tier->pool);
+    if (tier->direct != nullptr) {
+      Accumulate(statistics.device, *tier->direct);
+    } else {
+      Accumulate(statistics.device, *tier->pool);
+    }
     Accumulate(statistics.pinned, *tier->pinned);
     Accumulate(statistics.pageable, *tier->pageable);
     if (tier->file != nullptr) Accumulate(statistics.file, *tier->file);

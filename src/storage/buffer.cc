@@ -8,6 +8,9 @@ namespace tierlib {
 DeviceBuffer::DeviceBuffer(BlockPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes, trace::Tag tag)
     : pool_(&pool), data_(data), origin_(origin), bytes_(bytes), tag_(tag) {}
 
+DeviceBuffer::DeviceBuffer(DirectPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes, trace::Tag tag)
+    : direct_(&pool), data_(data), origin_(origin), bytes_(bytes), tag_(tag) {}
+
 DeviceBuffer::DeviceBuffer(std::shared_ptr<DeviceAllocator> allocator, EventPool& events, Deferred& deferred,
                            void* data, std::uint64_t origin, std::uint64_t bytes)
     : allocator_(std::move(allocator)),
@@ -30,6 +33,8 @@ DeviceBuffer::DeviceBuffer(Keepalive keepalive, KeepaliveQueue& keepalives, Stre
 DeviceBuffer::~DeviceBuffer() {
   if (pool_ != nullptr) {
     pool_->Free(data_, streams_.Get());
+  } else if (direct_ != nullptr) {
+    direct_->Free(data_, streams_.Get());
   } else if (allocator_ != nullptr) {
     ReturnToAllocator();
   } else if (keepalive_ != nullptr) {

@@ -10,6 +10,7 @@
 #include "allocator/block_pool.h"
 #include "base/mutex.h"
 #include "storage/deferred.h"
+#include "storage/direct_pool.h"
 #include "storage/event_pool.h"
 #include "storage/keepalive_queue.h"
 #include "tierlib/options.h"
@@ -45,6 +46,8 @@ class DeviceBuffer {
   // A block of tierlib's pool, which outlives the buffer. `tag` is what the pool books it under.
   DeviceBuffer(BlockPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes,
                trace::Tag tag = trace::Tag::kNone);
+  // One of the device's own allocator, likewise.
+  DeviceBuffer(DirectPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes, trace::Tag tag);
   // Memory of the program's own allocator. Given back through `deferred`.
   DeviceBuffer(std::shared_ptr<DeviceAllocator> allocator, EventPool& events, Deferred& deferred, void* data,
                std::uint64_t origin, std::uint64_t bytes);
@@ -69,10 +72,10 @@ class DeviceBuffer {
     if (pool_ != nullptr) pool_->SetOwner(data_, storage.ToInteger());
   }
 
-  // Blocks of the pool come back in stream order, so a copy may outlive the buffer; other memory must be kept by the
+  // Blocks of a pool come back in stream order, so a copy may outlive the buffer; other memory must be kept by the
   // copy.
-  bool stream_ordered() const { return pool_ != nullptr; }
-  bool adopted() const { return pool_ == nullptr && allocator_ == nullptr; }
+  bool stream_ordered() const { return pool_ != nullptr || direct_ != nullptr; }
+  bool adopted() const { return !stream_ordered() && allocator_ == nullptr; }
   trace::Tag tag() const { return tag_; }
   bool has_keepalive() const { return keepalive_ != nullptr; }
 
@@ -80,6 +83,7 @@ class DeviceBuffer {
   void ReturnToAllocator();
 
   BlockPool* const pool_ = nullptr;
+  DirectPool* const direct_ = nullptr;
   const std::shared_ptr<DeviceAllocator> allocator_;
   Keepalive keepalive_;
   EventPool* const events_ = nullptr;

@@ -59,7 +59,9 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   tier->recorder_ = recorder;
   tier->backend = std::move(backend);
   DeviceBackend& device = *tier->backend;
-  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeDeviceSource(device));
+  const bool whole = options.backing == DeviceBacking::kMalloc;
+  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source,
+                           whole ? MakeWholeDeviceSource(device) : MakeDeviceSource(device));
   TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, recorder, tags));
   HostSourceOptions host;
   host.numa_node = ChooseNode(options.kind, device.info().numa_node, topology);
@@ -82,6 +84,9 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
     TIERLIB_ASSIGN_OR_RETURN(tier->file, MakePool(std::move(source), device, recorder, tags, cache));
   }
   tier->events = std::make_unique<EventPool>(device);
+  if (options.backing == DeviceBacking::kMallocAsync) {
+    TIERLIB_ASSIGN_OR_RETURN(tier->direct, DirectPool::Create(device, *tier->events, tags.Of(Tier::kDevice), recorder));
+  }
   tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);
   TIERLIB_ASSIGN_OR_RETURN(tier->transfers, TransferEngine::Create(device, *tier->events, recorder));
   return tier;

@@ -31,7 +31,8 @@ StatusOr<TierTagLimits> ReadTagLimits(const Options& options) {
     }
     std::size_t& limit = limits.tiers[static_cast<std::size_t>(one.tier)][static_cast<std::size_t>(*tag)];
     if (limit != kNone) {
-      return InvalidArgumentError("tag_limits: " + one.tag + " is limited twice in the " + TierName(one.tier) + " tier");
+      return InvalidArgumentError("tag_limits: " + one.tag + " is limited twice in the " + TierName(one.tier) +
+                                  " tier");
     }
     limit = one.tier == Tier::kDevice ? one.bytes : one.bytes / options.devices.size();
     if (limit == kNone) --limit;  // no limit, but a second one is noticed

@@ -303,6 +303,23 @@ TEST_P(DeviceContract, RefusesBadArguments) {
   EXPECT_TRUE(device_->health().ok());
 }
 
+TEST_P(DeviceContract, AllocatesInStreamOrderWhereItDoes) {
+  const Stream stream = MakeStream("s");
+  const Stream other = MakeStream("other");
+  const std::size_t half = device_->info().capacity / 2;
+  for (int i = 0; i < 6; ++i) {
+    const Stream user = i % 3 == 0 ? other : stream;
+    const StatusOr<void*> block = device_->AllocateInOrder(half + 1, user);
+    if (block.status().code() == StatusCode::kUnimplemented) GTEST_SKIP() << block.status();
+    ASSERT_TRUE(block.ok()) << block.status();
+    ASSERT_TRUE(device_->Fill(*block, static_cast<std::uint8_t>(i), half + 1, user).ok());
+    EXPECT_EQ(Read(static_cast<std::byte*>(*block) + half - 63, 64, user), All(static_cast<std::uint8_t>(i), 64));
+    EXPECT_GT(device_->ReservedInOrder(), half);
+    ASSERT_TRUE(device_->FreeInOrder(*block, user).ok());
+  }
+  EXPECT_EQ(device_->AllocateInOrder(1, {device_->info().device + 1, 1}).status().code(), StatusCode::kInvalidArgument);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, DeviceContract, testing::ValuesIn(Backends()),
                          [](const testing::TestParamInfo<Backend>& test) { return test.param.name; });
 

@@ -374,6 +374,13 @@ const Variant kVariants[] = {
        o.write_waits = true;
      }},
     {"FitWithAllocator", kMarshal, kFit, [](Options& o) { o.write_waits = true; }, true},
+    {"FitWithoutAPool", kMarshal, kFit,
+     [](Options& o) {
+       o.devices[0].capacity = Program::kMemory + KiB(32);
+       o.devices[0].backing = DeviceBacking::kMallocAsync;
+     }},
+    {"NaiveWithoutAPool", OffloadMode::kNaive, kAll,
+     [](Options& o) { o.devices[0].backing = DeviceBacking::kMallocAsync; }},
     {"FitStrict", kMarshal, kFit, [](Options& o) { o.devices[0].emulated.strict = true; }},
 };
 

@@ -1,7 +1,7 @@
-// Random programs near and above the capacity of their device: a call that answers ResourceExhausted has tried all there
-// is. The same call again fails too, and so it does after everything in flight has ended: memory that was about to be
-// free never makes a call fail. The programs hide memory where it comes back late: in keepalives that copies still need,
-// and in replays that own storages and saved values.
+// Random programs near and above the capacity of their device: a call that answers ResourceExhausted has tried all
+// there is. The same call again fails too, and so it does after everything in flight has ended: memory that was about
+// to be free never makes a call fail. The programs hide memory where it comes back late: in keepalives that copies
+// still need, and in replays that own storages and saved values.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -221,8 +221,9 @@ class CrowdedProgram {
       layout.strides = {1, 2};
     }
     const Stream stream = tensor.memory != nullptr ? p_.compute() : AnyStream();
-    const StatusOr<Saved> packed =
-        Checked("Pack", [&] { return p_.runtime->Pack({tensor.storage, layout}, tensor.memory, stream, "saved"); });
+    const StatusOr<Saved> packed = Checked("Pack", [&] {
+      return p_.runtime->Pack({tensor.storage, layout}, tensor.memory, stream, "saved");
+    });
     ASSERT_TRUE(packed.ok()) << packed.status();
     saved_.push_back({*packed});
     if (OneIn(2)) RetireAt(static_cast<std::size_t>(&tensor - tensors_.data()));
@@ -274,6 +275,9 @@ const Variant kVariants[] = {
     {"Fit", kMarshal, kFit, [](Options& o) { o.write_waits = true; }},
     {"FitOnASmallHost", kMarshal, kFit, SmallHost},
     {"FitWithAllocator", kMarshal, kFit, [](Options& o) { o.write_waits = true; }, true},
+    {"FitWithoutAPool", kMarshal, kFit, [](Options& o) { o.devices[0].backing = DeviceBacking::kMallocAsync; }},
+    {"NaiveWithoutAPool", OffloadMode::kNaive, kAll,
+     [](Options& o) { o.devices[0].backing = DeviceBacking::kMallocAsync; }},
     {"FitWithABudget", kMarshal, kFit, [](Options& o) { o.devices[0].reload_budget = KiB(12); }},
 };
 

@@ -207,7 +207,8 @@ TEST(TagLimits, AreRefusedWhereTheyNameNoTagOrOneTwice) {
   for (const char* part : {"'activation'", "parameters", "activations", "reloads", "workspace"}) {
     EXPECT_NE(unknown.message().find(part), std::string_view::npos) << unknown;
   }
-  const Options once = WithLimit(WithLimit(Options(), "saved", MiB(1), Tier::kPinned), "saved", MiB(1), Tier::kPageable);
+  const Options once =
+      WithLimit(WithLimit(Options(), "saved", MiB(1), Tier::kPinned), "saved", MiB(1), Tier::kPageable);
   EXPECT_TRUE(Runtime::Create(once).ok());
   const Status twice = Runtime::Create(WithLimit(once, "saved", MiB(2), Tier::kPinned)).status();
   EXPECT_EQ(twice.code(), StatusCode::kInvalidArgument);
@@ -219,7 +220,8 @@ TEST(TagLimits, HoldForTheirTagAloneAndAreNamed) {
   const Allocation held = p.Make(Bytes(KiB(10), 1));
   const Status refused = Ask(p, KiB(8)).status();
   EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
-  EXPECT_NE(refused.message().find("the limit of 16 KiB for activations is reached"), std::string_view::npos) << refused;
+  EXPECT_NE(refused.message().find("the limit of 16 KiB for activations is reached"), std::string_view::npos)
+      << refused;
   const Shortage shortage = p.runtime->LastShortage(0).value();
   EXPECT_EQ(shortage.reason, Shortage::Reason::kTagLimit);
   EXPECT_EQ(shortage.tag_limit, KiB(16));

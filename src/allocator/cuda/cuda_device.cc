@@ -21,6 +21,8 @@
 #include "allocator/cuda/device_node.h"
 #include "allocator/cuda/device_range.h"
 #include "allocator/cuda/event_clock.h"
+#include "allocator/cuda/malloc_pieces.h"
+#include "allocator/cuda/memory_pool.h"
 #include "allocator/cuda/registered_ranges.h"
 #include "base/clock.h"
 #include "base/mutex.h"
@@ -41,35 +43,86 @@ cudaMemcpyKind AsCuda(CopyDirection direction) {
   return cudaMemcpyDefault;
 }
 
+// Where device memory comes from: one of the first two, and with kMallocAsync the third as well.
+struct Memory {
+  std::unique_ptr<DeviceRange> range;
+  std::unique_ptr<MallocPieces> pieces;
+  std::unique_ptr<CudaMemoryPool> pool;
+
+  StatusOr<void*> Map(std::size_t bytes) { return range != nullptr ? range->Map(bytes) : pieces->Map(bytes); }
+  Status Unmap(void* base, std::size_t bytes) {
+    return range != nullptr ? range->Unmap(base, bytes) : pieces->Unmap(base, bytes);
+  }
+};
+
+StatusOr<Memory> MakeMemory(const DeviceOptions& options, const CudaDriver& driver) {
+  Memory memory;
+  if (options.backing == DeviceBacking::kVirtualMemory) {
+    TIERLIB_ASSIGN_OR_RETURN(memory.range, DeviceRange::Create(driver, options.device, options.capacity));
+    return memory;
+  }
+  memory.pieces = std::make_unique<MallocPieces>(options.capacity);
+  if (memory.pieces->capacity() == 0) {
+    return InvalidArgumentError("device capacity " + FormatBytes(options.capacity) + " asked, the smallest is " +
+                                FormatBytes(MallocPieces::kGranularity));
+  }
+  if (options.backing == DeviceBacking::kMallocAsync) {
+    TIERLIB_ASSIGN_OR_RETURN(memory.pool, CudaMemoryPool::Create(options.device));
+  }
+  return memory;
+}
+
 class CudaDevice final : public DeviceBackend {
  public:
-  CudaDevice(DeviceInfo info, const CudaDriver& driver, CUcontext context, std::unique_ptr<DeviceRange> range,
+  CudaDevice(DeviceInfo info, const CudaDriver& driver, CUcontext context, Memory memory,
              std::unique_ptr<EventClock> clock, std::size_t max_pitch)
       : info_(std::move(info)),
         driver_(driver),
         context_(context),
         max_pitch_(max_pitch),
-        range_(std::move(range)),
+        memory_(std::move(memory)),
         clock_(std::move(clock)) {}
 
   ~CudaDevice() override {
     const CurrentContext current(driver_, context_);
     clock_.reset();
-    range_.reset();
+    memory_ = Memory();
   }
 
   const DeviceInfo& info() const override { return info_; }
 
   StatusOr<void*> Reserve(std::size_t bytes) override {
     const CurrentContext current(driver_, context_);
-    StatusOr<void*> base = range_->Map(bytes);
+    StatusOr<void*> base = memory_.Map(bytes);
     if (!base.ok()) (void)Note(base.status());
     return base;
   }
 
   Status Release(void* base, std::size_t bytes) override {
     const CurrentContext current(driver_, context_);
-    return Note(range_->Unmap(base, bytes));
+    return Note(memory_.Unmap(base, bytes));
+  }
+
+  StatusOr<void*> AllocateInOrder(std::size_t bytes, Stream stream) override {
+    if (memory_.pool == nullptr) return DeviceBackend::AllocateInOrder(bytes, stream);
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    const CurrentContext current(driver_, context_);
+    StatusOr<void*> block = memory_.pool->Allocate(bytes, AsCuda(stream));
+    if (!block.ok()) (void)Note(block.status());
+    return block;
+  }
+
+  Status FreeInOrder(void* block, Stream stream) override {
+    if (memory_.pool == nullptr) return DeviceBackend::FreeInOrder(block, stream);
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    const CurrentContext current(driver_, context_);
+    return Note(memory_.pool->Free(block, AsCuda(stream)));
+  }
+
+  std::uint64_t ReservedInOrder() const override {
+    if (memory_.pool == nullptr) return 0;
+    const CurrentContext current(driver_, context_);
+    return memory_.pool->reserved();
   }
 
   void NoteBlock(void*, std::size_t, bool, Stream) override {}
@@ -290,7 +343,7 @@ class CudaDevice final : public DeviceBackend {
   const CudaDriver driver_;
   const CUcontext context_;
   const std::size_t max_pitch_;
-  std::unique_ptr<DeviceRange> range_;
+  Memory memory_;
   std::unique_ptr<EventClock> clock_;
   std::array<std::atomic<std::uint64_t>, 3> copied_ = {};  // by CopyDirection
   mutable Mutex mutex_;
@@ -328,18 +381,17 @@ StatusOr<std::unique_ptr<DeviceBackend>> MakeCudaDevice(const DeviceOptions& opt
     return InvalidArgumentError("device capacity " + FormatBytes(options.capacity) + " asked, " + properties.name +
                                 " has " + FormatBytes(properties.totalGlobalMem));
   }
-  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceRange> range,
-                           DeviceRange::Create(driver, options.device, options.capacity));
+  TIERLIB_ASSIGN_OR_RETURN(Memory memory, MakeMemory(options, driver));
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<EventClock> clock, EventClock::Create());
   DeviceInfo info;
   info.name = properties.name;
   info.device = options.device;
-  info.capacity = range->capacity();
-  info.granularity = range->granularity();
-  info.base_alignment = range->granularity();
+  info.capacity = memory.range != nullptr ? memory.range->capacity() : memory.pieces->capacity();
+  info.granularity = memory.range != nullptr ? memory.range->granularity() : MallocPieces::kGranularity;
+  info.base_alignment = info.granularity;
   info.numa_node = NodeOfDevice(options.device);
   return std::unique_ptr<DeviceBackend>(
-      new CudaDevice(std::move(info), driver, context, std::move(range), std::move(clock), properties.memPitch));
+      new CudaDevice(std::move(info), driver, context, std::move(memory), std::move(clock), properties.memPitch));
 }
 
 int CudaDeviceCount() {

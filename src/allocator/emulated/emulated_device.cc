@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -13,6 +14,7 @@
 #include "allocator/emulated/event_table.h"
 #include "allocator/emulated/health.h"
 #include "allocator/emulated/kernel_scope.h"
+#include "allocator/emulated/ordered_memory.h"
 #include "allocator/emulated/schedule.h"
 #include "base/mutex.h"
 
@@ -33,7 +35,7 @@ Status InsideKernel() { return FailedPreconditionError("a kernel must not call t
 class EmulatedDevice : public DeviceBackend {
  public:
   EmulatedDevice(const DeviceOptions& options, std::unique_ptr<Arena> arena)
-      : arena_(std::move(arena)), engines_(options.emulated) {
+      : arena_(std::move(arena)), ordered_memory_(*arena_), engines_(options.emulated) {
     info_.name = absl::StrCat("emulated:", options.device);
     info_.device = options.device;
     info_.capacity = arena_->capacity();
@@ -65,6 +67,26 @@ class EmulatedDevice : public DeviceBackend {
     if (!info_.notes_blocks) return;
     health_.Report(Enqueue(stream, emulated::FillWork{base, bytes, live ? kFresh : kFreed}));
   }
+
+  // --- Memory in stream order ---------------------------------------------------------------------------------------
+  StatusOr<void*> AllocateInOrder(std::size_t bytes, Stream stream) override {
+    if (KernelScope::Active()) return InsideKernel();
+    TIERLIB_RETURN_IF_ERROR(StreamNumber(stream).status());
+    TIERLIB_ASSIGN_OR_RETURN(void* const block, ordered_memory_.Allocate(bytes, *schedule_));
+    NoteBlock(block, *ordered_memory_.BlockBytes(block), /*live=*/true, stream);
+    return block;
+  }
+  Status FreeInOrder(void* block, Stream stream) override {
+    const std::optional<std::size_t> bytes = ordered_memory_.BlockBytes(block);
+    if (!bytes) return InvalidArgumentError("freeing what AllocateInOrder did not hand out");
+    TIERLIB_RETURN_IF_ERROR(StreamNumber(stream).status());
+    NoteBlock(block, *bytes, /*live=*/false, stream);
+    const auto freed = std::make_shared<Recording>();
+    TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{freed}));
+    ordered_memory_.Free(block, freed);
+    return OkStatus();
+  }
+  std::uint64_t ReservedInOrder() const override { return ordered_memory_.reserved(); }
 
   // --- Streams ------------------------------------------------------------------------------------------------------
   StatusOr<Stream> CreateStream(std::string_view name) override {
@@ -196,6 +218,7 @@ class EmulatedDevice : public DeviceBackend {
 
   DeviceInfo info_;
   std::unique_ptr<Arena> arena_;
+  emulated::OrderedMemory ordered_memory_;
   emulated::Health health_;
   emulated::Engines engines_;
   emulated::EventTable events_;
