@@ -145,6 +145,7 @@ class FileSource : public MemorySource {
     return OkStatus();
   }
 
+  bool notes_blocks() const override { return false; }
   void NoteBlock(void*, std::size_t, bool, Stream) override {}
 
  private:

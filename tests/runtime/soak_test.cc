@@ -4,8 +4,8 @@
 //
 // Values are made, packed, read again and dropped at random, and how much the program wants at once changes all the
 // time. What has no place must be told by a status, or the value stays on the device; every value that was taken comes
-// back bit for bit; nothing aborts; and once everything was full for a while the process grows by no more than 1 % (5 % in a
-// run of less than a minute).
+// back bit for bit; nothing aborts; and once everything was full for a while the process grows by no more than 1 % (5 %
+// in a run of less than a minute).
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
