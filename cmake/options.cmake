@@ -9,6 +9,7 @@ option(TIERLIB_WARNINGS_AS_ERRORS "Fail on compiler warnings in our own code" ${
 set(TIERLIB_CUDA AUTO CACHE STRING "Build the CUDA backend: AUTO (where nvcc is found), ON or OFF")
 set_property(CACHE TIERLIB_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(TIERLIB_SANITIZE "" CACHE STRING "Sanitizers for everything built here, for example address,undefined or thread")
+option(TIERLIB_FUZZ "Build the fuzz targets of tests/fuzz for libFuzzer (clang) and instrument everything for it" OFF)
 set(TIERLIB_RANDOM_SCALE 1 CACHE STRING "Counts of random runs in tests are divided by this (sanitizer presets)")
 
 if(PROJECT_IS_TOP_LEVEL)
