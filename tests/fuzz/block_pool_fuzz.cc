@@ -51,10 +51,8 @@ class Run {
     const std::uint64_t capacity = (std::uint64_t{bytes_.Next()} + 16) * unit_bytes + shape / 32;
     device_.Reset(capacity, granularity);
     model_.Reset(static_cast<std::size_t>(capacity / granularity * granularity / unit_bytes), unit_bytes);
-    pool_ = std::make_unique<BlockPool>(BlockPool::Options{.source = MakeDeviceSource(device_).value(),
-                                                           .device = &device_,
-                                                           .alignment = unit_bytes,
-                                                           .growth = growth});
+    pool_ = std::make_unique<BlockPool>(BlockPool::Options{
+        .source = MakeDeviceSource(device_).value(), .device = &device_, .alignment = unit_bytes, .growth = growth});
   }
 
   void All() {
