@@ -6,6 +6,7 @@
 #ifndef TIERLIB_TESTS_ALLOCATOR_LATE_DEVICE_H_
 #define TIERLIB_TESTS_ALLOCATOR_LATE_DEVICE_H_
 
+#include <atomic>
 #include <map>
 #include <random>
 
@@ -87,6 +88,7 @@ class LateDevice : public DeviceBackend {
   Status Synchronize() override { return device_.Synchronize(); }
   StatusOr<std::uint64_t> StreamNumber(Stream stream) override { return device_.StreamNumber(stream); }
   bool Owns(Stream stream) const override { return device_.Owns(stream); }
+  const std::atomic<std::uint64_t>& destroyed_streams() const override { return device_.destroyed_streams(); }
   StatusOr<EventId> CreateEvent() override { return device_.CreateEvent(); }
   std::int64_t EventTimeNs(EventId event) override { return device_.EventTimeNs(event); }
   Status Copy(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream) override {

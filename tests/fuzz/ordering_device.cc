@@ -14,6 +14,7 @@ void OrderingDevice::Reset(std::uint64_t capacity, std::size_t granularity) {
   info_.capacity = capacity;
   info_.granularity = granularity;
   info_.base_alignment = 4096;
+  info_.notes_blocks = true;
   streams_ = 0;
   seen_ = {};
   done_ = {};
@@ -35,8 +36,10 @@ bool OrderingDevice::Create(std::size_t slot, bool own) {
 }
 
 void OrderingDevice::Destroy(std::size_t slot) {
-  if (slots_[slot].own) Complete(Seen(slot));
   slots_[slot].exists = false;
+  if (!slots_[slot].own) return;  // the device does not get to know
+  Complete(Seen(slot));
+  destroyed_streams_.fetch_add(1, std::memory_order_release);
 }
 
 void OrderingDevice::Follow(std::size_t slot, std::size_t other) {

@@ -13,6 +13,7 @@
 #define TIERLIB_TESTS_FUZZ_ORDERING_DEVICE_H_
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -83,6 +84,7 @@ class OrderingDevice : public DeviceBackend {
   Status Synchronize() override;
   StatusOr<std::uint64_t> StreamNumber(Stream stream) override;
   bool Owns(Stream stream) const override;
+  const std::atomic<std::uint64_t>& destroyed_streams() const override { return destroyed_streams_; }
   StatusOr<EventId> CreateEvent() override;
   void DestroyEvent(EventId event) override;
   Status RecordEvent(EventId event, Stream stream) override;
@@ -115,6 +117,7 @@ class OrderingDevice : public DeviceBackend {
   DeviceInfo info_;
   std::array<Slot, kSlots> slots_{};
   std::size_t streams_ = 0;  // numbers given out
+  std::atomic<std::uint64_t> destroyed_streams_{0};
   std::array<Moment, kStreamsMost> seen_{};
   Moment done_{};
   std::vector<Event> events_;  // by id - 1
