@@ -172,8 +172,32 @@ class Run {
   void Look(std::size_t argument) {
     if (argument % 4 == 0) pool_->CheckInvariants();
     if (argument % 4 == 1) return device_.CompleteAll();
+    if (argument % 4 == 2) return Find(bytes_.Next(), argument / 4 * 85);
     CheckStatistics();
     CheckFreeBytes();
+  }
+
+  // What has the byte at `inside` of a unit, before and after it is given an owner.
+  void Find(std::size_t unit, std::size_t inside) {
+    const std::size_t offset = unit * model_.unit_bytes() + inside;
+    const void* const address = reinterpret_cast<const void*>(AddressOf(unit) + inside);
+    const bool within = offset < device_.reserved() && unit < model_.units();
+    TIERLIB_CHECK(pool_->Contains(address) == within, "Contains");
+    const LiveBlock* block = model_.Find(unit);
+    BlockPool::Place place;
+    const BlockPool::Part part = pool_->Find(address, &place);
+    if (block == nullptr) {
+      TIERLIB_CHECK(part == (within ? BlockPool::Part::kFree : BlockPool::Part::kOutside),
+                    "Find where nothing is live");
+      return;
+    }
+    for (const std::uint64_t owner : {place.owner, std::uint64_t{offset + 1}}) {
+      if (owner != place.owner) pool_->SetOwner(BlockOf(*block), owner);
+      TIERLIB_CHECK(pool_->Find(address, &place) == BlockPool::Part::kLive, "Find misses a live block");
+      TIERLIB_CHECK(place.offset == block->offset * model_.unit_bytes(), "Find: offset");
+      TIERLIB_CHECK(place.bytes == block->units * model_.unit_bytes(), "Find: bytes");
+      TIERLIB_CHECK(place.tag == block->tag && place.owner == owner, "Find: tag or owner");
+    }
   }
 
   void CheckStatistics() {

@@ -58,6 +58,12 @@ void PoolModel::CheckEnded(std::size_t begin, std::size_t end, const Moment& see
   }
 }
 
+const LiveBlock* PoolModel::Find(std::size_t unit) const {
+  const auto has = [unit](const LiveBlock& block) { return unit - block.offset < block.units; };
+  const auto found = std::find_if(live_.begin(), live_.end(), has);
+  return found == live_.end() ? nullptr : &*found;
+}
+
 std::size_t PoolModel::LargestHole() const {
   std::size_t largest = 0;
   std::size_t end = 0;

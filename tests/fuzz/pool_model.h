@@ -43,6 +43,7 @@ class PoolModel {
   void CheckEnded(std::size_t begin, std::size_t end, const Moment& seen, const Moment& done) const;
 
   const std::vector<LiveBlock>& live() const { return live_; }  // by offset
+  const LiveBlock* Find(std::size_t unit) const;                // the live block that has it, or null
   std::size_t units() const { return units_; }
   std::size_t unit_bytes() const { return unit_bytes_; }
   std::size_t Extent() const { return live_.empty() ? 0 : live_.back().offset + live_.back().units; }
