@@ -111,6 +111,11 @@ struct Options {
   std::string trace;                // path of the trace file; "" reads TIERLIB_TRACE; %p process id, %r rank
   int rank = 0;                     // of this learner; appears in the trace and for %r
   std::uint64_t shutdown_deadline_ns = 10'000'000'000;  // how long ~Runtime waits for copies in flight
+  // Finds misuse of the tiers' memory: guard bytes around every block, patterns in fresh and freed bytes, and a
+  // quarantine for what is freed. A write outside a block or to a freed one, a double free and a foreign pointer end
+  // the program with a message that names the block. Costs memory and time. TIERLIB_HARDENED=1 in the environment does
+  // the same.
+  bool hardened = false;
 };
 
 }  // namespace tierlib

@@ -5,6 +5,11 @@
 // run on the caller's thread with no lock held. Handles (Saved, Loaded) share the runtime's core and may outlive the
 // Runtime. Nothing throws; there is no global state.
 //
+// A child made by fork() has nothing of its parent's runtime: there every function that has a status returns
+// FailedPrecondition, the others do nothing (statistics() is empty), and handles may be dropped as they may elsewhere.
+// It may make a runtime of its own. In the parent nothing changes. Pinned memory and device memory must not be read in
+// the child: the first is not there, of the second there may be old bytes.
+//
 // Streams are of the storage's device (InvalidArgument otherwise). tierlib/stream.h says how long they must live.
 #ifndef TIERLIB_RUNTIME_H_
 #define TIERLIB_RUNTIME_H_

@@ -3,16 +3,18 @@
 #include <algorithm>
 #include <atomic>
 #include <cinttypes>
-#include <cstdio>
 #include <utility>
 
 #include "allocator/address_map.h"
 #include "allocator/block_list.h"
 #include "allocator/cache_age.h"
 #include "allocator/give_back.h"
+#include "allocator/hardening.h"
+#include "allocator/misuse.h"
 #include "allocator/stream_clocks.h"
 #include "allocator/tag_accounts.h"
 #include "base/check.h"
+#include "base/fork_mark.h"
 #include "base/mutex.h"
 #include "base/round_up.h"
 
@@ -25,7 +27,7 @@ struct BlockPool::State {
         capacity(source.capacity() & ~(options.alignment - 1)),
         tier(source.tier()),
         base_alignment(source.base_alignment()),
-        notes_blocks(source.notes_blocks()),
+        notes_blocks(source.notes_blocks() && !options.hardening.has_value()),  // which fills by itself
         live_blocks(capacity, options.alignment),
         grown(source.grown()),
         base(source.base()),
@@ -33,6 +35,7 @@ struct BlockPool::State {
         blocks(options.alignment),
         age(options.cache.age_ns) {}
 
+  const ForkMark fork;
   Options options;
   MemorySource& source;
   const std::size_t capacity;  // of the pool: whole alignment units
@@ -52,6 +55,7 @@ struct BlockPool::State {
   std::size_t extent_peak ABSL_GUARDED_BY(mutex) = 0;
   bool has_absent ABSL_GUARDED_BY(mutex) = false;  // memory that is grown was given back
   CacheAge age ABSL_GUARDED_BY(mutex);
+  std::unique_ptr<Hardening> hardening;  // null: not hardened. Has a lock of its own, taken before `mutex`
 
   std::size_t Rounded(std::size_t bytes) const {
     return bytes == 0 ? options.alignment : RoundUpTo(bytes, options.alignment);
@@ -133,13 +137,10 @@ struct BlockPool::State {
     trace::Write(options.recorder, event, block.tag, static_cast<std::uint16_t>(tier), 0, block.offset, block.bytes);
   }
 
-  // Aborts where no live block starts at `address`: somebody frees twice, or frees what is not ours.
-  void RequireLive(bool live, const void* address, const char* function) const {
-    if (live) return;
-    char message[160];
-    std::snprintf(message, sizeof(message), "BlockPool::%s of %p, which is not a live block of this %s pool", function,
-                  address, TierName(tier));
-    TIERLIB_CHECK(live, message);
+  // Aborts where no live block starts at `address`: somebody frees twice, or frees what is not ours. `use` says what
+  // for: "free".
+  void RequireLive(bool live, const void* address, const char* use) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (!live) misuse::DieOfAddress(use, address, OffsetOf(address), extent_peak, tier, blocks);
   }
 };
 
@@ -148,11 +149,39 @@ BlockPool::BlockPool(Options options) {
   TIERLIB_CHECK(options.alignment > 0 && (options.alignment & (options.alignment - 1)) == 0,
                 "BlockPool: the alignment is not a power of two");
   state_ = std::make_unique<State>(std::move(options));
+  State& s = *state_;
+  if (s.options.hardening.has_value()) s.hardening = std::make_unique<Hardening>(*this, s.source, s.options);
 }
 
-BlockPool::~BlockPool() = default;
+BlockPool::~BlockPool() {
+  if (state_->fork.in_child()) {
+    LeaveBehind(std::move(state_));
+  } else {
+    state_->hardening.reset();  // it calls this pool
+  }
+}
 
 StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag tag, std::size_t alignment) {
+  if (state_->hardening != nullptr) return state_->hardening->Allocate(bytes, stream, tag, alignment);
+  return AllocateBlock(bytes, stream, tag, alignment);
+}
+
+void BlockPool::Free(void* block, absl::Span<const Stream> streams) {
+  if (state_->hardening != nullptr) return state_->hardening->Free(block, streams);
+  FreeBlock(block, streams);
+}
+
+std::size_t BlockPool::BlockBytes(const void* block) const {
+  if (state_->hardening != nullptr) return state_->hardening->BlockBytes(block);
+  return PlainBlockBytes(block);
+}
+
+std::size_t BlockPool::LargestHole() const {
+  const std::size_t largest = LargestFreeBlock();
+  return state_->hardening != nullptr ? state_->hardening->FitsInto(largest) : largest;
+}
+
+StatusOr<void*> BlockPool::AllocateBlock(std::size_t bytes, Stream stream, trace::Tag tag, std::size_t alignment) {
   State& s = *state_;
   TIERLIB_CHECK((alignment & (alignment - 1)) == 0 && alignment <= s.base_alignment,
                 "BlockPool: the alignment of a block is not a power of two that the tier's base has");
@@ -185,11 +214,11 @@ StatusOr<void*> BlockPool::Allocate(std::size_t bytes, Stream stream, trace::Tag
   return address;
 }
 
-void BlockPool::Free(void* address, absl::Span<const Stream> streams) {
+void BlockPool::FreeBlock(void* address, absl::Span<const Stream> streams) {
   State& s = *state_;
   MutexLock lock(s.mutex);
   Block* block = s.live_blocks.Remove(s.OffsetOf(address));
-  s.RequireLive(block != nullptr, address, "Free");
+  s.RequireLive(block != nullptr, address, "free");
   // With several streams there is none yet that comes after all of them.
   if (s.notes_blocks && streams.size() == 1 && s.clocks.IsOrdered(streams.front(), block->stamp)) {
     s.source.NoteBlock(address, block->bytes, /*live=*/false, streams.front());
@@ -210,22 +239,39 @@ void BlockPool::Forget(Stream stream) {
   state_->clocks.Forget(stream);
 }
 
-std::size_t BlockPool::BlockBytes(const void* block) const {
+void BlockPool::Book(const void* address, std::size_t asked, trace::Tag tag) {
+  State& s = *state_;
+  MutexLock lock(s.mutex);
+  Block* block = s.live_blocks.At(s.OffsetOf(address));
+  s.RequireLive(block != nullptr, address, "booking");
+  s.accounts.Remove(block->tag, block->asked, block->bytes);
+  if (tag != block->tag && s.live_blocks.Prepare()) {  // without memory for that it stays under the tag that it has
+    s.live_blocks.Remove(block->offset);
+    s.live_blocks.Add(block->offset, block->bytes, tag, block);
+    block->tag = tag;
+  }
+  block->asked = asked;
+  s.accounts.Add(block->tag, asked, block->bytes);
+}
+
+std::size_t BlockPool::PlainBlockBytes(const void* block) const {
   const State& s = *state_;
   MutexLock lock(s.mutex);
   const Block* const live = s.live_blocks.At(s.OffsetOf(block));
-  s.RequireLive(live != nullptr, block, "BlockBytes");
+  s.RequireLive(live != nullptr, block, "size");
   return live->bytes;
 }
 
 void BlockPool::SetOwner(const void* block, std::uint64_t owner) {
   State& s = *state_;
+  if (s.hardening != nullptr) return s.hardening->SetOwner(block, owner);
   MutexLock lock(s.mutex);
-  s.RequireLive(s.live_blocks.SetOwner(s.OffsetOf(block), owner), block, "SetOwner");
+  s.RequireLive(s.live_blocks.SetOwner(s.OffsetOf(block), owner), block, "owner");
 }
 
 BlockPool::Part BlockPool::Find(const void* address, Place* place) const {
   if (!Contains(address)) return Part::kOutside;
+  if (state_->hardening != nullptr) return state_->hardening->Find(address, place) ? Part::kLive : Part::kFree;
   return state_->live_blocks.Find(state_->OffsetOf(address), place) ? Part::kLive : Part::kFree;
 }
 
@@ -268,7 +314,7 @@ PoolFreeBytes BlockPool::FreeBytes() {
   return CountFree(s.blocks, s.clocks, s.source);
 }
 
-std::size_t BlockPool::LargestHole() const {
+std::size_t BlockPool::LargestFreeBlock() const {
   const State& s = *state_;
   MutexLock lock(s.mutex);
   return std::max(s.blocks.largest_hole(), s.capacity - s.blocks.extent());
@@ -282,6 +328,7 @@ void BlockPool::Inspect(absl::FunctionRef<void(const Contents&)> look) {
 
 std::size_t BlockPool::Trim(std::size_t bytes) {
   State& s = *state_;
+  if (s.hardening != nullptr) s.hardening->Flush();
   MutexLock lock(s.mutex);
   const std::size_t returned = GiveBack(s.blocks, {.bytes = bytes, .waits = true}, s.clocks, s.source);
   s.TraceReturned(returned);
@@ -315,6 +362,7 @@ StatusOr<Placement> BlockPool::VerifyPlacement() const {
 
 void BlockPool::CheckInvariants() const {
   const State& s = *state_;
+  if (s.hardening != nullptr) s.hardening->CheckInvariants();
   MutexLock lock(s.mutex);
   s.blocks.CheckInvariants();
   s.live_blocks.CheckInvariants();

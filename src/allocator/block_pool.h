@@ -54,6 +54,7 @@ struct CacheBounds {
   std::uint64_t bytes = std::numeric_limits<std::uint64_t>::max();
   std::int64_t age_ns = 0;  // what was not handed out for so long goes back, at twice the age at the latest; 0: never
 };
+class Hardening;
 
 class BlockList;
 class StreamClocks;
@@ -68,9 +69,13 @@ class BlockPool {
     CacheBounds cache;                          // for TrimToBounds
     TagLimits tag_limits = NoTagLimits();
     trace::Recorder* recorder = nullptr;
+    // Hardened mode (hardening.h), where there is one: a stream of the device's own for it, which the pool destroys.
+    std::optional<Stream> hardening;
+    std::size_t quarantine_bytes = std::size_t{64} << 20;  // the most that hardened mode holds back
   };
   explicit BlockPool(Options options);
-  // REQUIRES: every block was freed and the device has no work pending that uses one.
+  // REQUIRES: every block was freed and the device has no work pending that uses one. In a child made by fork it
+  // touches nothing: the memory is the parent's.
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
@@ -135,6 +140,15 @@ class BlockPool {
   void CheckInvariants() const;
 
  private:
+  // What Hardening stands on: the pool without it.
+  friend class Hardening;
+  StatusOr<void*> AllocateBlock(std::size_t bytes, Stream stream, trace::Tag tag, std::size_t alignment);
+  void FreeBlock(void* block, absl::Span<const Stream> streams);
+  // Books a live block under another tag, with `asked` of its bytes as asked for and the rest as waste.
+  void Book(const void* block, std::size_t asked, trace::Tag tag);
+  std::size_t PlainBlockBytes(const void* block) const;
+  std::size_t LargestFreeBlock() const;
+
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "allocator/memory_source.h"
+#include "base/fork_mark.h"
 #include "tierlib/bytes.h"
 
 namespace tierlib {
@@ -13,7 +14,9 @@ class DeviceSource : public MemorySource {
   // `whole`: what it grew to stays, as another piece would not follow the first.
   DeviceSource(DeviceBackend& device, bool whole) : device_(device), whole_(whole) {}
 
-  ~DeviceSource() override { (void)GiveBack(grown_); }
+  ~DeviceSource() override {
+    if (!fork_.in_child()) (void)GiveBack(grown_);
+  }
 
   Tier tier() const override { return Tier::kDevice; }
   std::uint64_t capacity() const override {
@@ -61,6 +64,13 @@ class DeviceSource : public MemorySource {
     return given_back;
   }
 
+  bool notes_blocks() const override { return device_.info().notes_blocks; }
+  void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
+    device_.NoteBlock(base, bytes, live, stream);
+  }
+
+ private:
+  const ForkMark fork_;
   DeviceBackend& device_;
   const bool whole_;
   std::byte* base_ = nullptr;

@@ -1,12 +1,14 @@
 #include "allocator/growth_ahead.h"
 
 #include <algorithm>
+#include <memory>
 #include <new>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include "base/fork_mark.h"
 #include "base/mutex.h"
 
 namespace tierlib {
@@ -19,6 +21,11 @@ class GrowthAhead : public MemorySource {
   GrowthAhead(std::unique_ptr<MemorySource> source, std::size_t piece) : source_(std::move(source)), piece_(piece) {}
 
   ~GrowthAhead() override {
+    if (fork_.in_child()) {  // the thread is the parent's: nobody is to wait for it, or for what it waited on
+      std::construct_at(&changed_);
+      std::construct_at(&thread_);
+      return;
+    }
     {
       MutexLock lock(mutex_);
       ending_ = true;
@@ -158,6 +165,7 @@ class GrowthAhead : public MemorySource {
     }
   }
 
+  const ForkMark fork_;
   const std::unique_ptr<MemorySource> source_;
   const std::size_t piece_;
   mutable Mutex mutex_;

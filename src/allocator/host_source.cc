@@ -13,6 +13,7 @@
 #include "allocator/numa_topology.h"
 #include "allocator/piece_list.h"
 #include "allocator/pre_touch.h"
+#include "base/fork_mark.h"
 #include "tierlib/bytes.h"
 
 namespace tierlib {
@@ -53,6 +54,7 @@ class HostSource : public MemorySource {
   }
 
   ~HostSource() override {
+    if (fork_.in_child()) return;  // pinned memory is not there, and something else may be at its addresses
     (void)HostSource::Shrink(pieces_.grown());
     munmap(mapping_, mapped_);
   }
@@ -125,6 +127,13 @@ class HostSource : public MemorySource {
       for (const int node : nodes) Count(node, placement);
     }
     return placement;
+  }
+
+  // A fork shares pages until one side writes, and the writer gets a copy. That would be the parent: its address would
+  // lead to another page than the one that is registered, to and from which the device goes on copying. So a child gets
+  // none of the range, and faults where it reads it.
+  void KeepFromChildren() {
+    if (options_.tier == Tier::kPinned && !options_.shape_only) madvise(mapping_, mapped_, MADV_DONTFORK);
   }
 
   // Binds the whole range, in which nothing is in memory yet.
@@ -208,6 +217,7 @@ class HostSource : public MemorySource {
     (void)mprotect(begin, bytes, PROT_NONE);
   }
 
+  const ForkMark fork_;
   HostSourceOptions options_;
   NumaTopology& topology_;
   const int node_;
@@ -233,6 +243,7 @@ StatusOr<std::unique_ptr<MemorySource>> MakeHostSource(const HostSourceOptions& 
   void* mapping = mmap(nullptr, mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapping == MAP_FAILED) return refused();
   auto source = std::make_unique<HostSource>(options, topology, node, static_cast<std::byte*>(mapping), mapped);
+  source->KeepFromChildren();
   TIERLIB_RETURN_IF_ERROR(source->Bind());
   return std::unique_ptr<MemorySource>(std::move(source));
 }

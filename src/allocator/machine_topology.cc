@@ -130,7 +130,7 @@ class Machine : public NumaTopology {
 }  // namespace
 
 NumaTopology& MachineTopology() {
-  static Machine machine;
+  static Machine& machine = *new Machine;  // never destroyed: threads may still grow memory when a program exits
   return machine;
 }
 

@@ -20,10 +20,12 @@
 #include <optional>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/fork_mark.h"
 #include "base/mutex.h"
 
 namespace tierlib {
@@ -80,6 +82,7 @@ void RunInline(std::int64_t count, std::int64_t grain, Body body) {
 }  // namespace
 
 struct ThreadPool::State {
+  const ForkMark fork;
   std::int64_t spin_ns = 0;
   std::vector<std::thread> workers;
 
@@ -191,6 +194,10 @@ ThreadPool::ThreadPool(int threads, void (*on_worker_start)()) : state_(std::mak
 }
 
 ThreadPool::~ThreadPool() {
+  if (state_->fork.in_child()) {  // the workers are the parent's
+    LeaveBehind(std::move(state_));
+    return;
+  }
   state_->stopping.store(true);
   {
     MutexLock lock(state_->mutex);

@@ -116,6 +116,7 @@ bool SavedStore::Evict(Snapshot& snapshot) {
 }
 
 StatusOr<std::uint64_t> SavedStore::Reclaim(int device, std::uint64_t bytes) {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   Locked lock(*this);
   Poll();
   (void)RunDue();

@@ -63,6 +63,7 @@ Status SavedStore::RescueDependents(Snapshot& snapshot, Stream stream) {
 }
 
 Status SavedStore::BeginWrite(StorageId id, Stream stream) {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   Locked lock(*this);
   Poll();
   TIERLIB_ASSIGN_OR_RETURN(Storage * storage, table_.Find(id));

@@ -29,6 +29,7 @@ std::vector<CopyRun> RunsToHost(const ByteRanges& ranges, const DeviceBuffer& fr
 }  // namespace
 
 StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label) {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   auto value = std::make_shared<internal::SavedValue>();
   value->store = shared_from_this();
   value->layout = view.layout;

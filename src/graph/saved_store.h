@@ -28,6 +28,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
+#include "base/fork_mark.h"
 #include "base/mutex.h"
 #include "graph/lineage.h"
 #include "graph/offload_policy.h"
@@ -115,6 +116,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Shortages shortages() const;
   std::optional<Shortage> LastShortage(int device) const;
   Status health() const;
+  // In a child made by fork every verb is FailedPrecondition, before it takes a lock, and the others do nothing.
+  const ForkMark& fork() const { return fork_; }
   // InvalidArgument names a device that the options do not have.
   StatusOr<DeviceTier*> FindTier(int device) const;
   trace::Recorder* recorder() const { return recorder_.get(); }
@@ -261,6 +264,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // --- explain_shortage.cc ---
   Shortage Explain(const RoomRequest& request) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const ForkMark fork_;
   const Options options_;
   const std::unique_ptr<trace::Recorder> recorder_;
   mutable Deferred deferred_;

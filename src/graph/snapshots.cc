@@ -59,6 +59,7 @@ void SavedStore::ForgetSnapshot(Snapshot* snapshot) {
 }
 
 void SavedStore::DropSaved(std::shared_ptr<Snapshot> snapshot) {
+  if (fork_.in_child()) return LeaveBehind(std::move(snapshot));
   Locked lock(*this);
   trace::Write(recorder(), trace::Event::kDrop, trace::Tag::kSaved, 0, snapshot->trace_label,
                snapshot->key.storage.ToInteger(), 0);

@@ -18,8 +18,13 @@ SavedValue::~SavedValue() {
 }
 
 LoadedValue::~LoadedValue() {
-  buffer.reset();
-  if (store != nullptr) store->RunDeferred();
+  if (store == nullptr) return;
+  if (store->fork().in_child()) {
+    LeaveBehind(std::move(buffer));
+  } else {
+    buffer.reset();
+    store->RunDeferred();
+  }
 }
 
 }  // namespace internal
@@ -41,20 +46,23 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
     backends.push_back(std::move(backend));
   }
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<trace::Recorder> recorder, open_recorder());
-  std::shared_ptr<SavedStore> store(new SavedStore(options, std::move(recorder)));
+  const auto destroy = [](SavedStore* gone) { gone->fork_.in_child() ? LeaveBehind(std::move(gone)) : delete gone; };
+  std::shared_ptr<SavedStore> store(new SavedStore(options, std::move(recorder)), destroy);
   const std::uint64_t devices = options.devices.size();
-  DeviceTier::HostLimits limits;
-  limits.pinned = options.pinned_limit / devices;
-  limits.pageable = options.pageable_limit / devices;
-  limits.file = options.file_limit / devices;
-  limits.file_directory = options.file_directory;
-  limits.cache.bytes = options.cached_limit / devices;
-  limits.cache.age_ns = static_cast<std::int64_t>(
+  DeviceTier::PoolSettings settings;
+  settings.tags = tags;
+  settings.hardened = options.hardened;
+  settings.pinned = options.pinned_limit / devices;
+  settings.pageable = options.pageable_limit / devices;
+  settings.file = options.file_limit / devices;
+  settings.file_directory = options.file_directory;
+  settings.cache.bytes = options.cached_limit / devices;
+  settings.cache.age_ns = static_cast<std::int64_t>(
       std::min<std::uint64_t>(options.cached_age_ns, std::numeric_limits<std::int64_t>::max()));
   for (std::size_t i = 0; i < backends.size(); ++i) {
     TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceTier> tier,
-                             DeviceTier::Create(options.devices[i], std::move(backends[i]), limits, store->deferred_,
-                                                store->recorder(), MachineTopology(), tags));
+                             DeviceTier::Create(options.devices[i], std::move(backends[i]), settings, store->deferred_,
+                                                store->recorder()));
     store->owners_.AddPool(*tier->pool, tier->options.device);
     for (const BlockPool* pool : tier->HostPools()) store->owners_.AddPool(*pool, tier->options.device);
     store->tiers_.push_back(std::move(tier));
@@ -81,6 +89,7 @@ StatusOr<DeviceTier*> SavedStore::FindTier(int device) const {
 
 StatusOr<StorageId> SavedStore::Register(void* data, std::uint64_t bytes, int device, Holds holds,
                                          std::string_view label) {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(device));
   if (data == nullptr && bytes > 0) {
     return InvalidArgumentError("register '" + std::string(label) + "': no address for " + FormatBytes(bytes));
@@ -105,6 +114,7 @@ StatusOr<StorageId> SavedStore::Register(void* data, std::uint64_t bytes, int de
 
 StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label,
                                           trace::Tag tag) {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(stream.device));
   Storage storage;
   storage.bytes = bytes;
@@ -131,6 +141,7 @@ StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stre
 }
 
 Status SavedStore::Retire(StorageId id, Stream stream) {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   Locked lock(*this);
   TIERLIB_ASSIGN_OR_RETURN(const Storage* known, table_.Find(id));
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, known->device));
@@ -173,6 +184,7 @@ void SavedStore::LetGoUnkept(Snapshot& snapshot) {
 }
 
 Status SavedStore::Derive(const View& derived, const View& source, Replay replay) {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   Locked lock(*this);
   TIERLIB_ASSIGN_OR_RETURN(const Storage* to, table_.Find(derived.storage));
   TIERLIB_ASSIGN_OR_RETURN(const Storage* from, table_.Find(source.storage));
@@ -216,6 +228,7 @@ Status SavedStore::Derive(const View& derived, const View& source, Replay replay
 }
 
 void SavedStore::SweepLineage() {
+  if (fork_.in_child()) return;
   Locked lock(*this);
   Sweep();
 }
@@ -230,6 +243,7 @@ void SavedStore::Sweep() {
 }
 
 Status SavedStore::Drain(std::int64_t deadline_ns) {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   Status first;
   {
     Locked lock(*this);
@@ -245,12 +259,14 @@ Status SavedStore::Drain(std::int64_t deadline_ns) {
 }
 
 StatusOr<Owner> SavedStore::OwnerOf(const void* address) const {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   StatusOr<Owner> owner((Owner()));  // filled in where it is
   if (!owners_.Find(address, &*owner)) return Status(StatusCode::kNotFound);
   return owner;
 }
 
 Ledger SavedStore::ledger() const {
+  if (fork_.in_child()) return {};
   Locked lock(*this);
   Ledger ledger = ledger_;
   for (const auto& tier : tiers_) {
@@ -261,6 +277,7 @@ Ledger SavedStore::ledger() const {
 }
 
 Status SavedStore::health() const {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   Locked lock(*this);
   for (const auto& tier : tiers_) {
     TIERLIB_RETURN_IF_ERROR(tier->transfers->health());

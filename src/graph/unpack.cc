@@ -34,6 +34,7 @@ Status LostError(const Snapshot& snapshot) {
 }  // namespace
 
 StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
+  TIERLIB_RETURN_IF_ERROR(fork_.Check());
   if (!saved.valid() || saved.value()->store.get() != this) {
     return InvalidArgumentError("unpack of a value that this runtime did not pack");
   }

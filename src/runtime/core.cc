@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "allocator/cgroup_memory.h"
@@ -62,9 +63,15 @@ StatusOr<std::unique_ptr<trace::Recorder>> OpenTrace(const Options& options) {
   return trace::Recorder::Open(std::move(recorder));
 }
 
+bool HardenedByEnvironment() {
+  const char* value = std::getenv("TIERLIB_HARDENED");
+  return value != nullptr && std::string_view(value) == "1";
+}
+
 }  // namespace
 
 StatusOr<std::shared_ptr<Core>> Core::Create(Options options, const std::string& system_root) {
+  options.hardened = options.hardened || HardenedByEnvironment();
   TIERLIB_RETURN_IF_ERROR(CheckOptions(options));
   TIERLIB_RETURN_IF_ERROR(FitHostLimits(options, CgroupMemoryLeft(system_root)));
   std::shared_ptr<Core> core(new Core(std::move(options)));
@@ -74,6 +81,7 @@ StatusOr<std::shared_ptr<Core>> Core::Create(Options options, const std::string&
 }
 
 void Core::BeginStep(std::uint64_t step) {
+  if (store_->fork().in_child()) return;
   step_.store(step, std::memory_order_relaxed);
   const Ledger now = store_->ledger();
   trace::Write(recorder(), trace::Event::kStepBegin, trace::Tag::kNone, 0, 0, step, 0);
@@ -86,6 +94,7 @@ void Core::BeginBackward() {
 }
 
 void Core::EndStep() {
+  if (store_->fork().in_child()) return;
   store_->SweepLineage();
   store_->TrimToBounds();
   const Ledger now = store_->ledger();
@@ -95,6 +104,7 @@ void Core::EndStep() {
 }
 
 Statistics Core::statistics() const {
+  if (store_->fork().in_child()) return {};
   Statistics statistics;
   statistics.total = store_->ledger();
   store_->FillTierStatistics(statistics);

@@ -17,6 +17,7 @@ constexpr std::size_t kMostAlignment = MiB(2);  // of the first byte of a host t
 
 StatusOr<std::unique_ptr<HostMemoryResource>> HostMemoryResource::Create(const Runtime& runtime, Tier tier,
                                                                          int device) {
+  TIERLIB_RETURN_IF_ERROR(runtime.core()->store()->fork().Check());
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tiers, runtime.core()->store()->FindTier(device));
   BlockPool* const pool = tiers->PoolOf(tier);
   if (tier == Tier::kDevice || pool == nullptr) {
@@ -35,6 +36,7 @@ HostMemoryResource::HostMemoryResource(std::shared_ptr<internal::Core> core, Blo
     : core_(std::move(core)), pool_(pool), tier_(tier), stream_(stream) {}
 
 HostMemoryResource::~HostMemoryResource() {
+  if (core_->store()->fork().in_child()) return;
   DeviceBackend& device = core_->backend(stream_.device);
   (void)device.SynchronizeStream(stream_);
   pool_.Forget(stream_);
@@ -42,7 +44,7 @@ HostMemoryResource::~HostMemoryResource() {
 }
 
 void* HostMemoryResource::do_allocate(std::size_t bytes, std::size_t alignment) {
-  if (alignment > kMostAlignment) throw std::bad_alloc();
+  if (alignment > kMostAlignment || core_->store()->fork().in_child()) throw std::bad_alloc();
   const StatusOr<void*> block = pool_.Allocate(bytes, stream_, trace::Tag::kClient, alignment);
   if (!block.ok()) throw std::bad_alloc();
   if (!core_->backend(stream_.device).SynchronizeStream(stream_).ok()) {
@@ -53,6 +55,7 @@ void* HostMemoryResource::do_allocate(std::size_t bytes, std::size_t alignment) 
 }
 
 void HostMemoryResource::do_deallocate(void* data, std::size_t /*bytes*/, std::size_t /*alignment*/) {
+  if (core_->store()->fork().in_child()) return;
   pool_.Free(data, {});  // the host's use of it has ended, and no stream's is pending
 }
 

@@ -69,6 +69,7 @@ StatusOr<std::uint64_t> Runtime::Reclaim(int device, std::uint64_t bytes) {
 }
 
 StatusOr<std::uint64_t> Runtime::Trim(Tier tier, std::uint64_t bytes) {
+  TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
   return Guarded([&]() -> StatusOr<std::uint64_t> { return core_->store()->Trim(tier, bytes); });
 }
 StatusOr<Owner> Runtime::OwnerOf(const void* address) const { return core_->store()->OwnerOf(address); }
@@ -78,11 +79,13 @@ void Runtime::BeginBackward() { core_->BeginBackward(); }
 void Runtime::EndStep() { core_->EndStep(); }
 
 StatusOr<Stream> Runtime::CreateStream(int device, std::string_view name) {
+  TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(device));
   return Guarded([&] { return tier->backend->CreateStream(name); });
 }
 
 Status Runtime::Synchronize(Stream stream) {
+  TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(stream.device));
   return tier->backend->SynchronizeStream(stream);
 }
@@ -92,6 +95,7 @@ Status Runtime::Drain() {
 }
 
 StatusOr<Placement> Runtime::VerifyPlacement(int device) const {
+  TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(device));
   return Guarded([&] { return tier->pinned->VerifyPlacement(); });
 }
@@ -105,6 +109,7 @@ const void* Loaded::origin() const { return value_->buffer == nullptr ? nullptr 
 const Layout& Loaded::layout() const { return value_->layout; }
 Status Loaded::UsedOn(Stream stream) const {
   if (value_->buffer == nullptr) return OkStatus();
+  TIERLIB_RETURN_IF_ERROR(value_->store->fork().Check());
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, value_->device));
   value_->buffer->UsedOn(stream);
   return OkStatus();

@@ -1,5 +1,6 @@
 #include "storage/device_tier.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "allocator/file_source.h"
@@ -10,11 +11,15 @@ namespace tierlib {
 namespace {
 
 StatusOr<std::unique_ptr<BlockPool>> MakePool(std::unique_ptr<MemorySource> source, DeviceBackend& device,
-                                              trace::Recorder* recorder, const TierTagLimits& tags,
+                                              trace::Recorder* recorder, const DeviceTier::PoolSettings& settings,
                                               CacheBounds cache = {}) {
   BlockPool::Options options;
   options.cache = cache;
-  options.tag_limits = tags.Of(source->tier());
+  options.tag_limits = settings.tags.Of(source->tier());
+  if (settings.hardened) {
+    TIERLIB_ASSIGN_OR_RETURN(options.hardening, device.CreateStream("hardening"));
+    options.quarantine_bytes = std::min<std::size_t>(options.quarantine_bytes, source->capacity() / 8);
+  }
   options.source = std::move(source);
   options.device = &device;
   options.alignment = device.info().alignment;
@@ -35,25 +40,31 @@ bool IsRepeatable(const DeviceOptions& options) {
 }
 
 StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(const DeviceOptions& device, const HostSourceOptions& options,
-                                                  trace::Recorder* recorder, const TierTagLimits& tags,
+                                                  trace::Recorder* recorder, const DeviceTier::PoolSettings& settings,
                                                   CacheBounds cache) {
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeHostSource(options));
   if (options.tier == Tier::kPinned && !IsRepeatable(device)) {
     source = GrowAhead(std::move(source), BlockPool::Options().growth);
   }
-  return MakePool(std::move(source), *options.device, recorder, tags, cache);
+  return MakePool(std::move(source), *options.device, recorder, settings, cache);
 }
 
 }  // namespace
 
 DeviceTier::~DeviceTier() {
+  if (fork.in_child()) {
+    LeaveBehind(std::move(transfers));
+    LeaveBehind(std::move(keepalives));
+    LeaveBehind(std::move(events));
+    return;  // the others know
+  }
   if (backend != nullptr) (void)backend->Synchronize();
 }
 
 StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& options,
-                                                         std::unique_ptr<DeviceBackend> backend, HostLimits limits,
+                                                         std::unique_ptr<DeviceBackend> backend, PoolSettings settings,
                                                          Deferred& deferred, trace::Recorder* recorder,
-                                                         NumaTopology& topology, const TierTagLimits& tags) {
+                                                         NumaTopology& topology) {
   auto tier = std::make_unique<DeviceTier>();
   tier->options = options;
   tier->recorder_ = recorder;
@@ -62,30 +73,30 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   const bool whole = options.backing == DeviceBacking::kMalloc;
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source,
                            whole ? MakeWholeDeviceSource(device) : MakeDeviceSource(device));
-  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, recorder, tags));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, recorder, settings));
   HostSourceOptions host;
   host.numa_node = ChooseNode(options.kind, device.info().numa_node, topology);
   host.shape_only = device.info().shape_only;
   host.device = &device;
   host.topology = &topology;
   host.tier = Tier::kPinned;
-  host.capacity = limits.pinned;
-  CacheBounds cache = limits.cache;
+  host.capacity = settings.pinned;
+  CacheBounds cache = settings.cache;
   if (IsRepeatable(options)) cache.age_ns = 0;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(options, host, recorder, tags, cache));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(options, host, recorder, settings, cache));
   host.tier = Tier::kPageable;
-  host.capacity = limits.pageable;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(options, host, recorder, tags, cache));
-  if (!limits.file_directory.empty()) {
+  host.capacity = settings.pageable;
+  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(options, host, recorder, settings, cache));
+  if (!settings.file_directory.empty()) {
     host.tier = Tier::kFile;
-    host.capacity = limits.file;
+    host.capacity = settings.file;
     TIERLIB_ASSIGN_OR_RETURN(
-        source, host.shape_only ? MakeHostSource(host) : MakeFileSource(limits.file_directory, limits.file));
-    TIERLIB_ASSIGN_OR_RETURN(tier->file, MakePool(std::move(source), device, recorder, tags, cache));
+        source, host.shape_only ? MakeHostSource(host) : MakeFileSource(settings.file_directory, settings.file));
+    TIERLIB_ASSIGN_OR_RETURN(tier->file, MakePool(std::move(source), device, recorder, settings, cache));
   }
   tier->events = std::make_unique<EventPool>(device);
   if (options.backing == DeviceBacking::kMallocAsync) {
-    TIERLIB_ASSIGN_OR_RETURN(tier->direct, DirectPool::Create(device, *tier->events, tags.Of(Tier::kDevice), recorder));
+    TIERLIB_ASSIGN_OR_RETURN(tier->direct, DirectPool::Create(device, *tier->events, settings.tags.Of(Tier::kDevice), recorder));
   }
   tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);
   TIERLIB_ASSIGN_OR_RETURN(tier->transfers, TransferEngine::Create(device, *tier->events, recorder));

@@ -14,6 +14,7 @@
 #include "allocator/block_pool.h"
 #include "allocator/device_backend.h"
 #include "allocator/numa_topology.h"
+#include "base/fork_mark.h"
 #include "base/mutex.h"
 #include "storage/buffer.h"
 #include "storage/direct_pool.h"
@@ -32,23 +33,25 @@ namespace tierlib {
 // Members are destroyed from the last to the first: copies end before the memory they use goes away.
 struct DeviceTier {
   DeviceTier() = default;
-  // Waits for the device's work: the pools' memory goes away.
+  // Waits for the device's work: the pools' memory goes away. In a child made by fork leaves everything behind.
   ~DeviceTier();
-  struct HostLimits {
-    std::uint64_t pinned = 0;
+  struct PoolSettings {
+    std::uint64_t pinned = 0;  // bytes that each host tier may take
     std::uint64_t pageable = 0;
     std::uint64_t file = 0;
     std::string file_directory;  // "": no file
-    CacheBounds cache;           // of each; the age only where runs need not be repeated
+    CacheBounds cache;           // of each host tier; the age only where runs need not be repeated
+    TierTagLimits tags;
+    bool hardened = false;  // allocator/hardening.h
   };
   // `backend` is the device that `options` describe. `recorder` may be null; it, `deferred` and `topology` outlive the
   // tier. Pinned memory is on the node of `topology` that the device is at.
   static StatusOr<std::unique_ptr<DeviceTier>> Create(const DeviceOptions& options,
-                                                      std::unique_ptr<DeviceBackend> backend, HostLimits limits,
+                                                      std::unique_ptr<DeviceBackend> backend, PoolSettings settings,
                                                       Deferred& deferred, trace::Recorder* recorder,
-                                                      NumaTopology& topology = MachineTopology(),
-                                                      const TierTagLimits& tags = TierTagLimits());
+                                                      NumaTopology& topology = MachineTopology());
 
+  const ForkMark fork;
   DeviceOptions options;
   std::unique_ptr<DeviceBackend> backend;
   std::unique_ptr<BlockPool> pool;  // which stays empty where `direct` is there

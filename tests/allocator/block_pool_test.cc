@@ -332,13 +332,21 @@ TEST(BlockPoolDeathTest, AbortsOnAFreeOfWhatIsNotALiveBlock) {
   PoolUnderTest test = MakePoolUnderTest(MiB(1), ShapeOnly(), 1);
   const Stream stream = test.streams[0];
   auto* block = static_cast<std::byte*>(test.pool->Allocate(KiB(1), stream).value());
-  EXPECT_DEATH(test.pool->Free(block + 256, {stream}), "BlockPool::Free of .* not a live block of this device pool");
-  EXPECT_DEATH(test.pool->Free(nullptr, {stream}), "not a live block");
+  EXPECT_DEATH(
+      test.pool->Free(block + 256, {stream}),
+      "free of .* is inside a block \\(interior pointer\\): byte 256 of 1024 bytes at offset 0 of the device pool "
+      "\\(untagged\\)");
+  EXPECT_DEATH(test.pool->Free(nullptr, {stream}), "free of .* is not from this device pool \\(foreign pointer\\)");
   int elsewhere = 0;
-  EXPECT_DEATH(test.pool->Free(&elsewhere, {stream}), "not a live block");
-  EXPECT_DEATH((void)test.pool->BlockBytes(block + 1), "BlockPool::BlockBytes of .* not a live block");
+  EXPECT_DEATH(test.pool->Free(&elsewhere, {stream}), "foreign pointer");
+  EXPECT_DEATH(test.pool->Free(block + MiB(1), {stream}), "foreign pointer") << "behind the end";
+  EXPECT_DEATH((void)test.pool->BlockBytes(block + 1), "size of .* byte 1 of 1024 bytes");
+  void* const last = test.pool->Allocate(1, stream).value();
   test.pool->Free(block, {stream});
-  EXPECT_DEATH(test.pool->Free(block, {stream}), "not a live block");
+  EXPECT_DEATH(test.pool->Free(block, {stream}), "double free of .*: offset 0 of this device pool is already free");
+  EXPECT_DEATH((void)test.pool->BlockBytes(block), ": size of .*: offset 0 of this device pool is already free");
+  test.pool->Free(last, {stream});
+  EXPECT_DEATH(test.pool->Free(last, {stream}), "double free of .*: offset 1024") << "a part of the unused end";
 }
 
 }  // namespace

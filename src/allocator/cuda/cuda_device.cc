@@ -25,6 +25,7 @@
 #include "allocator/cuda/memory_pool.h"
 #include "allocator/cuda/registered_ranges.h"
 #include "base/clock.h"
+#include "base/fork_mark.h"
 #include "base/mutex.h"
 #include "tierlib/bytes.h"
 
@@ -84,6 +85,11 @@ class CudaDevice final : public DeviceBackend {
         clock_(std::move(clock)) {}
 
   ~CudaDevice() override {
+    if (fork_.in_child()) {  // which has no driver context
+      LeaveBehind(std::move(clock_));
+      LeaveBehind(std::move(range_));
+      return;
+    }
     const CurrentContext current(driver_, context_);
     clock_.reset();
     memory_ = Memory();
@@ -339,6 +345,7 @@ class CudaDevice final : public DeviceBackend {
     return status;
   }
 
+  const ForkMark fork_;
   const DeviceInfo info_;
   const CudaDriver driver_;
   const CUcontext context_;

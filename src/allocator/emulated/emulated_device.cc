@@ -16,6 +16,7 @@
 #include "allocator/emulated/kernel_scope.h"
 #include "allocator/emulated/ordered_memory.h"
 #include "allocator/emulated/schedule.h"
+#include "base/fork_mark.h"
 #include "base/mutex.h"
 
 namespace tierlib {
@@ -53,6 +54,10 @@ class EmulatedDevice : public DeviceBackend {
         schedule_ = emulated::MakeDeterministicSchedule(options.emulated, engines_, *arena_, health_);
         break;
     }
+  }
+
+  ~EmulatedDevice() override {
+    if (fork_.in_child()) LeaveBehind(std::move(schedule_));  // its threads are the parent's
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -216,6 +221,7 @@ class EmulatedDevice : public DeviceBackend {
     return schedule_->Enqueue(stream.handle, std::move(work));
   }
 
+  const ForkMark fork_;
   DeviceInfo info_;
   std::unique_ptr<Arena> arena_;
   emulated::OrderedMemory ordered_memory_;
