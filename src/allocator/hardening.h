@@ -11,9 +11,8 @@
 // block leaves the quarantine.
 //
 // Device memory is filled and read in stream order (DeviceBackend::Fill, Copy), on the stream that a block is for and,
-// once it is freed, on one of the pool's own; host memory directly. No hole of the pool has work pending: the host
-// waits for a block's work before the block leaves the quarantine. Where there are no bytes only the bookkeeping is
-// done.
+// once it is freed, on one of the pool's own; host memory directly, which no hole has work pending on: the host waits
+// for a block's work before it leaves the quarantine. Without bytes only the bookkeeping is done.
 //
 //   I1  every live block of the pool is one that was handed out, or one in quarantine
 //   I2  the first `settled` blocks in quarantine have been looked at and filled; no other one has
