@@ -254,6 +254,11 @@ void BlockPool::Book(const void* address, std::size_t asked, trace::Tag tag) {
   s.accounts.Add(block->tag, asked, block->bytes);
 }
 
+void BlockPool::Require(const char* use, const void* block) const {
+  MutexLock lock(state_->mutex);
+  state_->RequireLive(state_->live_blocks.At(state_->OffsetOf(block)) != nullptr, block, use);
+}
+
 std::size_t BlockPool::PlainBlockBytes(const void* block) const {
   const State& s = *state_;
   MutexLock lock(s.mutex);

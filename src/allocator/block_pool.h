@@ -147,6 +147,7 @@ class BlockPool {
   // Books a live block under another tag, with `asked` of its bytes as asked for and the rest as waste.
   void Book(const void* block, std::size_t asked, trace::Tag tag);
   std::size_t PlainBlockBytes(const void* block) const;
+  void Require(const char* use, const void* block) const;  // aborts where that is no live block
   std::size_t LargestFreeBlock() const;
 
   struct State;

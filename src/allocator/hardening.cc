@@ -101,7 +101,7 @@ Status Hardening::FillFresh(Guarded& guarded, Stream stream) {
 void Hardening::Free(void* address, absl::Span<const Stream> streams) {
   MutexLock lock(mutex_);
   const auto found = live_.find(static_cast<const std::byte*>(address));
-  if (found == live_.end()) DieOfFree(address);
+  if (found == live_.end()) DieOfAddress("free", address);
   Held held;
   held.guarded = found->second;
   live_.erase(found);
@@ -198,14 +198,14 @@ void Hardening::Flush() {
 std::size_t Hardening::BlockBytes(const void* address) const {
   MutexLock lock(mutex_);
   const auto found = live_.find(static_cast<const std::byte*>(address));
-  if (found == live_.end()) return pool_.PlainBlockBytes(address);  // aborts
+  if (found == live_.end()) DieOfAddress("size", address);
   return std::max(unit_, (found->second.asked + unit_ - 1) / unit_ * unit_);
 }
 
 void Hardening::SetOwner(const void* address, std::uint64_t owner) {
   MutexLock lock(mutex_);
   const auto found = live_.find(static_cast<const std::byte*>(address));
-  if (found == live_.end()) return pool_.Book(address, 0, trace::Tag::kNone);  // aborts
+  if (found == live_.end()) DieOfAddress("owner", address);
   found->second.owner = owner;
 }
 
@@ -257,16 +257,16 @@ void Hardening::CheckFreed(const Guarded& guarded) {
   }
 }
 
-void Hardening::DieOfFree(const void* address) const {
+void Hardening::DieOfAddress(const char* use, const void* address) const {
   const auto* byte = static_cast<const std::byte*>(address);
   const auto holds = [byte](const Guarded& g) { return byte >= g.block && byte < g.block + g.bytes; };
   for (const auto& [begin, guarded] : live_) {
-    if (holds(guarded)) misuse::DieOfInterior("free", address, NameOf(guarded), byte - begin);
+    if (holds(guarded)) misuse::DieOfInterior(use, address, NameOf(guarded), byte - begin);
   }
   for (const Held& held : quarantine_) {
-    if (holds(held.guarded)) misuse::DieOfDoubleFree(address, NameOf(held.guarded));
+    if (holds(held.guarded)) misuse::DieOfFreed(use, address, NameOf(held.guarded));
   }
-  pool_.FreeBlock(const_cast<void*>(address), {});  // is no live block there either, and aborts
+  pool_.Require(use, address);  // no live block is there, so it aborts
   std::abort();
 }
 

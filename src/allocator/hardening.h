@@ -99,7 +99,7 @@ class Hardening {
   misuse::BlockName NameOf(const Guarded& guarded) const;
   void CheckGuards(const Guarded& guarded, const std::byte* front, const std::byte* rear) const;
   void CheckFreed(const Guarded& guarded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  [[noreturn]] void DieOfFree(const void* address) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  [[noreturn]] void DieOfAddress(const char* use, const void* address) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   BlockPool& pool_;
   const MemorySource& source_;  // asked for what never changes

@@ -28,6 +28,8 @@ std::string Text(const BlockName& block) {
                       trace::TagName(block.tag), ")");
 }
 
+const char* Twice(const char* use) { return std::strcmp(use, "free") == 0 ? "double " : ""; }
+
 }  // namespace
 
 void DieOfForeign(const char* use, const void* address, Tier tier) {
@@ -38,8 +40,8 @@ void DieOfInterior(const char* use, const void* address, const BlockName& block,
   Die("%s of %p, which is inside a block (interior pointer): byte %td of %s", use, address, byte, Text(block).c_str());
 }
 
-void DieOfDoubleFree(const void* address, const BlockName& block) {
-  Die("double free of %p: %s are already free", address, Text(block).c_str());
+void DieOfFreed(const char* use, const void* address, const BlockName& block) {
+  Die("%s%s of %p: %s are already free", Twice(use), use, address, Text(block).c_str());
 }
 
 void DieOfAddress(const char* use, const void* address, std::size_t offset, std::size_t extent, Tier tier,
@@ -51,9 +53,7 @@ void DieOfAddress(const char* use, const void* address, std::size_t offset, std:
     DieOfInterior(use, address, {tier, block->offset, block->asked, block->tag},
                   static_cast<std::ptrdiff_t>(offset - block->offset));
   }
-  const bool free = std::strcmp(use, "free") == 0;
-  Die("%s%s of %p: offset %zu of this %s pool is already free", free ? "double " : "", use, address, offset,
-      TierName(tier));
+  Die("%s%s of %p: offset %zu of this %s pool is already free", Twice(use), use, address, offset, TierName(tier));
 }
 
 void DieOfWriteBehind(const BlockName& block, std::size_t byte, std::byte found) {

@@ -25,7 +25,7 @@ struct BlockName {
 // `use` says what the address was given for: "free".
 [[noreturn]] void DieOfForeign(const char* use, const void* address, Tier tier);
 [[noreturn]] void DieOfInterior(const char* use, const void* address, const BlockName& block, std::ptrdiff_t byte);
-[[noreturn]] void DieOfDoubleFree(const void* address, const BlockName& block);
+[[noreturn]] void DieOfFreed(const char* use, const void* address, const BlockName& block);
 // Which of them it is, for an address at which no block of `blocks` begins that is live. `offset` is that of the
 // address in the segment, huge where it is before that; blocks were handed out below `extent` only.
 [[noreturn]] void DieOfAddress(const char* use, const void* address, std::size_t offset, std::size_t extent, Tier tier,

@@ -181,7 +181,7 @@ TEST_P(HardeningDeathTest, ACopyIntoAFreedBlock) {
 TEST_P(HardeningDeathTest, ADoubleFree) {
   p_.Give(block_);
   EXPECT_DEATH(p_.Give(block_), "double free of 0x[0-9a-f]+: " + name_ + " are already free");
-  EXPECT_DEATH((void)p_.pool->BlockBytes(block_), "size of .*");
+  EXPECT_DEATH((void)p_.pool->BlockBytes(block_), ": size of .*: " + name_ + " are already free");
   p_.pool->Trim();
   EXPECT_DEATH(p_.Give(block_), "double free of 0x[0-9a-f]+: offset 256 of this " + Pool() + " is already free");
 }
