@@ -29,7 +29,12 @@ TransferEngine::~TransferEngine() {
 StatusOr<std::unique_ptr<TransferEngine>> TransferEngine::Create(DeviceBackend& device, EventPool& events,
                                                                  trace::Recorder* recorder) {
   TIERLIB_ASSIGN_OR_RETURN(Stream out, device.CreateStream("copy out"));
-  TIERLIB_ASSIGN_OR_RETURN(Stream in, device.CreateStream("copy in"));
+  const StatusOr<Stream> second = device.CreateStream("copy in");
+  if (!second.ok()) {
+    (void)device.DestroyStream(out);
+    return second.status();
+  }
+  const Stream in = *second;
   return std::unique_ptr<TransferEngine>(new TransferEngine(device, events, recorder, out, in));
 }
 
@@ -65,12 +70,15 @@ StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, Co
   }
   if (copy_is_refused.Fails()) return UnavailableError("the copy was refused by a failpoint");
   TIERLIB_RETURN_IF_ERROR(device_.Copy(runs, direction, stream));
-  for (const CopyRun& run : runs) copied_bytes_[static_cast<int>(direction)] += run.bytes;
   StatusOr<MarkRef> end = events_.MarkNow(stream);
-  if (!end.ok()) {  // nothing will tell when the copy ends, and its memory is let go on return: wait for it now
-    (void)device_.SynchronizeStream(stream);
-    return end.status();
+  if (!end.ok()) {  // nothing will tell when the copy ends, and its memory may be let go on return: wait for it now
+    TIERLIB_RETURN_IF_ERROR(device_.SynchronizeStream(stream));
+    copied_bytes_[static_cast<int>(direction)] += transfer->bytes;
+    bytes_in_flight_ += transfer->bytes;
+    Finish(*transfer, OkStatus());
+    return transfer;
   }
+  for (const CopyRun& run : runs) copied_bytes_[static_cast<int>(direction)] += run.bytes;
   transfer->end = *std::move(end);
   bytes_in_flight_ += transfer->bytes;
   in_flight_[direction == CopyDirection::kDeviceToHost ? 0 : 1].push_back(transfer);
@@ -91,7 +99,7 @@ void TransferEngine::Finish(Transfer& transfer, Status status) {
   transfer.status = copy_fails.Fails() ? UnavailableError("the copy failed by a failpoint") : std::move(status);
   bytes_in_flight_ -= transfer.bytes;
   if (!transfer.status.ok() && health_.ok()) health_ = transfer.status;
-  if (recorder_ != nullptr && transfer.begin != nullptr && transfer.status.ok()) {
+  if (recorder_ != nullptr && transfer.begin != nullptr && transfer.end != nullptr && transfer.status.ok()) {
     const auto detail = static_cast<std::uint16_t>(transfer.direction);
     recorder_->WriteAt(device_.EventTimeNs(transfer.begin->event), trace::Event::kTransferBegin, trace::Tag::kSaved,
                        detail, 0, transfer.number, transfer.bytes);
