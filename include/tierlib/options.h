@@ -16,6 +16,8 @@
 
 namespace tierlib {
 
+class Faults;
+
 // What Pack does with the bytes of a saved value.
 enum class OffloadMode : std::uint8_t {
   kOff,    // they stay on the device
@@ -74,6 +76,7 @@ struct DeviceOptions {
   std::uint64_t in_flight_limit = 0;           // cap on bytes of copies in flight; 0: none
   std::shared_ptr<DeviceAllocator> allocator;  // null: tierlib's own pool
   EmulatedOptions emulated;                    // where kind is kEmulated
+  std::shared_ptr<Faults> faults;              // for tests: what is to fail (tierlib/faults.h). Null: nothing
 };
 
 // A cap on what the blocks of one tag may take of a tier, rounding included. A request beyond it is answered as one

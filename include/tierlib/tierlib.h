@@ -4,6 +4,7 @@
 
 #include "tierlib/bytes.h"
 #include "tierlib/dtype.h"
+#include "tierlib/faults.h"
 #include "tierlib/memory_resource.h"
 #include "tierlib/options.h"
 #include "tierlib/owner.h"

@@ -17,6 +17,7 @@
 #include "base/fork_mark.h"
 #include "base/mutex.h"
 #include "base/round_up.h"
+#include "tierlib/faults.h"
 
 namespace tierlib {
 
@@ -88,6 +89,9 @@ struct BlockPool::State {
 
   Status Take(std::size_t bytes, std::size_t alignment, Stream stream, Block** block)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (options.faults != nullptr) {
+      TIERLIB_RETURN_IF_ERROR(options.faults->CallAllocate(tier, accounts.total().rounded, bytes));
+    }
     // The lowest address, not the smallest hole: what lives long gathers at the low end, and the rest stays whole. (The
     // smallest hole left a tier that was short of memory with gradients in the middle of every large gap.)
     if (Block* hole = blocks.FindHole(bytes, alignment)) {

@@ -42,6 +42,8 @@
 
 namespace tierlib {
 
+class Faults;
+
 // What a pool holds and has not handed out, in bytes. live + waste + cached + pending is what it has reserved.
 struct PoolFreeBytes {
   std::size_t cached = 0;     // whose work has ended: any stream may have them at once
@@ -69,6 +71,7 @@ class BlockPool {
     CacheBounds cache;                          // for TrimToBounds
     TagLimits tag_limits = NoTagLimits();
     trace::Recorder* recorder = nullptr;
+    Faults* faults = nullptr;  // what is to fail, in tests
     // Hardened mode (hardening.h), where there is one: a stream of the device's own for it, which the pool destroys.
     std::optional<Stream> hardening;
     std::size_t quarantine_bytes = std::size_t{64} << 20;  // the most that hardened mode holds back

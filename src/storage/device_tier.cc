@@ -3,27 +3,36 @@
 #include <algorithm>
 #include <utility>
 
+#include "allocator/faulty_source.h"
 #include "allocator/file_source.h"
 #include "allocator/growth_ahead.h"
 #include "allocator/memory_source.h"
+#include "tierlib/faults.h"
 
 namespace tierlib {
 namespace {
 
+// What every pool of a tier is made with.
+struct PoolParts {
+  const DeviceTier::PoolSettings& settings;
+  trace::Recorder* recorder = nullptr;
+  Faults* faults = nullptr;
+};
+
 StatusOr<std::unique_ptr<BlockPool>> MakePool(std::unique_ptr<MemorySource> source, DeviceBackend& device,
-                                              trace::Recorder* recorder, const DeviceTier::PoolSettings& settings,
-                                              CacheBounds cache = {}) {
+                                              const PoolParts& parts, CacheBounds cache = {}) {
   BlockPool::Options options;
   options.cache = cache;
-  options.tag_limits = settings.tags.Of(source->tier());
-  if (settings.hardened) {
+  options.tag_limits = parts.settings.tags.Of(source->tier());
+  if (parts.settings.hardened) {
     TIERLIB_ASSIGN_OR_RETURN(options.hardening, device.CreateStream("hardening"));
     options.quarantine_bytes = std::min<std::size_t>(options.quarantine_bytes, source->capacity() / 8);
   }
   options.source = std::move(source);
   options.device = &device;
   options.alignment = device.info().alignment;
-  options.recorder = recorder;
+  options.recorder = parts.recorder;
+  options.faults = parts.faults;
   return std::make_unique<BlockPool>(std::move(options));
 }
 
@@ -40,13 +49,13 @@ bool IsRepeatable(const DeviceOptions& options) {
 }
 
 StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(const DeviceOptions& device, const HostSourceOptions& options,
-                                                  trace::Recorder* recorder, const DeviceTier::PoolSettings& settings,
-                                                  CacheBounds cache) {
+                                                  const PoolParts& parts, CacheBounds cache) {
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeHostSource(options));
   if (options.tier == Tier::kPinned && !IsRepeatable(device)) {
     source = GrowAhead(std::move(source), BlockPool::Options().growth);
   }
-  return MakePool(std::move(source), *options.device, recorder, settings, cache);
+  if (parts.faults != nullptr) source = MakeFaultySource(std::move(source), *parts.faults);
+  return MakePool(std::move(source), *options.device, parts, cache);
 }
 
 }  // namespace
@@ -70,10 +79,11 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   tier->recorder_ = recorder;
   tier->backend = std::move(backend);
   DeviceBackend& device = *tier->backend;
+  const PoolParts parts{settings, recorder, options.faults.get()};
   const bool whole = options.backing == DeviceBacking::kMalloc;
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source,
                            whole ? MakeWholeDeviceSource(device) : MakeDeviceSource(device));
-  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, recorder, settings));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, parts));
   HostSourceOptions host;
   host.numa_node = ChooseNode(options.kind, device.info().numa_node, topology);
   host.shape_only = device.info().shape_only;
@@ -83,16 +93,17 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   host.capacity = settings.pinned;
   CacheBounds cache = settings.cache;
   if (IsRepeatable(options)) cache.age_ns = 0;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(options, host, recorder, settings, cache));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(options, host, parts, cache));
   host.tier = Tier::kPageable;
   host.capacity = settings.pageable;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(options, host, recorder, settings, cache));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(options, host, parts, cache));
   if (!settings.file_directory.empty()) {
     host.tier = Tier::kFile;
     host.capacity = settings.file;
     TIERLIB_ASSIGN_OR_RETURN(
         source, host.shape_only ? MakeHostSource(host) : MakeFileSource(settings.file_directory, settings.file));
-    TIERLIB_ASSIGN_OR_RETURN(tier->file, MakePool(std::move(source), device, recorder, settings, cache));
+    if (options.faults != nullptr) source = MakeFaultySource(std::move(source), *options.faults);
+    TIERLIB_ASSIGN_OR_RETURN(tier->file, MakePool(std::move(source), device, parts, cache));
   }
   tier->events = std::make_unique<EventPool>(device);
   if (options.backing == DeviceBacking::kMallocAsync) {
