@@ -9,6 +9,8 @@
 // fail again: whatever was about to end has ended.
 #include <time.h>
 
+#include <memory>
+#include <new>
 #include <utility>
 
 #include "allocator/pool_shortfall.h"
@@ -61,21 +63,31 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateDevice(DeviceTier& t
 
 StatusOr<std::unique_ptr<DeviceBuffer>> SavedStore::TakeDevice(const RoomRequest& request, std::uint64_t origin) {
   DeviceTier& tier = request.tier;
+  // A block whose owner has no memory on the host goes back.
+  const auto owned = [&](auto& pool, void* block) {
+    std::unique_ptr<DeviceBuffer> buffer(new (std::nothrow)
+                                             DeviceBuffer(pool, block, origin, request.bytes, request.tag));
+    if (buffer != nullptr) return buffer;
+    pool.Free(block, {&request.stream, 1});
+    throw std::bad_alloc();
+  };
   if (!request.from_program && tier.direct != nullptr) {
     TIERLIB_ASSIGN_OR_RETURN(void* const block, tier.direct->Allocate(request.bytes, request.stream, request.tag));
-    return std::make_unique<DeviceBuffer>(*tier.direct, block, origin, request.bytes, request.tag);
+    return owned(*tier.direct, block);
   }
   if (!request.from_program) {
     TIERLIB_ASSIGN_OR_RETURN(void* const block, tier.pool->Allocate(request.bytes, request.stream, request.tag));
-    return std::make_unique<DeviceBuffer>(*tier.pool, block, origin, request.bytes, request.tag);
+    return owned(*tier.pool, block);
   }
-  void* data = nullptr;
-  {
-    const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
-    data = tier.options.allocator->allocate(request.bytes, request.stream);
-  }
+  const DeviceAllocator& program = *tier.options.allocator;
+  const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
+  void* const data = program.allocate(request.bytes, request.stream);
   if (data == nullptr) return Status(StatusCode::kResourceExhausted);
-  return std::make_unique<DeviceBuffer>(tier.options.allocator, *tier.events, deferred_, data, origin, request.bytes);
+  std::unique_ptr<DeviceBuffer> buffer(new (std::nothrow) DeviceBuffer(tier.options.allocator, *tier.events, deferred_,
+                                                                       data, origin, request.bytes));
+  if (buffer != nullptr) return buffer;
+  program.deallocate(data, request.bytes, request.stream);
+  throw std::bad_alloc();
 }
 
 bool SavedStore::MakeRoom(RoomRequest& request) {

@@ -145,10 +145,12 @@ Status SavedStore::Retire(StorageId id, Stream stream) {
   Locked lock(*this);
   TIERLIB_ASSIGN_OR_RETURN(const Storage* known, table_.Find(id));
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, known->device));
+  // What may run out of memory comes before what it changes.
+  const std::vector<std::shared_ptr<Snapshot>> snapshots = SnapshotsOf({id, known->version});
+  known->buffer->UsedOn(stream);
   TIERLIB_ASSIGN_OR_RETURN(Storage storage, table_.Retire(id));
   if (storage.adopted) owners_.Release(storage.buffer->data(), id);
-  storage.buffer->UsedOn(stream);
-  for (const std::shared_ptr<Snapshot>& snapshot : SnapshotsOf({id, storage.version})) {
+  for (const std::shared_ptr<Snapshot>& snapshot : snapshots) {
     const bool on_own_bytes = snapshot->buffer != nullptr && snapshot->buffer->data() == storage.buffer->data();
     if (on_own_bytes) {
       if (!storage.adopted || snapshot->buffer->has_keepalive()) continue;

@@ -1,6 +1,7 @@
 #include "runtime/core.h"
 
 #include <cstdlib>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -95,8 +96,11 @@ void Core::BeginBackward() {
 
 void Core::EndStep() {
   if (store_->fork().in_child()) return;
-  store_->SweepLineage();
-  store_->TrimToBounds();
+  try {
+    store_->SweepLineage();
+    store_->TrimToBounds();
+  } catch (const std::bad_alloc&) {  // the end of a later step sweeps and trims
+  }
   const Ledger now = store_->ledger();
   trace::Write(recorder(), trace::Event::kStepEnd, trace::Tag::kNone, 0, 0, step(), 0);
   MutexLock lock(mutex_);

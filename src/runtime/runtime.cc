@@ -79,15 +79,19 @@ void Runtime::BeginBackward() { core_->BeginBackward(); }
 void Runtime::EndStep() { core_->EndStep(); }
 
 StatusOr<Stream> Runtime::CreateStream(int device, std::string_view name) {
-  TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
-  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(device));
-  return Guarded([&] { return tier->backend->CreateStream(name); });
+  return Guarded([&]() -> StatusOr<Stream> {
+    TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
+    TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(device));
+    return tier->backend->CreateStream(name);
+  });
 }
 
 Status Runtime::Synchronize(Stream stream) {
-  TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
-  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(stream.device));
-  return tier->backend->SynchronizeStream(stream);
+  return Guarded([&]() -> Status {
+    TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
+    TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(stream.device));
+    return tier->backend->SynchronizeStream(stream);
+  });
 }
 
 Status Runtime::Drain() {
@@ -95,14 +99,18 @@ Status Runtime::Drain() {
 }
 
 StatusOr<Placement> Runtime::VerifyPlacement(int device) const {
-  TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
-  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(device));
-  return Guarded([&] { return tier->pinned->VerifyPlacement(); });
+  return Guarded([&]() -> StatusOr<Placement> {
+    TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
+    TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(device));
+    return tier->pinned->VerifyPlacement();
+  });
 }
 
 std::optional<Shortage> Runtime::LastShortage(int device) const { return core_->store()->LastShortage(device); }
 Statistics Runtime::statistics() const { return core_->statistics(); }
-Status Runtime::health() const { return core_->store()->health(); }
+Status Runtime::health() const {
+  return Guarded([&] { return core_->store()->health(); });
+}
 const Options& Runtime::options() const { return core_->options(); }
 
 const void* Loaded::origin() const { return value_->buffer == nullptr ? nullptr : value_->buffer->storage_base(); }

@@ -1,6 +1,7 @@
 #include "storage/device_tier.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "allocator/faulty_source.h"
@@ -140,9 +141,14 @@ StatusOr<std::shared_ptr<HostBuffer>> DeviceTier::AllocateHost(std::uint64_t byt
     const StatusOr<void*> block = host->Allocate(bytes, stream, trace::Tag::kSaved);
     if (block.ok()) {
       if (host != pinned.get()) NoteFallback(host->tier(), bytes);
-      auto buffer = std::make_shared<HostBuffer>(*host, *block, bytes);
-      buffer->UsedOn(stream);
-      return buffer;
+      try {
+        auto buffer = std::make_shared<HostBuffer>(*host, *block, bytes);
+        buffer->UsedOn(stream);
+        return buffer;
+      } catch (const std::bad_alloc&) {
+        host->Free(*block, {&stream, 1});
+        throw;
+      }
     }
     if (block.status().code() != StatusCode::kResourceExhausted) return block.status();
   }

@@ -1,5 +1,7 @@
 #include "storage/event_pool.h"
 
+#include <new>
+
 namespace tierlib {
 
 Mark::~Mark() { pool.Return(event); }
@@ -9,21 +11,36 @@ EventPool::~EventPool() {
   for (EventId event : idle_) device_.DestroyEvent(event);
 }
 
-StatusOr<MarkRef> EventPool::MarkNow(Stream stream) {
-  EventId event = 0;
+StatusOr<EventId> EventPool::Take() {
   {
     MutexLock lock(mutex_);
     if (!idle_.empty()) {
-      event = idle_.back();
+      const EventId event = idle_.back();
       idle_.pop_back();
+      return event;
     }
+    if (idle_.capacity() <= made_) idle_.reserve(2 * made_ + 8);
+    ++made_;
   }
-  if (event == 0) {
-    TIERLIB_ASSIGN_OR_RETURN(event, device_.CreateEvent());
+  StatusOr<EventId> event = device_.CreateEvent();
+  if (!event.ok()) {
+    MutexLock lock(mutex_);
+    --made_;
   }
-  auto mark = std::make_shared<const Mark>(*this, event, stream);
+  return event;
+}
+
+StatusOr<MarkRef> EventPool::MarkNow(Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(const EventId event, Take());
+  MarkRef mark;
+  try {
+    mark = std::make_shared<const Mark>(*this, event, stream);
+  } catch (const std::bad_alloc&) {
+    Return(event);
+    return Status(StatusCode::kResourceExhausted);
+  }
   TIERLIB_RETURN_IF_ERROR(device_.RecordEvent(event, stream));
-  return MarkRef(std::move(mark));
+  return mark;
 }
 
 MarkRef EventPool::MarkOrWait(Stream stream) {

@@ -44,11 +44,13 @@ class EventPool {
 
  private:
   friend struct Mark;
-  void Return(EventId event);
+  StatusOr<EventId> Take();
+  void Return(EventId event);  // allocates nothing: it runs in destructors
 
   DeviceBackend& device_;
   Mutex mutex_;
-  std::vector<EventId> idle_ ABSL_GUARDED_BY(mutex_);
+  std::size_t made_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<EventId> idle_ ABSL_GUARDED_BY(mutex_);  // has room for all that were made
 };
 
 }  // namespace tierlib

@@ -16,6 +16,7 @@ StorageId StorageTable::Register(Storage storage) {
   std::uint32_t slot;
   if (idle_.empty()) {
     slot = static_cast<std::uint32_t>(slots_.size());
+    if (idle_.capacity() <= slots_.size()) idle_.reserve(2 * slots_.size() + 8);
     slots_.emplace_back();
   } else {
     slot = idle_.back();

@@ -54,7 +54,7 @@ class StorageTable {
     Storage storage;
   };
   std::vector<Slot> slots_;
-  std::vector<std::uint32_t> idle_;
+  std::vector<std::uint32_t> idle_;  // has room for every slot, so that Retire allocates nothing
   std::size_t live_ = 0;
 };
 

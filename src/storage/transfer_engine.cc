@@ -16,40 +16,33 @@ Failpoint copy_fails("transfer.end");
 
 }  // namespace
 
-TransferEngine::TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder, Stream out,
-                               Stream in)
-    : device_(device), events_(events), recorder_(recorder), out_(out), in_(in) {}
-
 TransferEngine::~TransferEngine() {
   (void)Drain(NowNs() + 1'000'000'000);
-  (void)device_.DestroyStream(out_);
-  (void)device_.DestroyStream(in_);
+  for (const std::optional<Stream>& stream : {out_, in_}) {
+    if (stream) (void)device_.DestroyStream(*stream);
+  }
 }
 
 StatusOr<std::unique_ptr<TransferEngine>> TransferEngine::Create(DeviceBackend& device, EventPool& events,
                                                                  trace::Recorder* recorder) {
-  TIERLIB_ASSIGN_OR_RETURN(Stream out, device.CreateStream("copy out"));
-  const StatusOr<Stream> second = device.CreateStream("copy in");
-  if (!second.ok()) {
-    (void)device.DestroyStream(out);
-    return second.status();
-  }
-  const Stream in = *second;
-  return std::unique_ptr<TransferEngine>(new TransferEngine(device, events, recorder, out, in));
+  std::unique_ptr<TransferEngine> engine(new TransferEngine(device, events, recorder));
+  TIERLIB_ASSIGN_OR_RETURN(engine->out_, device.CreateStream("copy out"));
+  TIERLIB_ASSIGN_OR_RETURN(engine->in_, device.CreateStream("copy in"));
+  return engine;
 }
 
 StatusOr<TransferRef> TransferEngine::CopyOut(absl::Span<const CopyRun> runs, const Mark& produced, StorageId storage,
                                               std::shared_ptr<void> keeps) {
-  TIERLIB_RETURN_IF_ERROR(events_.WaitOn(out_, produced));
-  return Enqueue(runs, CopyDirection::kDeviceToHost, out_, storage, std::move(keeps));
+  TIERLIB_RETURN_IF_ERROR(events_.WaitOn(*out_, produced));
+  return Enqueue(runs, CopyDirection::kDeviceToHost, *out_, storage, std::move(keeps));
 }
 
 StatusOr<TransferRef> TransferEngine::CopyIn(absl::Span<const CopyRun> runs, absl::Span<const TransferRef> sources,
                                              StorageId storage, std::shared_ptr<void> keeps) {
   for (const TransferRef& source : sources) {
-    TIERLIB_RETURN_IF_ERROR(WaitOn(in_, source).status());
+    TIERLIB_RETURN_IF_ERROR(WaitOn(*in_, source).status());
   }
-  return Enqueue(runs, CopyDirection::kHostToDevice, in_, storage, std::move(keeps));
+  return Enqueue(runs, CopyDirection::kHostToDevice, *in_, storage, std::move(keeps));
 }
 
 StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream,
@@ -69,19 +62,25 @@ StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, Co
     TIERLIB_ASSIGN_OR_RETURN(transfer->begin, events_.MarkNow(stream));
   }
   if (copy_is_refused.Fails()) return UnavailableError("the copy was refused by a failpoint");
-  TIERLIB_RETURN_IF_ERROR(device_.Copy(runs, direction, stream));
+  auto& queue = in_flight_[direction == CopyDirection::kDeviceToHost ? 0 : 1];
+  queue.push_back(transfer);  // before the copy: what may throw comes before what memory is needed for
+  Status copied = device_.Copy(runs, direction, stream);
+  if (!copied.ok()) {
+    queue.pop_back();
+    return copied;
+  }
   StatusOr<MarkRef> end = events_.MarkNow(stream);
   if (!end.ok()) {  // nothing will tell when the copy ends, and its memory may be let go on return: wait for it now
+    queue.pop_back();
     TIERLIB_RETURN_IF_ERROR(device_.SynchronizeStream(stream));
-    copied_bytes_[static_cast<int>(direction)] += transfer->bytes;
-    bytes_in_flight_ += transfer->bytes;
-    Finish(*transfer, OkStatus());
-    return transfer;
   }
-  for (const CopyRun& run : runs) copied_bytes_[static_cast<int>(direction)] += run.bytes;
-  transfer->end = *std::move(end);
+  copied_bytes_[static_cast<int>(direction)] += transfer->bytes;
   bytes_in_flight_ += transfer->bytes;
-  in_flight_[direction == CopyDirection::kDeviceToHost ? 0 : 1].push_back(transfer);
+  if (end.ok()) {
+    transfer->end = *std::move(end);
+  } else {
+    Finish(*transfer, OkStatus());
+  }
   return transfer;
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -43,8 +44,8 @@ class TransferEngine {
                                                           trace::Recorder* recorder);
   ~TransferEngine();
 
-  Stream out_stream() const { return out_; }
-  Stream in_stream() const { return in_; }
+  Stream out_stream() const { return *out_; }
+  Stream in_stream() const { return *in_; }
 
   // Enqueues a copy to the host of bytes that the work up to `produced` wrote.
   StatusOr<TransferRef> CopyOut(absl::Span<const CopyRun> runs, const Mark& produced, StorageId storage,
@@ -76,7 +77,8 @@ class TransferEngine {
   const Status& health() const { return health_; }
 
  private:
-  TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder, Stream out, Stream in);
+  TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder)
+      : device_(device), events_(events), recorder_(recorder) {}
   StatusOr<TransferRef> Enqueue(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream,
                                 StorageId storage, std::shared_ptr<void> keeps);
   void Finish(Transfer& transfer, Status status);
@@ -84,8 +86,8 @@ class TransferEngine {
   DeviceBackend& device_;
   EventPool& events_;
   trace::Recorder* const recorder_;
-  const Stream out_;
-  const Stream in_;
+  std::optional<Stream> out_;  // both once made
+  std::optional<Stream> in_;
   std::deque<TransferRef> in_flight_[2];  // out, in: each ends in order
   std::uint64_t bytes_in_flight_ = 0;
   std::uint64_t copied_bytes_[3] = {};

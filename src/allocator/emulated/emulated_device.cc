@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cmath>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -30,6 +31,16 @@ using emulated::RecordingRef;
 constexpr std::uint8_t kFresh = 0xCD;
 constexpr std::uint8_t kFreed = 0xEF;
 constexpr int kMaxKernelThreads = 1024;
+
+// A device's calls throw nothing: where the host has no memory for them they say so.
+template <typename Body>
+auto Guarded(Body&& body) noexcept -> decltype(body()) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kResourceExhausted);
+  }
+}
 
 Status InsideKernel() { return FailedPreconditionError("a kernel must not call the device"); }
 
@@ -96,10 +107,13 @@ class EmulatedDevice : public DeviceBackend {
   // --- Streams ------------------------------------------------------------------------------------------------------
   StatusOr<Stream> CreateStream(std::string_view name) override {
     const Stream stream{info_.device, next_stream_.fetch_add(1)};
-    TIERLIB_RETURN_IF_ERROR(schedule_->AddStream(stream.handle, name));
-    MutexLock lock(streams_mutex_);
-    streams_.insert(stream.handle);
-    return stream;
+    return Guarded([&]() -> StatusOr<Stream> {
+      MutexLock lock(streams_mutex_);
+      streams_.reserve(streams_.size() + 1);
+      TIERLIB_RETURN_IF_ERROR(schedule_->AddStream(stream.handle, name));
+      streams_.insert(stream.handle);
+      return stream;
+    });
   }
 
   Status DestroyStream(Stream stream) override {
@@ -113,15 +127,17 @@ class EmulatedDevice : public DeviceBackend {
   }
 
   Status SynchronizeStream(Stream stream) override {
-    const auto recording = std::make_shared<Recording>();
-    TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{recording}));
-    TIERLIB_RETURN_IF_ERROR(schedule_->WaitFor(*recording));
-    return health_.Get();
+    return Guarded([&]() -> Status {
+      const auto recording = std::make_shared<Recording>();
+      TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{recording}));
+      TIERLIB_RETURN_IF_ERROR(schedule_->WaitFor(*recording));
+      return health_.Get();
+    });
   }
 
   Status Synchronize() override {
     if (KernelScope::Active()) return InsideKernel();
-    TIERLIB_RETURN_IF_ERROR(schedule_->WaitForAll());
+    TIERLIB_RETURN_IF_ERROR(Guarded([&] { return schedule_->WaitForAll(); }));
     return health_.Get();
   }
 
@@ -139,14 +155,18 @@ class EmulatedDevice : public DeviceBackend {
   const std::atomic<std::uint64_t>& destroyed_streams() const override { return destroyed_streams_; }
 
   // --- Events -------------------------------------------------------------------------------------------------------
-  StatusOr<EventId> CreateEvent() override { return events_.Create(); }
+  StatusOr<EventId> CreateEvent() override {
+    return Guarded([&]() -> StatusOr<EventId> { return events_.Create(); });
+  }
   void DestroyEvent(EventId event) override { events_.Destroy(event); }
 
   Status RecordEvent(EventId event, Stream stream) override {
-    TIERLIB_RETURN_IF_ERROR(events_.Check(event));
-    const auto recording = std::make_shared<Recording>();
-    TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{recording}));
-    return events_.SetRecording(event, recording);
+    return Guarded([&]() -> Status {
+      TIERLIB_RETURN_IF_ERROR(events_.Check(event));
+      const auto recording = std::make_shared<Recording>();
+      TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{recording}));
+      return events_.SetRecording(event, recording);
+    });
   }
 
   Status WaitEvent(Stream stream, EventId event) override {
@@ -218,7 +238,7 @@ class EmulatedDevice : public DeviceBackend {
   Status Enqueue(Stream stream, emulated::Work work) {
     if (KernelScope::Active()) return InsideKernel();
     TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
-    return schedule_->Enqueue(stream.handle, std::move(work));
+    return Guarded([&] { return schedule_->Enqueue(stream.handle, std::move(work)); });
   }
 
   const ForkMark fork_;

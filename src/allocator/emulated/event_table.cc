@@ -17,6 +17,7 @@ EventId EventTable::Create() {
   std::uint32_t index = 0;
   if (unused_.empty()) {
     index = static_cast<std::uint32_t>(slots_.size());
+    if (unused_.capacity() <= slots_.size()) unused_.reserve(2 * slots_.size() + 8);  // Destroy allocates nothing
     slots_.emplace_back();
   } else {
     index = unused_.back();
