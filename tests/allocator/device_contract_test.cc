@@ -11,6 +11,7 @@
 #include "allocator/device_backend.h"
 #include "allocator/device_factory.h"
 #include "base/clock.h"
+#include "tierlib/faults.h"
 
 namespace tierlib {
 namespace {
@@ -46,6 +47,20 @@ std::vector<Backend> Backends() {
                                                                       .kernel_threads = 1,
                                                                       .poison = true,
                                                                       .strict = true}));
+  }
+  // With faults: none planned, and events late and in another order.
+  Backend faulty = Emulated("Faulty", {.kernel_threads = 1});
+  faulty.options.faults = std::make_shared<Faults>();
+  backends.push_back(faulty);
+  FaultPlan late;
+  late.slow_queries = 3;
+  late.reorder = true;
+  for (std::uint64_t seed = 21; seed <= 23; ++seed) {
+    faulty = Emulated("LateEventsSeed" + std::to_string(seed),
+                      {.schedule = EmulatedSchedule::kDeterministic, .seed = seed, .kernel_threads = 1});
+    late.seed = seed;
+    faulty.options.faults = std::make_shared<Faults>(late);
+    backends.push_back(faulty);
   }
   DeviceOptions cuda;
   cuda.kind = DeviceKind::kCuda;

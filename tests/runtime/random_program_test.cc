@@ -348,6 +348,15 @@ constexpr auto kMarshal = OffloadMode::kMarshal;
 constexpr auto kAll = OffloadPolicy::kAll;
 constexpr auto kFit = OffloadPolicy::kFit;
 
+// Events are seen late and in another order, as the seed has it.
+void LateEvents(Options& options) {
+  FaultPlan plan;
+  plan.seed = options.devices[0].emulated.seed;
+  plan.slow_queries = static_cast<std::uint32_t>(plan.seed % 3);
+  plan.reorder = true;
+  options.devices[0].faults = std::make_shared<Faults>(plan);
+}
+
 const Variant kVariants[] = {
     {"Off", OffloadMode::kOff, kAll, [](Options&) {}},
     {"Naive", OffloadMode::kNaive, kAll, [](Options&) {}},
@@ -382,6 +391,14 @@ const Variant kVariants[] = {
     {"NaiveWithoutAPool", OffloadMode::kNaive, kAll,
      [](Options& o) { o.devices[0].backing = DeviceBacking::kMallocAsync; }},
     {"FitStrict", kMarshal, kFit, [](Options& o) { o.devices[0].emulated.strict = true; }},
+    {"AllWithLateEvents", kMarshal, kAll, [](Options& o) { LateEvents(o); }},
+    {"FitWithLateEvents", kMarshal, kFit,
+     [](Options& o) {
+       o.write_waits = true;
+       LateEvents(o);
+     },
+     true},
+    {"NaiveWithLateEvents", OffloadMode::kNaive, kAll, [](Options& o) { LateEvents(o); }},
 };
 
 class RandomPrograms : public testing::TestWithParam<Variant> {};

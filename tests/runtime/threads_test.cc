@@ -114,6 +114,27 @@ TEST(Threads, EachGetsItsOwnBytesBack) {
   }
 }
 
+TEST(Threads, EachGetsItsOwnBytesBackWhereEventsAreLateAndReordered) {
+  const int rounds = std::max(5, 60 / TIERLIB_RANDOM_SCALE);
+  for (const OffloadPolicy policy : {OffloadPolicy::kAll, OffloadPolicy::kFit}) {
+    for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+      FaultPlan plan;
+      plan.seed = seed;
+      plan.slow_queries = static_cast<std::uint32_t>(seed);
+      plan.slow_ns = seed % 2 == 0 ? 50'000 : 0;
+      plan.reorder = true;
+      Options options = ThreadedOptions(OffloadMode::kMarshal, policy);
+      options.devices[0].faults = std::make_shared<Faults>(plan);
+      const std::unique_ptr<Runtime> runtime = Runtime::Create(options).value();
+      OnThreads([&](int thread) {
+        Worker worker(*runtime, static_cast<std::uint64_t>(thread) + 10 * seed);
+        WorkAlone(worker, rounds);
+      });
+      ExpectNothingLeft(*runtime);
+    }
+  }
+}
+
 // All threads take the same values back at once: one on the host, one to be made again by a callback, both into memory
 // of the program's allocator, while another thread takes the memory away again and again.
 TEST(Threads, ShareValuesThatComeBack) {
