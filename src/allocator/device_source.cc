@@ -64,12 +64,6 @@ class DeviceSource : public MemorySource {
     return given_back;
   }
 
-  bool notes_blocks() const override { return device_.info().notes_blocks; }
-  void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
-    device_.NoteBlock(base, bytes, live, stream);
-  }
-
- private:
   const ForkMark fork_;
   DeviceBackend& device_;
   const bool whole_;

@@ -83,8 +83,8 @@ StatusOr<std::unique_ptr<DeviceBuffer>> SavedStore::TakeDevice(const RoomRequest
   const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
   void* const data = program.allocate(request.bytes, request.stream);
   if (data == nullptr) return Status(StatusCode::kResourceExhausted);
-  std::unique_ptr<DeviceBuffer> buffer(new (std::nothrow) DeviceBuffer(tier.options.allocator, *tier.events, deferred_,
-                                                                       data, origin, request.bytes));
+  std::unique_ptr<DeviceBuffer> buffer(
+      new (std::nothrow) DeviceBuffer(tier.options.allocator, *tier.events, deferred_, data, origin, request.bytes));
   if (buffer != nullptr) return buffer;
   program.deallocate(data, request.bytes, request.stream);
   throw std::bad_alloc();

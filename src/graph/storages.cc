@@ -60,9 +60,9 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
   settings.cache.age_ns = static_cast<std::int64_t>(
       std::min<std::uint64_t>(options.cached_age_ns, std::numeric_limits<std::int64_t>::max()));
   for (std::size_t i = 0; i < backends.size(); ++i) {
-    TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceTier> tier,
-                             DeviceTier::Create(options.devices[i], std::move(backends[i]), settings, store->deferred_,
-                                                store->recorder()));
+    TIERLIB_ASSIGN_OR_RETURN(
+        std::unique_ptr<DeviceTier> tier,
+        DeviceTier::Create(options.devices[i], std::move(backends[i]), settings, store->deferred_, store->recorder()));
     store->owners_.AddPool(*tier->pool, tier->options.device);
     for (const BlockPool* pool : tier->HostPools()) store->owners_.AddPool(*pool, tier->options.device);
     store->tiers_.push_back(std::move(tier));

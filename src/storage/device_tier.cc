@@ -108,7 +108,8 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   }
   tier->events = std::make_unique<EventPool>(device);
   if (options.backing == DeviceBacking::kMallocAsync) {
-    TIERLIB_ASSIGN_OR_RETURN(tier->direct, DirectPool::Create(device, *tier->events, settings.tags.Of(Tier::kDevice), recorder));
+    TIERLIB_ASSIGN_OR_RETURN(tier->direct,
+                             DirectPool::Create(device, *tier->events, settings.tags.Of(Tier::kDevice), recorder));
   }
   tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);
   TIERLIB_ASSIGN_OR_RETURN(tier->transfers, TransferEngine::Create(device, *tier->events, recorder));
