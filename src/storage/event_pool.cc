@@ -19,7 +19,11 @@ StatusOr<EventId> EventPool::Take() {
       idle_.pop_back();
       return event;
     }
-    if (idle_.capacity() <= made_) idle_.reserve(2 * made_ + 8);
+    try {
+      if (idle_.capacity() <= made_) idle_.reserve(2 * made_ + 8);
+    } catch (const std::bad_alloc&) {
+      return Status(StatusCode::kResourceExhausted);
+    }
     ++made_;
   }
   StatusOr<EventId> event = device_.CreateEvent();

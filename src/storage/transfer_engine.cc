@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/clock.h"
@@ -64,7 +65,11 @@ StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, Co
   if (copy_is_refused.Fails()) return UnavailableError("the copy was refused by a failpoint");
   auto& queue = in_flight_[direction == CopyDirection::kDeviceToHost ? 0 : 1];
   queue.push_back(transfer);  // before the copy: what may throw comes before what memory is needed for
-  Status copied = device_.Copy(runs, direction, stream);
+  Status copied(StatusCode::kResourceExhausted);
+  try {
+    copied = device_.Copy(runs, direction, stream);
+  } catch (const std::bad_alloc&) {
+  }
   if (!copied.ok()) {
     queue.pop_back();
     return copied;

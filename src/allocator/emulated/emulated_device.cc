@@ -34,7 +34,7 @@ constexpr int kMaxKernelThreads = 1024;
 
 // A device's calls throw nothing: where the host has no memory for them they say so.
 template <typename Body>
-auto Guarded(Body&& body) noexcept -> decltype(body()) {
+auto Guarded(Body&& body) -> decltype(body()) {
   try {
     return body();
   } catch (const std::bad_alloc&) {
