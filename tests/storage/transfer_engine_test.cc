@@ -137,9 +137,11 @@ TEST(TransferEngine, WithoutAnEventTheCopyIsWaitedForBeforeItsMemoryIsLetGo) {
     std::vector<std::uint8_t> host(kBlock);
     bool arrived = false;
     {
-      const std::shared_ptr<void> keepalive(nullptr, [&](void*) { arrived = host.back() == 9; });
+      std::shared_ptr<void> keepalive(nullptr, [&](void*) { arrived = host.back() == 9; });
       e.device.record_event.calls = 1;  // the producer's mark, not the copy's
-      EXPECT_FALSE(e.WriteAndCopyOut(9, host.data(), keepalive).ok());
+      const StatusOr<TransferRef> out = e.WriteAndCopyOut(9, host.data(), std::move(keepalive));
+      ASSERT_TRUE(out.ok()) << out.status();
+      EXPECT_TRUE((*out)->ended && (*out)->status.ok());
     }
     EXPECT_TRUE(arrived) << "seed " << seed;
   }
