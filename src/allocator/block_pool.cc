@@ -5,11 +5,11 @@
 #include <cinttypes>
 #include <utility>
 
-#include "allocator/address_map.h"
 #include "allocator/block_list.h"
 #include "allocator/cache_age.h"
 #include "allocator/give_back.h"
 #include "allocator/hardening.h"
+#include "allocator/live_blocks.h"
 #include "allocator/misuse.h"
 #include "allocator/stream_clocks.h"
 #include "allocator/tag_accounts.h"
@@ -45,7 +45,7 @@ struct BlockPool::State {
   const bool notes_blocks;  // the source wants to know which blocks are live
 
   // What Find reads without the lock; written under it.
-  AddressMap live_blocks;
+  LiveBlocks live_blocks;
   std::atomic<std::size_t> grown;  // what the source has grown to
   std::atomic<std::byte*> base;    // where that begins
 
@@ -102,7 +102,6 @@ struct BlockPool::State {
     }
     const std::size_t offset = blocks.NextOffset(alignment);
     if (offset > capacity || bytes > capacity - offset) return Status(StatusCode::kResourceExhausted);
-    if (!live_blocks.Cover(offset + bytes)) return Status(StatusCode::kResourceExhausted);
     if (offset + bytes > grown) TIERLIB_RETURN_IF_ERROR(GrowTo(offset + bytes));
     if (has_absent) TIERLIB_RETURN_IF_ERROR(Commit(offset, bytes));
     TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, blocks.unused_stamp()));
@@ -199,16 +198,19 @@ StatusOr<void*> BlockPool::AllocateBlock(std::size_t bytes, Stream stream, trace
     s.TraceFull(rounded, tag);
     return Status(StatusCode::kResourceExhausted);
   }
-  if (!s.live_blocks.Prepare()) return Status(StatusCode::kResourceExhausted);
+  const std::size_t aligned = std::max(alignment, s.options.alignment);
+  if (!s.live_blocks.Prepare(std::min(s.capacity, s.blocks.NextOffset(aligned) + rounded))) {
+    return Status(StatusCode::kResourceExhausted);
+  }
   Block* block = nullptr;
-  Status taken = s.Take(rounded, std::max(alignment, s.options.alignment), stream, &block);
+  Status taken = s.Take(rounded, aligned, stream, &block);
   if (!taken.ok()) {
     if (taken.code() == StatusCode::kResourceExhausted) s.TraceFull(rounded, tag);
     return taken;
   }
   block->asked = bytes;
   block->tag = tag;
-  s.live_blocks.Add(block->offset, rounded, tag, block);
+  s.live_blocks.Add(block);
   s.accounts.Add(tag, bytes, rounded);
   s.extent_peak = std::max(s.extent_peak, s.blocks.extent());
   s.age.NoteUse(block->offset, rounded);
@@ -249,11 +251,7 @@ void BlockPool::Book(const void* address, std::size_t asked, trace::Tag tag) {
   Block* block = s.live_blocks.At(s.OffsetOf(address));
   s.RequireLive(block != nullptr, address, "booking");
   s.accounts.Remove(block->tag, block->asked, block->bytes);
-  if (tag != block->tag && s.live_blocks.Prepare()) {  // without memory for that it stays under the tag that it has
-    s.live_blocks.Remove(block->offset);
-    s.live_blocks.Add(block->offset, block->bytes, tag, block);
-    block->tag = tag;
-  }
+  if (tag != block->tag) s.live_blocks.SetTag(block, tag);
   block->asked = asked;
   s.accounts.Add(block->tag, asked, block->bytes);
 }
@@ -275,13 +273,32 @@ void BlockPool::SetOwner(const void* block, std::uint64_t owner) {
   State& s = *state_;
   if (s.hardening != nullptr) return s.hardening->SetOwner(block, owner);
   MutexLock lock(s.mutex);
-  s.RequireLive(s.live_blocks.SetOwner(s.OffsetOf(block), owner), block, "owner");
+  Block* const live = s.live_blocks.At(s.OffsetOf(block));
+  s.RequireLive(live != nullptr, block, "owner");
+  s.live_blocks.SetOwner(live, owner);
 }
 
 BlockPool::Part BlockPool::Find(const void* address, Place* place) const {
   if (!Contains(address)) return Part::kOutside;
   if (state_->hardening != nullptr) return state_->hardening->Find(address, place) ? Part::kLive : Part::kFree;
+  if (!state_->live_blocks.is_mapped() && !MapBlocks()) return FindSlowly(address, place);
   return state_->live_blocks.Find(state_->OffsetOf(address), place) ? Part::kLive : Part::kFree;
+}
+
+bool BlockPool::MapBlocks() const {
+  MutexLock lock(state_->mutex);
+  return state_->live_blocks.Map();
+}
+
+BlockPool::Part BlockPool::FindSlowly(const void* address, Place* place) const {
+  const State& s = *state_;
+  const std::size_t offset = s.OffsetOf(address);
+  MutexLock lock(s.mutex);
+  const Block* block = s.blocks.last();
+  while (block != nullptr && block->offset > offset) block = block->previous;
+  if (block == nullptr || !block->live || offset - block->offset >= block->bytes) return Part::kFree;
+  *place = {block->tag, offset - block->offset, block->offset, block->bytes, block->owner};
+  return Part::kLive;
 }
 
 bool BlockPool::Contains(const void* address) const {
@@ -384,10 +401,6 @@ void BlockPool::CheckInvariants() const {
       continue;
     }
     TIERLIB_CHECK(s.live_blocks.At(block->offset) == block, "BlockPool I1: a live block is not listed");
-    Place last;
-    TIERLIB_CHECK(s.live_blocks.Find(block->offset + block->bytes - 1, &last) && last.offset == block->offset &&
-                      last.bytes == block->bytes && last.tag == block->tag,
-                  "BlockPool I1: a live block's end is listed as another's");
     TIERLIB_CHECK(block->asked <= block->bytes, "BlockPool I2: more was asked for than a block has");
     counted.Add(block->tag, block->asked, block->bytes);
   }

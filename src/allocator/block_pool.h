@@ -105,7 +105,7 @@ class BlockPool {
   std::size_t BlockBytes(const void* block) const;
 
   // What has `address`: nothing of this pool; memory of it that is not handed out now; or a live block, told in
-  // `place`, whichever of its bytes that is. Lock-free (allocator/address_map.h).
+  // `place`, whichever of its bytes that is. Lock-free but for the first call (allocator/live_blocks.h).
   using Place = AddressMap::Found;
   enum class Part { kOutside, kFree, kLive };
   Part Find(const void* address, Place* place) const;
@@ -152,6 +152,8 @@ class BlockPool {
   std::size_t PlainBlockBytes(const void* block) const;
   void Require(const char* use, const void* block) const;  // aborts where that is no live block
   std::size_t LargestFreeBlock() const;
+  bool MapBlocks() const;
+  Part FindSlowly(const void* address, Place* place) const;  // where there is no memory for the map
 
   struct State;
   std::unique_ptr<State> state_;
