@@ -193,7 +193,7 @@ TEST(LateEvents, TwoThreadsNeverLoseAByteOnThreadedStreams) {
   Seen seen;
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
-    RunThreads(EmulatedSchedule::kThreaded, seed, 10'000 / TIERLIB_RANDOM_SCALE, &seen);
+    RunThreads(EmulatedSchedule::kThreaded, seed, 2000 / TIERLIB_RANDOM_SCALE, &seen);
   }
   ExpectTheWorst(seen);
 }
