@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "allocator/numa_topology.h"
+#include "allocator/zone_reserve.h"
 #include "base/mutex.h"
 #include "tierlib/bytes.h"
 
@@ -90,7 +91,10 @@ class Machine : public NumaTopology {
     }
     if (!found) return std::numeric_limits<std::uint64_t>::max();
     const std::uint64_t available = free + cached / 2;
-    return available - std::min(available, total / 256);
+    // The kernel's reserve grows where huge pages are on, to a twentieth of a small node.
+    std::ifstream zones("/proc/zoneinfo");
+    const std::uint64_t reserve = std::max(total / 256, ZoneReservePages(zones, node) * PageBytes());
+    return available - std::min(available, reserve);
   }
 
   void RunOn(absl::Span<const int> cpus) override {
