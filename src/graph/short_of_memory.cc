@@ -157,11 +157,18 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::WhileRoomIsMade(
     DeviceTier& tier, absl::FunctionRef<StatusOr<std::shared_ptr<DeviceBuffer>>()> attempt) {
   // The second finds nothing more to do, unless other threads are at it.
   constexpr int kAttempts = 8;
+  bool settled = tier.direct == nullptr;
   for (int i = 0; i < kAttempts; ++i) {
     const std::uint64_t steps = room_steps_;
     StatusOr<std::shared_ptr<DeviceBuffer>> result = attempt();
     if (result.status().code() != StatusCode::kResourceExhausted) return result;
-    if (room_steps_ == steps) {
+    // Where the device's own allocator puts a block depends on which frees have ended. So the last attempt, and the
+    // next call, find all of them ended.
+    if (tier.direct != nullptr) {
+      const MutexUnlock unlock(mutex_);
+      (void)tier.backend->Synchronize();
+    }
+    if (room_steps_ == steps && std::exchange(settled, true)) {
       ++tier.shortages.failures;
       return result;
     }
