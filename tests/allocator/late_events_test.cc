@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kThreads = 2;
 constexpr int kStreams = 4;
-constexpr std::size_t kCapacity = KiB(48);  // less than both threads would like to hold
+constexpr std::size_t kCapacity = KiB(20);  // less than both threads would like to hold
 
 struct Shadow {
   std::atomic<std::uint64_t> reads{0};
