@@ -69,8 +69,8 @@ struct DeviceAllocator {
 
 struct DeviceOptions {
   DeviceKind kind = DeviceKind::kEmulated;
-  int device = 0;                              // number among the devices of this Runtime; CUDA ordinal for kCuda
-  std::uint64_t capacity = MiB(512);           // bytes of device memory that tierlib may take (a tier's capacity)
+  int device = 0;                     // number among the devices of this Runtime; CUDA ordinal for kCuda
+  std::uint64_t capacity = MiB(512);  // bytes of device memory that tierlib may take (a tier's capacity)
   DeviceBacking backing = DeviceBacking::kVirtualMemory;
   std::uint64_t reload_budget = 0;             // cap on reloaded bytes alive at once; 0: the capacity
   std::uint64_t in_flight_limit = 0;           // cap on bytes of copies in flight; 0: none

@@ -1,11 +1,10 @@
 // Owner: who has the memory at an address. See Runtime::OwnerOf.
 //
-// The first question about a pool makes a map of its blocks, under the pool's lock, which is kept from then on and costs
-// each allocation and free of that pool some cold cache lines. After that, an address is looked up without a lock,
-// however many threads allocate and free meanwhile: a block that is taken or freed during the look-up is told as it was
-// before or after, never as a mix. An address in no pool is
-// looked up in registered memory, under a lock. Memory that the program's own allocator gave for a reload is in
-// neither.
+// The first question about a pool makes a map of its blocks, under the pool's lock, which is kept from then on and
+// costs each allocation and free of that pool some cold cache lines. After that, an address is looked up without a
+// lock, however many threads allocate and free meanwhile: a block that is taken or freed during the look-up is told as
+// it was before or after, never as a mix. An address in no pool is looked up in registered memory, under a lock. Memory
+// that the program's own allocator gave for a reload is in neither.
 #ifndef TIERLIB_OWNER_H_
 #define TIERLIB_OWNER_H_
 

@@ -96,21 +96,4 @@ bool IsBeyondTagLimit(BlockPool& pool, std::size_t bytes, trace::Tag tag) {
   return beyond;
 }
 
-std::optional<absl::flat_hash_set<const void*>> BlocksThatMakeRoom(BlockPool& pool, std::size_t bytes) {
-  std::optional<absl::flat_hash_set<const void*>> found;
-  pool.Inspect([&](const BlockPool::Contents& contents) {
-    const std::size_t rounded = Rounded(contents, bytes);
-    if (rounded > contents.capacity - contents.accounts.total().rounded) return;
-    found.emplace();
-    const auto free_bytes = [](const Block* block) { return block == nullptr || block->live ? 0 : block->bytes; };
-    for (const Block* block = contents.blocks.last(); block != nullptr; block = block->previous) {
-      if (!block->live) continue;
-      std::size_t range = free_bytes(block->previous) + block->bytes + free_bytes(block->next);
-      if (block->next == nullptr) range += contents.capacity - contents.blocks.extent();
-      if (range >= rounded) found->insert(contents.base + block->offset);
-    }
-  });
-  return found;
-}
-
 }  // namespace tierlib

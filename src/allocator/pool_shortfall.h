@@ -6,10 +6,8 @@
 
 #include <array>
 #include <cstddef>
-#include <optional>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "allocator/block_list.h"
 #include "allocator/block_pool.h"
 #include "tierlib/stream.h"
@@ -48,10 +46,6 @@ PoolShortfall ExplainShortfall(BlockPool& pool, std::size_t bytes, trace::Tag ta
 
 // True where a block of `bytes` is beyond the limit of its tag.
 bool IsBeyondTagLimit(BlockPool& pool, std::size_t bytes, trace::Tag tag);
-
-// The live blocks of which each, were it freed, would leave a hole for `bytes`; nullopt where not even all that is free
-// is as much.
-std::optional<absl::flat_hash_set<const void*>> BlocksThatMakeRoom(BlockPool& pool, std::size_t bytes);
 
 }  // namespace tierlib
 

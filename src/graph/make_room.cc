@@ -18,24 +18,8 @@ std::uint64_t SavedStore::EvictFor(RoomRequest& request) {
       request.eviction = Eviction();
       request.eviction.tag = tag;
     }
-    if (!tag && !request.sought_hole && direct == nullptr) {
-      if (const std::uint64_t bytes = EvictForHole(request)) return bytes;
-    }
   }
   return EvictNext(request.tier, request.eviction);
-}
-
-std::uint64_t SavedStore::EvictForHole(RoomRequest& request) {
-  const auto blocks = BlocksThatMakeRoom(*request.tier.pool, request.bytes);
-  if (!blocks) return 0;
-  request.sought_hole = true;  // once, so that all of a request's looking around stays linear
-  for (auto held = holding_.begin(); held != holding_.end();) {
-    Snapshot& snapshot = *(held++)->second;
-    if (!MayGo(snapshot, request.tier, request.eviction) || !blocks->contains(snapshot.buffer->data())) continue;
-    const std::uint64_t bytes = snapshot.buffer->bytes();
-    if (Evict(snapshot)) return bytes;
-  }
-  return 0;
 }
 
 bool SavedStore::MayGo(const Snapshot& snapshot, const DeviceTier& tier, const Eviction& eviction) const {

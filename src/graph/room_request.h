@@ -31,7 +31,6 @@ struct RoomRequest {
 
   // The steps done, in their order.
   bool polled = false;
-  bool sought_hole = false;
   Eviction eviction{};
   bool trimmed = false;
   std::int64_t deadline_ns = 0;  // of all waiting; 0: none so far

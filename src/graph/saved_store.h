@@ -252,10 +252,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   // --- make_room.cc ---
   // Gives the device bytes of one saved value up; how many that frees, 0 where none may go. For a request: where its
-  // tag's limit is reached, one of that tag; where enough is free but scattered, first one that leaves a large enough
-  // hole.
+  // tag's limit is reached, one of that tag.
   std::uint64_t EvictFor(RoomRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::uint64_t EvictForHole(RoomRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::uint64_t EvictNext(DeviceTier& tier, Eviction& eviction) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool MayGo(const Snapshot& snapshot, const DeviceTier& tier, const Eviction& eviction) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -78,7 +78,15 @@ LaneTable::~LaneTable() {
 }
 
 Lane* LaneTable::Find(std::uint64_t serial) {
-  if (serial == 0 || thread_is_ending) return nullptr;
+  if (serial == 0) return nullptr;
+  if (thread_is_ending) {  // as where main's thread destroys what is static: nobody gives this lane back
+    try {
+      remembered_ = {serial, Take()};
+      return remembered_.lane;
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
+  }
   static thread_local ThreadLanes held;
   for (const ThreadLanes::Entry& entry : held.entries) {
     if (entry.serial == serial) {

@@ -39,7 +39,7 @@ class LaneTable {
   LaneTable(const LaneTable&) = delete;
   LaneTable& operator=(const LaneTable&) = delete;
 
-  // The calling thread's lane, numbered from 1. Null in a forked child, in a thread that is ending, or without memory.
+  // The calling thread's lane, numbered from 1. Null in a forked child, or without memory.
   Lane* ThisThread() {
     const std::uint64_t serial = serial_.load(std::memory_order_relaxed);
     return remembered_.serial == serial ? remembered_.lane : Find(serial);

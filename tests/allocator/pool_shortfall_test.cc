@@ -95,26 +95,6 @@ TEST(PoolShortfall, NamesTheFewestBytesWhoseEndWouldHaveMadeRoom) {
   EXPECT_GT(asked, 50);
 }
 
-TEST(PoolShortfall, FindsTheBlocksOfWhichOneIsEnough) {
-  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    Random random(seed);
-    FullPool full(random);
-    const std::size_t bytes = (1 + random.UniformInt(10)) * kUnit;
-    std::size_t live = 0;
-    for (const Live& one : full.live) live += one.bytes;
-    const auto found = BlocksThatMakeRoom(*full.test.pool, bytes);
-    ASSERT_EQ(found.has_value(), live + bytes <= 24 * kUnit);
-    for (std::size_t i = 0; found && i < full.live.size(); ++i) {
-      // Around this block: the hole that it alone leaves, or one that was there.
-      const bool enough = full.LargestHole(1u << i) >= bytes;
-      if (full.LargestHole(0) < bytes) {
-        EXPECT_EQ(found->contains(full.live[i].block), enough);
-      }
-    }
-  }
-}
-
 TEST(PoolShortfall, SaysWhoseWorkHoldsFreedBytes) {
   EmulatedOptions emulated{.schedule = EmulatedSchedule::kDeterministic, .kernel_threads = 1};
   PoolUnderTest test = MakePoolUnderTest(KiB(4), emulated, 2);

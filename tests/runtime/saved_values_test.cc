@@ -1,6 +1,7 @@
 // What a saved value promises however it was treated: the bytes that were packed, or the error that names why not. Each
 // test is a sequence of verbs in which two of them meet.
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -248,6 +249,7 @@ TEST(SavedValues, ASmallViewOfBytesThatMovedDoesNotKeepThemOnTheDevice) {
 }
 
 TEST(SavedValues, WhatIsKeptForAFullHostAndMovesLaterIsBookedApart) {
+  if (std::getenv("TIERLIB_HARDENED") != nullptr) GTEST_SKIP() << "the host is as large as one value without guards";
   Options options = DeterministicOptions(1);
   options.pinned_limit = kSize;
   options.pageable_limit = 0;

@@ -116,26 +116,6 @@ TEST(ShortMemory, ADeviceWithoutMemoryIsNotAFullTier) {
   EXPECT_TRUE(Ask(p, KiB(8)).ok());
 }
 
-// --- what it does ----------------------------------------------------------------------------------------------------
-
-TEST(ShortMemory, WhereFreeBytesAreScatteredWhatLiesBetweenThemLeaves) {
-  Program p(Small(KiB(32)));
-  std::vector<Allocation> made;
-  for (int i = 0; i < 8; ++i) made.push_back(p.Make(Bytes(KiB(4), static_cast<std::uint8_t>(i))));
-  p.Retire(made[2].storage);
-  p.Retire(made[6].storage);
-  std::vector<Saved> saved;
-  for (const std::size_t i : {0, 4, 3}) saved.push_back(Leave(p, made[i], KiB(4)));
-  const Allocation large = Ask(p, KiB(8)).value();
-  EXPECT_EQ(large.data, made[2].data);
-  const Shortages done = p.runtime->statistics().shortages;
-  EXPECT_EQ(done.evictions, 1u) << "block 3 alone makes a hole of 8 KiB";
-  EXPECT_EQ(done.evicted_bytes, KiB(4));
-  EXPECT_EQ(done.polls, 1u);
-  EXPECT_EQ(done.failures, 0u);
-  EXPECT_EQ(p.Unpack(saved[0]), Bytes(KiB(4), 0));
-}
-
 // The program's tensors and tierlib's reloads share one cache. A tensor whose copy out is in flight is still in it.
 TEST(ShortMemory, ReloadsWaitForMemoryThatCopiesStillKeep) {
   std::uint64_t waits = 0;
