@@ -116,6 +116,8 @@ TEST(ShortMemory, ADeviceWithoutMemoryIsNotAFullTier) {
   EXPECT_TRUE(Ask(p, KiB(8)).ok());
 }
 
+// --- what it does ----------------------------------------------------------------------------------------------------
+
 // The program's tensors and tierlib's reloads share one cache. A tensor whose copy out is in flight is still in it.
 TEST(ShortMemory, ReloadsWaitForMemoryThatCopiesStillKeep) {
   std::uint64_t waits = 0;
