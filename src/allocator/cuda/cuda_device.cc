@@ -87,7 +87,9 @@ class CudaDevice final : public DeviceBackend {
   ~CudaDevice() override {
     if (fork_.in_child()) {  // which has no driver context
       LeaveBehind(std::move(clock_));
-      LeaveBehind(std::move(range_));
+      LeaveBehind(std::move(memory_.range));
+      LeaveBehind(std::move(memory_.pieces));
+      LeaveBehind(std::move(memory_.pool));
       return;
     }
     const CurrentContext current(driver_, context_);
