@@ -156,6 +156,9 @@ TEST_F(ExitDeathTest, ATraceIsCompleteWhereAStaticRuntimeEndedIt) {
 
 TEST_F(ExitDeathTest, AForkedChildMayExitWithItsParentsRuntimeInStaticStorage) {
   if (!kMayFork) GTEST_SKIP() << kNoForkHere;
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the leak check at a forked child's exit takes what its parent's threads hold for lost, or hangs";
+#endif
   const auto body = [] {
     EndInTime();
     static Saved outlives;
