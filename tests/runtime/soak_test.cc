@@ -207,6 +207,7 @@ class Soak {
 
   // The median of what was resident in the second quarter of the time against that of the last one.
   void Report(std::int64_t length) {
+    if (kSanitized) return;  // a sanitizer keeps what is freed for a while, and has time for a few steps alone
     std::vector<std::uint64_t> early;
     std::vector<std::uint64_t> late;
     for (const auto& [time, resident] : samples_) {
@@ -226,7 +227,6 @@ class Soak {
         static_cast<unsigned long long>(fallbacks_.to_pageable), static_cast<unsigned long long>(fallbacks_.to_file),
         static_cast<unsigned long long>(fallbacks_.refused), FormatBytes(static_cast<std::uint64_t>(after)).c_str(),
         drift);
-    if (kSanitized) return;  // a sanitizer keeps what is freed for a while
     EXPECT_LE(drift, length >= 60'000'000'000 ? 1.0 : 5.0) << "a short run is all warm-up";
   }
 
