@@ -64,7 +64,7 @@ struct HostFallbacks {
   std::uint64_t to_pageable_bytes = 0;
   std::uint64_t to_file = 0;  // count
   std::uint64_t to_file_bytes = 0;
-  std::uint64_t refused = 0;  // no place when they were first to move: they stay on the device for now (count)
+  std::uint64_t refused = 0;  // had no place when they were first to move, and stayed on the device (count)
   std::uint64_t refused_bytes = 0;
 };
 
