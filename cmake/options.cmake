@@ -10,6 +10,7 @@ set(TIERLIB_CUDA AUTO CACHE STRING "Build the CUDA backend: AUTO (where nvcc is 
 set_property(CACHE TIERLIB_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(TIERLIB_SANITIZE "" CACHE STRING "Sanitizers for everything built here, for example address,undefined or thread")
 option(TIERLIB_FUZZ "Build the fuzz targets of tests/fuzz for libFuzzer (clang) and instrument everything for it" OFF)
+set(TIERLIB_TEST_COMPILE_OPTIONS "" CACHE STRING "Compiler options for the sources of tests alone, which come last")
 set(TIERLIB_RANDOM_SCALE 1 CACHE STRING "Counts of random runs in tests are divided by this (sanitizer presets)")
 
 if(PROJECT_IS_TOP_LEVEL)

@@ -1,5 +1,7 @@
-# tierlib_target(<target>): C++20, warnings as errors, sanitizers. For our own code only.
+# tierlib_target(<target> [PRECOMPILED <target>]): C++20, warnings as errors, sanitizers, and the precompiled headers of the
+# target named, or of tierlib_precompiled. For our own code only.
 function(tierlib_target target)
+  cmake_parse_arguments(ARG "" "PRECOMPILED" "" ${ARGN})
   target_compile_features(${target} PRIVATE cxx_std_20)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF CUDA_STANDARD 20 CUDA_EXTENSIONS OFF)
   # Programs too: one set of precompiled headers serves all targets only where all are compiled alike.
@@ -23,8 +25,11 @@ function(tierlib_target target)
     target_compile_options(${target} PUBLIC $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=fuzzer-no-link>)
     target_link_options(${target} PUBLIC -fsanitize=fuzzer-no-link)
   endif()
-  if(TIERLIB_PRECOMPILE AND NOT ${target} STREQUAL tierlib_precompiled)
-    target_precompile_headers(${target} REUSE_FROM tierlib_precompiled)
+  if(NOT ARG_PRECOMPILED)
+    set(ARG_PRECOMPILED tierlib_precompiled)
+  endif()
+  if(TIERLIB_PRECOMPILE AND NOT ${target} STREQUAL ${ARG_PRECOMPILED})
+    target_precompile_headers(${target} REUSE_FROM ${ARG_PRECOMPILED})
   endif()
 endfunction()
 
@@ -36,10 +41,11 @@ if(TIERLIB_PRECOMPILE)
   tierlib_target(tierlib_precompiled)
   target_link_libraries(tierlib_precompiled PRIVATE Threads::Threads absl::flat_hash_map absl::function_ref
     absl::inlined_vector absl::span)
-  target_precompile_headers(tierlib_precompiled PRIVATE
+  set(tierlib_precompiled_headers
     <algorithm> <atomic> <cmath> <cstdint> <cstring> <deque> <functional> <map> <memory> <mutex> <optional> <ostream>
     <string> <string_view> <utility> <variant> <vector>
     <absl/container/flat_hash_map.h> <absl/container/inlined_vector.h> <absl/functional/function_ref.h> <absl/types/span.h>)
+  target_precompile_headers(tierlib_precompiled PRIVATE ${tierlib_precompiled_headers})
 endif()
 
 # tierlib_layer(<name> SOURCES ... DEPENDS ...): one layer of the house as an object library. A layer's sources include
