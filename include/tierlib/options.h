@@ -72,7 +72,11 @@ struct DeviceOptions {
   int device = 0;                     // number among the devices of this Runtime; CUDA ordinal for kCuda
   std::uint64_t capacity = MiB(512);  // bytes of device memory that tierlib may take (a tier's capacity)
   DeviceBacking backing = DeviceBacking::kVirtualMemory;
-  std::uint64_t reload_budget = 0;             // cap on reloaded bytes alive at once; 0: the capacity
+  std::uint64_t reload_budget = 0;  // cap on reloaded bytes alive at once; 0: the capacity
+  // Bytes of saved values that may come back before they are asked for, in the order in which the step before asked for
+  // its values, or else in reverse pack order: so that copies in run beside the work before them. Takes memory that is
+  // free alone, and gives it up where it is needed. 0: nothing comes back before it is asked for.
+  std::uint64_t prefetch_bytes = 0;
   std::uint64_t in_flight_limit = 0;           // cap on bytes of copies in flight; 0: none
   std::shared_ptr<DeviceAllocator> allocator;  // null: tierlib's own pool
   EmulatedOptions emulated;                    // where kind is kEmulated

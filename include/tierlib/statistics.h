@@ -30,7 +30,9 @@ struct Ledger {
   std::uint64_t freed = 0;       // device bytes given back because their contents had been moved or can be replayed
   std::uint64_t copies_out = 0;  // count
   std::uint64_t copies_in = 0;   // count
-  std::uint64_t stalls = 0;      // waits inserted into a stream of the program (count)
+  std::uint64_t prefetched = 0;  // of moved_in, what came back before it was asked for
+  std::uint64_t prefetched_in_vain = 0;  // of that, what went again without being asked for
+  std::uint64_t stalls = 0;              // waits inserted into a stream of the program (count)
 };
 
 // What the blocks of a tier are held for.

@@ -89,6 +89,7 @@ bool SavedStore::Evict(Snapshot& snapshot) {
     ledger_.moved += missing.bytes();
     ledger_.reconsidered += missing.bytes();
   }
+  if (snapshot.prefetched) PausePrefetch(**FindTier(snapshot.device));
   LetGo(snapshot);
   if (frees) ledger_.freed += device_bytes;
   if (replayable) {

@@ -132,10 +132,7 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
 
   // Nothing below fails.
   if (saved.produced == nullptr) saved.produced = std::move(now);
-  if (holding_.erase(saved.pack_order) > 0) {  // backward needs it earlier than thought
-    saved.pack_order = next_pack_++;
-    holding_[saved.pack_order] = &saved;
-  }
+  if (!saved.needed.empty()) NoteSavedAgain(saved);
   LetGoWithout(saved, bytes, buffer);
   saved.needed = saved.needed.Union(bytes);
   if (decision.action == trace::DecisionAction::kReplay) {

@@ -8,6 +8,7 @@
 //   pack.cc             take a value: decide (offload_policy), copy it out, book it (ledger)
 //   unpack.cc           give it back: from the device, by a copy in, or by replaying a recipe
 //   replay.cc           find a recipe, and run it
+//   prefetch.cc         bring values back before they are asked for
 //   short_of_memory.cc  device memory, and what is tried where there is none
 //   make_room.cc        give the device bytes of saved values up
 //   explain_shortage.cc say why there was none
@@ -32,6 +33,7 @@
 #include "base/mutex.h"
 #include "graph/lineage.h"
 #include "graph/offload_policy.h"
+#include "graph/reload_order.h"
 #include "graph/room_request.h"
 #include "graph/snapshot.h"
 #include "storage/device_tier.h"
@@ -103,6 +105,10 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StatusOr<Owner> OwnerOf(const void* address) const;  // does not lock the store
   std::uint64_t Trim(Tier tier, std::uint64_t bytes);
 
+  // Phases of a step, for prefetching.
+  void BeginStep();
+  void BeginBackward();
+
   // Gives back what the host tiers keep beyond the options' bounds. Waits for nothing.
   void TrimToBounds();
 
@@ -149,6 +155,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // All of a content, those included that no other value may find.
   std::vector<std::shared_ptr<Snapshot>> SnapshotsOf(const ContentKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::shared_ptr<Snapshot> NewSnapshot(const Storage& storage, bool shared) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Backward needs it earlier than thought.
+  void NoteSavedAgain(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetSnapshot(Snapshot* snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropSaved(std::shared_ptr<Snapshot> snapshot);
   // Makes the snapshot hold `buffer`, which has `bytes` of the storage / hold none, and keeps the list of evictable
@@ -187,12 +195,25 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // --- unpack.cc ---
   StatusOr<std::shared_ptr<DeviceBuffer>> MakeResident(const std::shared_ptr<Snapshot>& snapshot, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  StatusOr<std::shared_ptr<DeviceBuffer>> Reload(Snapshot& snapshot, Stream stream)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `ahead`: before anybody asked, so only into memory that is free.
+  StatusOr<std::shared_ptr<DeviceBuffer>> Reload(Snapshot& snapshot, bool ahead) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StatusOr<std::shared_ptr<DeviceBuffer>> ReloadPacked(Snapshot& snapshot, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status WaitFor(const Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status CheckReadable(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- prefetch.cc ---
+  // The snapshot's bytes were asked for, and are there.
+  void NoteAsked(Snapshot& snapshot, DeviceTier& tier) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Its device bytes go, and if they came back ahead, nobody asked for them.
+  void DropPrefetched(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Brings back what is most likely asked for next.
+  void PrefetchAfter(std::uint64_t pack, DeviceTier& tier) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Memory is too short for values that nobody has asked for.
+  static void PausePrefetch(DeviceTier& tier);
+  // Device memory for a reload on `stream`, where some is free.
+  StatusOr<std::shared_ptr<DeviceBuffer>> AllocateAhead(DeviceTier& tier, std::uint64_t origin, std::uint64_t bytes,
+                                                        Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- replay.cc ---
   bool IsAvailable(const ContentKey& key, const ByteRanges& bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -235,6 +256,9 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StatusOr<std::shared_ptr<DeviceBuffer>> AllocateDevice(DeviceTier& tier, std::uint64_t origin, std::uint64_t bytes,
                                                          Stream stream, trace::Tag tag, bool reload)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What a reload holds counts against the budget for reloads until it goes.
+  std::shared_ptr<DeviceBuffer> Counted(std::unique_ptr<DeviceBuffer> reload, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StatusOr<std::unique_ptr<DeviceBuffer>> TakeDevice(const RoomRequest& request, std::uint64_t origin)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // One step towards room for the request, in the order of the steps; false where none is left.
@@ -273,6 +297,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Lineage lineage_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
   StallWatch stalls_ ABSL_GUARDED_BY(mutex_);
+  ReloadOrder reload_order_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ContentKey, std::weak_ptr<Snapshot>> snapshots_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ContentKey, std::vector<Snapshot*>> apart_ ABSL_GUARDED_BY(mutex_);  // those not in snapshots_
   std::map<std::uint64_t, Snapshot*> holding_

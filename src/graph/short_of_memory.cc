@@ -47,18 +47,23 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateDevice(DeviceTier& t
   do {
     StatusOr<std::unique_ptr<DeviceBuffer>> taken = TakeDevice(request, origin);
     if (taken.ok()) {
+      if (reload) return Counted(*std::move(taken), stream);
       (*taken)->UsedOn(stream);
-      if (!reload) return std::shared_ptr<DeviceBuffer>(*std::move(taken));
-      reloaded_bytes_ += bytes;
-      return std::shared_ptr<DeviceBuffer>(taken->release(), [this](DeviceBuffer* gone) {
-        reloaded_bytes_ -= gone->bytes();
-        delete gone;
-      });
+      return std::shared_ptr<DeviceBuffer>(*std::move(taken));
     }
     if (taken.status().code() != StatusCode::kResourceExhausted) return taken.status();
   } while (MakeRoom(request));
   tier.last_shortage = Explain(request);
   return ResourceExhaustedError(tier.last_shortage->ToString());
+}
+
+std::shared_ptr<DeviceBuffer> SavedStore::Counted(std::unique_ptr<DeviceBuffer> reload, Stream stream) {
+  reload->UsedOn(stream);
+  reloaded_bytes_ += reload->bytes();
+  return std::shared_ptr<DeviceBuffer>(reload.release(), [this](DeviceBuffer* gone) {
+    reloaded_bytes_ -= gone->bytes();
+    delete gone;
+  });
 }
 
 StatusOr<std::unique_ptr<DeviceBuffer>> SavedStore::TakeDevice(const RoomRequest& request, std::uint64_t origin) {

@@ -65,6 +65,8 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   absl::InlinedVector<MarkRef, 1> replays;
 
   std::uint64_t written_version = 0;  // of the first write since: reading is an error as it is without offload
+  bool asked_for = false;             // unpacked before
+  bool prefetched = false;            // `buffer` came back before anybody asked for it
   bool abandoned = false;             // the owner retired memory that nobody kept alive
   bool refused = false;               // the host had no place for it when it was first to move
 };

@@ -37,6 +37,7 @@ std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool s
   snapshot->pack_order = next_pack_++;
   snapshot->shared = shared;
   snapshot->original = storage.buffer;
+  reload_order_.Add(snapshot->pack_order, snapshot.get());
   if (shared) {
     snapshots_[snapshot->key] = snapshot;
   } else {
@@ -45,8 +46,17 @@ std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool s
   return snapshot;
 }
 
+void SavedStore::NoteSavedAgain(Snapshot& snapshot) {
+  const bool held = holding_.erase(snapshot.pack_order) > 0;
+  reload_order_.Remove(snapshot.pack_order);
+  snapshot.pack_order = next_pack_++;
+  reload_order_.Add(snapshot.pack_order, &snapshot);
+  if (held) holding_[snapshot.pack_order] = &snapshot;
+}
+
 void SavedStore::ForgetSnapshot(Snapshot* snapshot) {
   LetGo(*snapshot);
+  reload_order_.Remove(snapshot->pack_order);
   if (!snapshot->shared) {
     const auto apart = apart_.find(snapshot->key);
     std::vector<Snapshot*>& others = apart->second;
@@ -102,6 +112,7 @@ void SavedStore::Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer, 
 }
 
 void SavedStore::LetGo(Snapshot& snapshot) {
+  DropPrefetched(snapshot);
   holding_.erase(snapshot.pack_order);
   snapshot.buffer.reset();
   snapshot.reload.reset();

@@ -57,6 +57,8 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
     return MakeResident(snapshot, stream);
   };
   TIERLIB_ASSIGN_OR_RETURN(loaded->buffer, WhileRoomIsMade(*tier, attempt));
+  NoteAsked(*snapshot, *tier);
+  PrefetchAfter(snapshot->pack_order, *tier);
   loaded->buffer->UsedOn(stream);
   loaded->storage = snapshot->key.storage;
   loaded->device = snapshot->device;
@@ -101,7 +103,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::MakeResident(const std::shar
     if (snapshot->residence.state() == Residency::kLost) return LostError(*snapshot);  // what others are made from
     if (snapshot->packed) return ReloadPacked(*snapshot, stream);
     if (snapshot->residence.state() == Residency::kReplayable) return RunRecipe(snapshot, stream);
-    TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> reloaded, Reload(*snapshot, stream));
+    TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> reloaded, Reload(*snapshot, /*ahead=*/false));
     TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
     return reloaded;
   }
@@ -109,7 +111,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::MakeResident(const std::shar
   return snapshot->buffer;
 }
 
-StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, Stream) {
+StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, bool ahead) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
   const Stream in = tier->transfers->in_stream();
   std::shared_ptr<DeviceBuffer> buffer;
@@ -117,8 +119,9 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, S
   do {  // while the program's allocator runs, another thread may save more of the storage
     bytes = snapshot.host_bytes;
     const ByteRange hull = bytes.hull();
-    TIERLIB_ASSIGN_OR_RETURN(
-        buffer, AllocateDevice(*tier, hull.begin, hull.end - hull.begin, in, trace::Tag::kReload, /*reload=*/true));
+    TIERLIB_ASSIGN_OR_RETURN(buffer, ahead ? AllocateAhead(*tier, hull.begin, hull.end - hull.begin, in)
+                                           : AllocateDevice(*tier, hull.begin, hull.end - hull.begin, in,
+                                                            trace::Tag::kReload, /*reload=*/true));
     if (snapshot.buffer != nullptr) return snapshot.buffer;  // or be faster
   } while (!(bytes == snapshot.host_bytes));
   buffer->SetOwner(snapshot.key.storage);

@@ -15,11 +15,13 @@ namespace {
 // later - earlier, counter by counter.
 Ledger Difference(const Ledger& later, const Ledger& earlier) {
   Ledger d;
+  // clang-format off
   constexpr std::uint64_t Ledger::*kCounters[] = {
-      &Ledger::packs,           &Ledger::unpacks,       &Ledger::naive, &Ledger::moved,      &Ledger::avoided_identity,
-      &Ledger::avoided_lineage, &Ledger::frees_nothing, &Ledger::kept,  &Ledger::moved_in,   &Ledger::replayed,
-      &Ledger::engine_out,      &Ledger::engine_in,     &Ledger::freed, &Ledger::copies_out, &Ledger::copies_in,
-      &Ledger::stalls,          &Ledger::reconsidered};
+      &Ledger::packs, &Ledger::unpacks, &Ledger::naive, &Ledger::moved, &Ledger::avoided_identity, &Ledger::avoided_lineage,
+      &Ledger::frees_nothing, &Ledger::kept, &Ledger::moved_in, &Ledger::replayed, &Ledger::engine_out, &Ledger::engine_in,
+      &Ledger::freed, &Ledger::copies_out, &Ledger::copies_in, &Ledger::stalls, &Ledger::reconsidered,
+      &Ledger::prefetched, &Ledger::prefetched_in_vain};
+  // clang-format on
   static_assert(sizeof(Ledger) == sizeof(kCounters) / sizeof(kCounters[0]) * sizeof(std::uint64_t),
                 "every counter of Ledger stands in kCounters");
   for (const auto counter : kCounters) d.*counter = later.*counter - earlier.*counter;
@@ -84,6 +86,7 @@ StatusOr<std::shared_ptr<Core>> Core::Create(Options options, const std::string&
 void Core::BeginStep(std::uint64_t step) {
   if (store_->fork().in_child()) return;
   step_.store(step, std::memory_order_relaxed);
+  store_->BeginStep();
   const Ledger now = store_->ledger();
   trace::Write(recorder(), trace::Event::kStepBegin, trace::Tag::kNone, 0, 0, step, 0);
   MutexLock lock(mutex_);
@@ -92,6 +95,7 @@ void Core::BeginStep(std::uint64_t step) {
 
 void Core::BeginBackward() {
   trace::Write(recorder(), trace::Event::kBackwardBegin, trace::Tag::kNone, 0, 0, step(), 0);
+  store_->BeginBackward();
 }
 
 void Core::EndStep() {

@@ -376,7 +376,19 @@ const Variant kVariants[] = {
        o.devices[0].in_flight_limit = 8192;
        o.devices[0].reload_budget = 8192;
      }},
+    {"AllPrefetches", kMarshal, kAll, [](Options& o) { o.devices[0].prefetch_bytes = 8192; }},
+    {"AllPrefetchesWithAllocator", kMarshal, kAll,
+     [](Options& o) {
+       o.write_waits = true;
+       o.devices[0].prefetch_bytes = 8192;
+     },
+     true},
     {"Fit", kMarshal, kFit, [](Options&) {}},
+    {"FitPrefetches", kMarshal, kFit,
+     [](Options& o) {
+       o.devices[0].capacity = Program::kMemory + KiB(32);
+       o.devices[0].prefetch_bytes = 8192;
+     }},
     {"FitOnASmallDevice", kMarshal, kFit,
      [](Options& o) {
        o.devices[0].capacity = Program::kMemory + KiB(32);

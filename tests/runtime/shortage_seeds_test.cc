@@ -275,6 +275,7 @@ const Variant kVariants[] = {
     {"Fit", kMarshal, kFit, [](Options& o) { o.write_waits = true; }},
     {"FitOnASmallHost", kMarshal, kFit, SmallHost},
     {"FitWithAllocator", kMarshal, kFit, [](Options& o) { o.write_waits = true; }, true},
+    {"FitPrefetches", kMarshal, kFit, [](Options& o) { o.devices[0].prefetch_bytes = KiB(16); }},
     {"FitWithoutAPool", kMarshal, kFit, [](Options& o) { o.devices[0].backing = DeviceBacking::kMallocAsync; }},
     {"NaiveWithoutAPool", OffloadMode::kNaive, kAll,
      [](Options& o) { o.devices[0].backing = DeviceBacking::kMallocAsync; }},

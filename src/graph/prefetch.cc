@@ -1,0 +1,93 @@
+// SavedStore: bringing values back before they are asked for, so that a copy in runs beside the work of the values
+// before it. Only into memory that is free, and at most DeviceOptions::prefetch_bytes at a time. What came back and was
+// not asked for yet gives its memory up as every reload does: the host has its bytes.
+#include <memory>
+#include <utility>
+
+#include "graph/saved_store.h"
+
+namespace tierlib {
+namespace {
+
+// Values looked at for one that was asked for: many are on the device already.
+constexpr int kLookAhead = 64;
+// Where memory was too short for what had come back, so many more values are asked for before the next try.
+constexpr int kPause = 16;
+
+// What has to come back for the snapshot to be had; null where nothing has.
+Snapshot* ToReload(Snapshot* snapshot) {
+  while (snapshot->buffer == nullptr && snapshot->residence.state() == Residency::kReplayable) {
+    snapshot = snapshot->source.get();
+  }
+  const Residency state = snapshot->residence.state();
+  if (state != Residency::kHost && state != Residency::kLeaving) return nullptr;
+  if (snapshot->buffer != nullptr || snapshot->packed) return nullptr;
+  if (snapshot->written_version != 0 || snapshot->abandoned) return nullptr;
+  const std::shared_ptr<DeviceBuffer> original = snapshot->original.lock();
+  return original != nullptr && !original->adopted() ? nullptr : snapshot;
+}
+
+}  // namespace
+
+void SavedStore::BeginStep() {
+  if (fork_.in_child()) return;
+  Locked lock(*this);
+  reload_order_.BeginStep(next_pack_);
+}
+
+void SavedStore::BeginBackward() {
+  if (fork_.in_child()) return;
+  Locked lock(*this);
+  Poll();
+  for (const auto& tier : tiers_) PrefetchAfter(ReloadOrder::kStart, *tier);
+}
+
+void SavedStore::NoteAsked(Snapshot& snapshot, DeviceTier& tier) {
+  if (!std::exchange(snapshot.asked_for, true)) reload_order_.NoteUnpack(snapshot.pack_order);
+  if (std::exchange(snapshot.prefetched, false)) tier.prefetched_bytes -= snapshot.buffer->bytes();
+  if (tier.prefetch_pause > 0) --tier.prefetch_pause;
+}
+
+void SavedStore::DropPrefetched(Snapshot& snapshot) {
+  if (!std::exchange(snapshot.prefetched, false)) return;
+  DeviceTier& tier = **FindTier(snapshot.device);
+  tier.prefetched_bytes -= snapshot.buffer->bytes();
+  ledger_.prefetched_in_vain += snapshot.buffer->bytes();
+}
+
+void SavedStore::PrefetchAfter(std::uint64_t pack, DeviceTier& tier) {
+  const std::uint64_t budget = tier.options.prefetch_bytes;
+  if (tier.prefetched_bytes >= budget || tier.prefetch_pause > 0) return;
+  Snapshot* next = reload_order_.After(pack);
+  for (int i = 0; i < kLookAhead && next != nullptr; ++i) {
+    const std::uint64_t order = next->pack_order;
+    Snapshot* const missing = next->device == tier.options.device ? ToReload(next) : nullptr;
+    if (missing != nullptr) {
+      const std::shared_ptr<Snapshot> alive = missing->shared_from_this();  // code of the program may run
+      const ByteRange hull = alive->host_bytes.hull();
+      if (tier.prefetched_bytes + (hull.end - hull.begin) > budget) return;
+      // No room, or a copy that cannot be enqueued: whoever asks for the value is told.
+      if (!Reload(*alive, /*ahead=*/true).ok() || alive->buffer == nullptr) return;
+      if (!std::exchange(alive->prefetched, true)) {
+        tier.prefetched_bytes += alive->buffer->bytes();
+        ledger_.prefetched += alive->buffer->bytes();
+      }
+    }
+    next = reload_order_.After(order);
+  }
+}
+
+void SavedStore::PausePrefetch(DeviceTier& tier) { tier.prefetch_pause = kPause; }
+
+StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateAhead(DeviceTier& tier, std::uint64_t origin,
+                                                                  std::uint64_t bytes, Stream stream) {
+  const bool from_program = tier.options.allocator != nullptr;
+  const std::uint64_t budget = tier.options.reload_budget;
+  const bool fits = from_program || tier.direct != nullptr || tier.pool->LargestHole() >= bytes;
+  if (!fits || (budget > 0 && reloaded_bytes_.load() + bytes > budget)) return Status(StatusCode::kResourceExhausted);
+  const RoomRequest request{tier, bytes, stream, trace::Tag::kReload, from_program};
+  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBuffer> taken, TakeDevice(request, origin));
+  return Counted(std::move(taken), stream);
+}
+
+}  // namespace tierlib

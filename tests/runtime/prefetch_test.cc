@@ -1,0 +1,186 @@
+// Prefetching: values come back before they are asked for, in the order of the step before or in reverse pack order,
+// only into memory that is free, and give it up where it is needed.
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "runtime/program.h"
+
+namespace tierlib {
+namespace {
+
+constexpr std::uint64_t kSize = KiB(16);
+
+Bytes Pattern(std::size_t seed) {
+  Random random(seed);
+  return RandomBytes(random, kSize);
+}
+
+Options With(std::uint64_t prefetch_bytes, std::uint64_t capacity = MiB(4)) {
+  Options options = DeterministicOptions(1);
+  options.devices[0].prefetch_bytes = prefetch_bytes;
+  options.devices[0].capacity = capacity;
+  return options;
+}
+
+// Values of a step, which live on the host alone.
+std::vector<Saved> PackAway(Program& p, std::size_t count) {
+  std::vector<Saved> saved;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Allocation made = p.Make(Pattern(i));
+    saved.push_back(p.Pack(made.storage, WholeOf(kSize)));
+    p.Retire(made.storage);
+  }
+  EXPECT_TRUE(p.runtime->Drain().ok());
+  return saved;
+}
+
+// Takes the values back in `order`; what came in ahead of being asked for.
+std::uint64_t TakeBack(Program& p, const std::vector<Saved>& saved, const std::vector<std::size_t>& order) {
+  const std::uint64_t before = p.ledger().prefetched;
+  for (const std::size_t i : order) EXPECT_EQ(p.Unpack(saved[i]), Pattern(i)) << "value " << i;
+  return p.ledger().prefetched - before;
+}
+
+TEST(Prefetch, IsOffUnlessAskedFor) {
+  Program p(DeterministicOptions(1));
+  const std::vector<Saved> saved = PackAway(p, 4);
+  p.runtime->BeginBackward();
+  EXPECT_EQ(TakeBack(p, saved, {3, 2, 1, 0}), 0u);
+}
+
+TEST(Prefetch, FollowsReversePackOrder) {
+  Program p(With(2 * kSize));
+  const std::vector<Saved> saved = PackAway(p, 6);
+  EXPECT_EQ(p.Unpack(saved[5]), Pattern(5));
+  EXPECT_EQ(p.ledger().copies_in, 3u) << "the one asked for, and two after it";
+  EXPECT_EQ(p.Unpack(saved[4]), Pattern(4));
+  EXPECT_EQ(p.ledger().copies_in, 4u) << "one was asked for, so one more comes";
+  EXPECT_EQ(TakeBack(p, saved, {3, 2, 1, 0}), 2 * kSize);
+  const Ledger ledger = p.ledger();
+  EXPECT_EQ(ledger.copies_in, 6u);
+  EXPECT_EQ(ledger.prefetched, 5 * kSize);
+  EXPECT_EQ(ledger.prefetched_in_vain, 0u);
+  EXPECT_EQ(ledger.moved_in, ledger.engine_in);
+}
+
+TEST(Prefetch, BeginsWithBackward) {
+  Program p(With(2 * kSize));
+  const std::vector<Saved> saved = PackAway(p, 4);
+  p.runtime->BeginBackward();
+  EXPECT_EQ(p.ledger().prefetched, 2 * kSize);
+  EXPECT_EQ(TakeBack(p, saved, {3, 2, 1, 0}), 2 * kSize);
+  EXPECT_EQ(p.ledger().copies_in, 4u);
+}
+
+TEST(Prefetch, LearnsTheOrderOfTheStepBefore) {
+  Program p(With(kSize));
+  const std::vector<std::size_t> order = {1, 4, 0, 3};  // branches, and 2 and 5 are never asked for
+  for (int step = 0; step < 3; ++step) {
+    p.runtime->BeginStep(static_cast<std::uint64_t>(step));
+    const std::vector<Saved> saved = PackAway(p, 6);
+    p.runtime->BeginBackward();
+    const std::uint64_t ahead = TakeBack(p, saved, order);
+    p.runtime->EndStep();
+    const Ledger ledger = p.runtime->statistics().last_step;
+    if (step == 0) continue;
+    EXPECT_EQ(ahead, (order.size() - 1) * kSize) << "the first came with BeginBackward";
+    EXPECT_EQ(ledger.prefetched, order.size() * kSize);
+    EXPECT_EQ(ledger.copies_in, order.size());
+    EXPECT_EQ(ledger.prefetched_in_vain, 0u);
+  }
+}
+
+TEST(Prefetch, AStepOfAnotherShapeGetsItsValuesAllTheSame) {
+  Program p(With(2 * kSize));
+  for (const std::size_t count : {5, 3, 7, 1}) {
+    p.runtime->BeginStep(0);
+    const std::vector<Saved> saved = PackAway(p, count);
+    p.runtime->BeginBackward();
+    std::vector<std::size_t> order(count);
+    for (std::size_t i = 0; i < count; ++i) order[i] = (i * 3 + 1) % count;  // each once: count is no multiple of 3...
+    std::sort(order.begin(), order.end());
+    order.erase(std::unique(order.begin(), order.end()), order.end());  // ...or some are left out
+    TakeBack(p, saved, order);
+    p.runtime->EndStep();
+  }
+}
+
+TEST(Prefetch, GivesItsMemoryToWhoeverNeedsIt) {
+  Program p(With(3 * kSize, 4 * kSize));
+  const std::vector<Saved> saved = PackAway(p, 4);
+  EXPECT_EQ(p.Unpack(saved[3]), Pattern(3));
+  EXPECT_EQ(p.ledger().prefetched, 3 * kSize);
+  const Allocation large = p.runtime->Allocate(4 * kSize, Holds::kTransient, p.compute(), "large").value();
+  EXPECT_EQ(p.ledger().prefetched_in_vain, 3 * kSize);
+  EXPECT_EQ(p.runtime->statistics().pinned.live, 4 * kSize) << "the host has them as before";
+  p.Retire(large.storage);
+  // Memory is short: for a while nothing comes back that nobody asked for.
+  EXPECT_EQ(TakeBack(p, saved, {2, 1, 0}), 0u);
+}
+
+TEST(Prefetch, TakesNoMemoryFromOthers) {
+  Program p(With(4 * kSize, 3 * kSize));
+  const std::vector<Saved> saved = PackAway(p, 4);
+  const Allocation mine = p.Make(Pattern(9));
+  const Saved kept = p.Pack(mine.storage, WholeOf(kSize));
+  EXPECT_EQ(p.Unpack(saved[3]), Pattern(3));
+  EXPECT_EQ(p.ledger().prefetched, kSize) << "there is room for one more";
+  EXPECT_EQ(p.runtime->statistics().shortages.evictions, 0u);
+  TakeBack(p, saved, {2, 1, 0});
+  p.Retire(mine.storage);
+  EXPECT_EQ(p.Unpack(kept), Pattern(9));
+}
+
+TEST(Prefetch, OneValueOfRoomIsEnough) {
+  Program p(With(8 * kSize, kSize));
+  const std::vector<Saved> saved = PackAway(p, 5);
+  p.runtime->BeginBackward();
+  TakeBack(p, saved, {4, 2, 0, 1, 3});
+}
+
+TEST(Prefetch, StaysWithinTheBudgetForReloads) {
+  Options options = With(8 * kSize);
+  options.devices[0].reload_budget = 2 * kSize;
+  Program p(options);
+  const std::vector<Saved> saved = PackAway(p, 6);
+  for (std::size_t i = 6; i-- > 0;) {
+    EXPECT_EQ(p.Unpack(saved[i]), Pattern(i));
+    EXPECT_LE(p.runtime->statistics().device.live, 2 * kSize);
+  }
+}
+
+TEST(Prefetch, WhatIsDroppedUnaskedGivesAllBack) {
+  Program p(With(4 * kSize));
+  std::vector<Saved> saved = PackAway(p, 4);
+  p.runtime->BeginBackward();
+  EXPECT_EQ(p.runtime->statistics().device.live, 4 * kSize);
+  saved.clear();
+  ASSERT_TRUE(p.runtime->Drain().ok());
+  EXPECT_EQ(p.runtime->statistics().device.live, 0u);
+  EXPECT_EQ(p.runtime->statistics().pinned.live, 0u);
+  EXPECT_EQ(p.ledger().prefetched_in_vain, 4 * kSize);
+}
+
+TEST(Prefetch, BringsTheSourceOfAReplayBack) {
+  Program p(With(4 * kSize));
+  const Allocation source = p.Make(Pattern(0));
+  const Saved kept = p.Pack(source.storage, WholeOf(kSize));
+  const Allocation copy = p.Make(Pattern(0));
+  ASSERT_TRUE(p.runtime->Derive({copy.storage, WholeOf(kSize)}, {source.storage, WholeOf(kSize)}, Replay::Copy()).ok());
+  const Saved derived = p.Pack(copy.storage, WholeOf(kSize));
+  p.Retire(copy.storage);
+  p.Retire(source.storage);
+  ASSERT_TRUE(p.runtime->Drain().ok());
+  ASSERT_EQ(p.ledger().avoided_lineage, kSize);
+  p.runtime->BeginBackward();
+  EXPECT_EQ(p.ledger().prefetched, kSize);
+  EXPECT_EQ(p.Unpack(derived), Pattern(0));
+  EXPECT_EQ(p.Unpack(kept), Pattern(0));
+  EXPECT_EQ(p.ledger().copies_in, 1u);
+}
+
+}  // namespace
+}  // namespace tierlib
