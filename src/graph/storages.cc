@@ -42,6 +42,10 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
   TIERLIB_ASSIGN_OR_RETURN(const TierTagLimits tags, ReadTagLimits(options));
   std::vector<std::unique_ptr<DeviceBackend>> backends;
   for (const DeviceOptions& device : options.devices) {
+    if (options.checksums && device.kind == DeviceKind::kCuda) {
+      return UnimplementedError("checksums: device " + std::to_string(device.device) +
+                                " is a CUDA device, for which there is no kernel that takes them");
+    }
     TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBackend> backend, MakeDevice(device));
     backends.push_back(std::move(backend));
   }
@@ -285,7 +289,7 @@ Status SavedStore::health() const {
     TIERLIB_RETURN_IF_ERROR(tier->transfers->health());
     TIERLIB_RETURN_IF_ERROR(tier->backend->health());
   }
-  return OkStatus();
+  return first_mismatch_;
 }
 
 }  // namespace tierlib

@@ -56,12 +56,13 @@ Status Runtime::Derive(const View& derived, const View& source, Replay replay) {
   return Guarded([&] { return core_->store()->Derive(derived, source, std::move(replay)); });
 }
 
-StatusOr<Saved> Runtime::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label) {
-  return Guarded([&] { return core_->store()->Pack(view, std::move(keepalive), stream, label); });
+StatusOr<Saved> Runtime::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label,
+                              std::optional<std::uint64_t> version) {
+  return Guarded([&] { return core_->store()->Pack(view, std::move(keepalive), stream, label, version); });
 }
 
-StatusOr<Loaded> Runtime::Unpack(const Saved& saved, Stream stream) {
-  return Guarded([&] { return core_->store()->Unpack(saved, stream); });
+StatusOr<Loaded> Runtime::Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version) {
+  return Guarded([&] { return core_->store()->Unpack(saved, stream, version); });
 }
 
 StatusOr<std::uint64_t> Runtime::Reclaim(int device, std::uint64_t bytes) {
