@@ -87,22 +87,19 @@ class Runtime {
   // memory. Work on `stream` may still be pending then, as where a program frees a tensor: the memory's next use is
   // ordered after it by the program's own allocator. Undefined or empty values round-trip without bytes.
   //
-  // `version` is for programs that cannot announce every write but count them (PyTorch's tensor._version): their own
-  // version of the storage, one count for all views of it. One that is newer than the last that was seen tells of a
-  // write that nobody announced: values packed before it are as if BeginWrite had announced it, and this one is
-  // another content. An older one is FailedPrecondition. Programs may announce some writes and count all or the others.
-  StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label,
-                       std::optional<std::uint64_t> version = std::nullopt);
+  // Where view.version is newer than the last that was seen, values packed before are as if BeginWrite had announced a
+  // write, and this one is another content. Programs may announce some writes, and count all or only the others.
+  StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
 
   // Takes a value back. Only `stream` waits for a copy in. May be called more than once for a Saved. FailedPrecondition
   // names storage and versions where it was written since Pack; DataLoss where its copy failed, or a checksum is not
   // that of what was packed (Options::checksums, Options::file_directory); ResourceExhausted as Allocate.
   //
-  // `version` is the program's version of the storage now, for a value that was packed with one (InvalidArgument
-  // otherwise). FailedPrecondition names both where they differ: the bytes may have been written while they were
-  // copied. What is written later, by work that comes after that of `stream`, does not reach what was returned.
-  // A value that is made again from another (Derive) is as good as that one: a write to its source that was neither
-  // announced nor seen in a version by now is not noticed here.
+  // `version` is the program's version of the storage now, for a value that was packed with View::version
+  // (InvalidArgument otherwise). FailedPrecondition names both where they differ: the bytes may have been written while
+  // they were copied. What is written later, by work that comes after that of `stream`, does not reach what was
+  // returned. A value that is made again from another (Derive) is as good as that one: a write to its source that was
+  // neither announced nor seen in a version by now is not noticed here.
   StatusOr<Loaded> Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version = std::nullopt);
 
   // Asks for `bytes` of device memory back: moves saved storages to the host. Returns the bytes that are given back

@@ -10,6 +10,15 @@
 #include "graph/saved_store.h"
 
 namespace tierlib {
+namespace {
+
+// It cannot be made again any more, and nobody will read it.
+bool IsGone(const Snapshot& snapshot) {
+  if (!snapshot.unreadable.ok()) return true;
+  return snapshot.buffer == nullptr && snapshot.source != nullptr && IsGone(*snapshot.source);
+}
+
+}  // namespace
 
 Status SavedStore::CheckNoCopyOut(const Snapshot& snapshot, const Storage& storage) const {
   for (const HostPiece& piece : snapshot.host) {
@@ -49,7 +58,9 @@ Status SavedStore::RescueDependents(Snapshot& snapshot, Stream stream) {
       } else {
         TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
         const auto attempt = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return RunRecipe(dependent, stream); };
-        TIERLIB_ASSIGN_OR_RETURN(made, WhileRoomIsMade(*tier, attempt));
+        StatusOr<std::shared_ptr<DeviceBuffer>> again = WhileRoomIsMade(*tier, attempt);
+        if (!again.ok() && IsGone(*dependent)) continue;
+        TIERLIB_ASSIGN_OR_RETURN(made, std::move(again));
       }
     }
     if (dependent->source.get() != &snapshot) continue;  // another thread did the same while a callback ran

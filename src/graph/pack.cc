@@ -28,13 +28,12 @@ std::vector<CopyRun> RunsToHost(const ByteRanges& ranges, const DeviceBuffer& fr
 
 }  // namespace
 
-StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label,
-                                 std::optional<std::uint64_t> version) {
+StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label) {
   TIERLIB_RETURN_IF_ERROR(fork_.Check());
   auto value = std::make_shared<internal::SavedValue>();
   value->store = shared_from_this();
   value->layout = view.layout;
-  value->version = version;
+  value->version = view.version;
   Locked lock(*this);
   Poll();
   (void)RunDue();  // what it lets go of may hold memory of the host, which we are about to ask for
@@ -42,7 +41,7 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
   TIERLIB_RETURN_IF_ERROR(view.layout.Validate(storage->bytes));
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, storage->device));
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage->device));
-  if (version) TIERLIB_RETURN_IF_ERROR(SeeVersion(*storage, *version));
+  TIERLIB_RETURN_IF_ERROR(SeeVersion(*storage, view.version));
   const std::uint64_t logical = static_cast<std::uint64_t>(view.layout.logical_bytes());
   if (logical > 0) {
     tier->pool->Tick(stream);

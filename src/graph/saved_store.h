@@ -100,8 +100,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Status Retire(StorageId id, Stream stream);
   Status BeginWrite(StorageId id, Stream stream);
   Status Derive(const View& derived, const View& source, Replay replay);
-  StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label,
-                       std::optional<std::uint64_t> version);
+  StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
   StatusOr<Loaded> Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version);
   StatusOr<std::uint64_t> Reclaim(int device, std::uint64_t bytes);
   StatusOr<Owner> OwnerOf(const void* address) const;  // does not lock the store
@@ -213,6 +212,9 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // Compares what the host has with the checksums. DataLoss where it is something else, or cannot be read: then the
   // snapshot is lost.
   Status VerifyHost(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same of what was made again in `buffer` on `stream`: of a replay's `bytes`. Waits for the stream's work.
+  Status VerifyReplay(Snapshot& snapshot, const ByteRanges& bytes, const DeviceBuffer& buffer, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status Lose(Snapshot& snapshot, std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- replay.cc ---
@@ -245,8 +247,9 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   void MarkWritten(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- versions.cc ---
-  // The storage is at `version` of the program's now. FailedPrecondition where it was at a later one.
-  Status SeeVersion(Storage& storage, std::uint64_t version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The storage is at this version of the program's now, where it says so. FailedPrecondition where it was at a later
+  // one.
+  Status SeeVersion(Storage& storage, std::optional<std::uint64_t> version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same of a value's storage. FailedPrecondition where that is not the version at which the value was packed.
   Status CheckVersion(const internal::SavedValue& value, std::uint64_t version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // A content was written at some time since the program last vouched for it, which is at `version` now.

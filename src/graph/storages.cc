@@ -192,8 +192,8 @@ void SavedStore::LetGoUnkept(Snapshot& snapshot) {
 Status SavedStore::Derive(const View& derived, const View& source, Replay replay) {
   TIERLIB_RETURN_IF_ERROR(fork_.Check());
   Locked lock(*this);
-  TIERLIB_ASSIGN_OR_RETURN(const Storage* to, table_.Find(derived.storage));
-  TIERLIB_ASSIGN_OR_RETURN(const Storage* from, table_.Find(source.storage));
+  TIERLIB_ASSIGN_OR_RETURN(Storage * to, table_.Find(derived.storage));
+  TIERLIB_ASSIGN_OR_RETURN(Storage * from, table_.Find(source.storage));
   TIERLIB_RETURN_IF_ERROR(derived.layout.Validate(to->bytes));
   TIERLIB_RETURN_IF_ERROR(source.layout.Validate(from->bytes));
   if (derived.storage == source.storage) {
@@ -211,6 +211,9 @@ Status SavedStore::Derive(const View& derived, const View& source, Replay replay
   }
   if (replay.kind == Replay::Kind::kCallback && replay.function == nullptr) {
     return InvalidArgumentError(std::string("derive '") + replay.name + "': no function to call");
+  }
+  for (const auto& [storage, view] : {std::pair(to, &derived), std::pair(from, &source)}) {
+    TIERLIB_RETURN_IF_ERROR(SeeVersion(*storage, view->version));
   }
   std::optional<ByteRanges> derived_bytes = ByteRanges::Of(derived.layout);
   std::optional<ByteRanges> source_bytes = ByteRanges::Of(source.layout);

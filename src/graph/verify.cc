@@ -62,21 +62,9 @@ std::uint32_t ChecksumOnHost(const ByteRanges& ranges, const std::vector<HostRan
   return checksum;
 }
 
-}  // namespace
-
-StatusOr<std::shared_ptr<DeviceChecksum>> SavedStore::LaunchChecksum(const Snapshot& snapshot, const ByteRanges& bytes,
-                                                                     const DeviceBuffer& buffer, Stream stream) {
-  std::shared_ptr<DeviceChecksum> checksum;
-  if (!options_.checksums || options_.mode == OffloadMode::kOff || snapshot.holds == Holds::kPersistent) {
-    return checksum;
-  }
-  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
-  if (tier->backend->info().shape_only) return checksum;
-  // Packed again, the bytes are looked at again: they are another content where somebody wrote and did not say so.
-  for (const PackedChecksum& packed : snapshot.checksums) {
-    if (packed.taken->stream == stream && packed.ranges == bytes) checksum = packed.checksum;
-  }
-  if (checksum == nullptr) checksum = std::make_shared<DeviceChecksum>();
+// Enqueues a look at the bytes: the first notes their checksum, a further one whether it is another.
+Status LaunchKernel(DeviceBackend& device, Stream stream, const ByteRanges& bytes, const DeviceBuffer& buffer,
+                    const std::shared_ptr<DeviceChecksum>& checksum) {
   const char* const base = static_cast<const char*>(buffer.storage_base());
   HostKernel kernel;
   kernel.name = "checksum";
@@ -92,7 +80,25 @@ StatusOr<std::shared_ptr<DeviceChecksum>> SavedStore::LaunchChecksum(const Snaps
     if (first == DeviceChecksum::kNone) checksum->value = found;
     if (first != DeviceChecksum::kNone && first != found) checksum->differed = true;
   };
-  TIERLIB_RETURN_IF_ERROR(tier->backend->Launch(stream, std::move(kernel)));
+  return device.Launch(stream, std::move(kernel));
+}
+
+}  // namespace
+
+StatusOr<std::shared_ptr<DeviceChecksum>> SavedStore::LaunchChecksum(const Snapshot& snapshot, const ByteRanges& bytes,
+                                                                     const DeviceBuffer& buffer, Stream stream) {
+  std::shared_ptr<DeviceChecksum> checksum;
+  if (!options_.checksums || options_.mode == OffloadMode::kOff || snapshot.holds == Holds::kPersistent) {
+    return checksum;
+  }
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
+  if (tier->backend->info().shape_only) return checksum;
+  // Packed again, the bytes are looked at again: they are another content where somebody wrote and did not say so.
+  for (const PackedChecksum& packed : snapshot.checksums) {
+    if (packed.taken->stream == stream && packed.ranges == bytes) checksum = packed.checksum;
+  }
+  if (checksum == nullptr) checksum = std::make_shared<DeviceChecksum>();
+  TIERLIB_RETURN_IF_ERROR(LaunchKernel(*tier->backend, stream, bytes, buffer, checksum));
   return checksum;
 }
 
@@ -145,6 +151,22 @@ Status SavedStore::VerifyHost(Snapshot& snapshot) {
     return Lose(snapshot,
                 "what came to the host is not what was saved (checksum): it was written while it was copied, "
                 "or has changed there");
+  }
+  return OkStatus();
+}
+
+Status SavedStore::VerifyReplay(Snapshot& snapshot, const ByteRanges& bytes, const DeviceBuffer& buffer,
+                                Stream stream) {
+  if (snapshot.checksums.empty()) return OkStatus();
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
+  for (const PackedChecksum& packed : snapshot.checksums) {
+    if (!bytes.Contains(packed.ranges)) continue;
+    TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *packed.taken));
+    TIERLIB_RETURN_IF_ERROR(LaunchKernel(*tier->backend, stream, packed.ranges, buffer, packed.checksum));
+    TIERLIB_ASSIGN_OR_RETURN(const MarkRef looked, tier->events->MarkNow(stream));
+    TIERLIB_RETURN_IF_ERROR(tier->backend->SynchronizeEvent(looked->event));
+    if (!packed.checksum->differed) continue;
+    return Lose(snapshot, "what was made again is not what was saved (checksum): what it is made from was written");
   }
   return OkStatus();
 }

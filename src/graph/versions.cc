@@ -29,14 +29,15 @@ bool IsWholeWithoutDevice(const Snapshot& snapshot) {
 
 }  // namespace
 
-Status SavedStore::SeeVersion(Storage& storage, std::uint64_t version) {
-  if (storage.program_version && version < *storage.program_version) {
+Status SavedStore::SeeVersion(Storage& storage, std::optional<std::uint64_t> version) {
+  if (!version) return OkStatus();
+  if (storage.program_version && *version < *storage.program_version) {
     return FailedPreconditionError(DescribeStorage(storage.id, storage.label) + " is at version " +
-                                   std::to_string(version) + ", it was said, and it was at version " +
+                                   std::to_string(*version) + ", it was said, and it was at version " +
                                    std::to_string(*storage.program_version) + " before: versions only rise");
   }
-  const bool moved = storage.program_version && version > *storage.program_version;
-  if (moved && !storage.announced) NoteUnannouncedWrite({storage.id, storage.version}, version);
+  const bool moved = storage.program_version && *version > *storage.program_version;
+  if (moved && !storage.announced) NoteUnannouncedWrite({storage.id, storage.version}, *version);
   storage.program_version = version;
   storage.announced = false;
   if (const std::shared_ptr<Snapshot> snapshot = FindSnapshot({storage.id, storage.version})) {

@@ -56,9 +56,8 @@ Status Runtime::Derive(const View& derived, const View& source, Replay replay) {
   return Guarded([&] { return core_->store()->Derive(derived, source, std::move(replay)); });
 }
 
-StatusOr<Saved> Runtime::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label,
-                              std::optional<std::uint64_t> version) {
-  return Guarded([&] { return core_->store()->Pack(view, std::move(keepalive), stream, label, version); });
+StatusOr<Saved> Runtime::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label) {
+  return Guarded([&] { return core_->store()->Pack(view, std::move(keepalive), stream, label); });
 }
 
 StatusOr<Loaded> Runtime::Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version) {

@@ -65,7 +65,7 @@ class Case {
   StatusOr<Saved> TryPack(const Tensor& tensor, const Layout& layout,
                           std::optional<std::uint64_t> version = std::nullopt) {
     StatusOr<Saved> saved =
-        program.runtime->Pack({tensor.storage, layout}, tensor.memory, program.compute(), "saved", version);
+        program.runtime->Pack({tensor.storage, layout, version}, tensor.memory, program.compute(), "saved");
     Settle();
     return saved;
   }

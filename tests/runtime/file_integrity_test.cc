@@ -116,9 +116,10 @@ TEST_P(FileIntegrity, ABadSectorIsAStatus) {
 
 TEST_P(FileIntegrity, ABadSectorRightAfterTheCopyIsAStatus) {
   Program p(SmallHost());
-  const std::vector<SavedBytes> values = PackFive(p);
+  std::vector<SavedBytes> values;
   {
     const ScopedFailpoint failure("file.read", {});
+    values = PackFive(p);
     ASSERT_TRUE(p.runtime->Drain().ok());
     ASSERT_EQ(failure.calls(), 3);
   }

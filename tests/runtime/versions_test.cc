@@ -27,7 +27,7 @@ struct Counted {
     ++version;
   }
   StatusOr<Saved> TryPack(std::optional<std::uint64_t> at) const {
-    return p.runtime->Pack({made.storage, WholeOf(kSize)}, nullptr, p.compute(), "saved", at);
+    return p.runtime->Pack({made.storage, WholeOf(kSize), at}, nullptr, p.compute(), "saved");
   }
   Saved Pack() const { return TryPack(version).value(); }
   void Retire() const { p.Retire(made.storage); }
@@ -50,9 +50,9 @@ void ExpectWritten(const Status& status, std::uint64_t saved, std::uint64_t now)
 }
 
 void Derive(Program& p, const Counted& derived, const Counted& source) {
-  ASSERT_TRUE(
-      p.runtime->Derive({derived.made.storage, WholeOf(kSize)}, {source.made.storage, WholeOf(kSize)}, Replay::Copy())
-          .ok());
+  const View to = {derived.made.storage, WholeOf(kSize), derived.version};
+  const View from = {source.made.storage, WholeOf(kSize), source.version};
+  ASSERT_TRUE(p.runtime->Derive(to, from, Replay::Copy()).ok());
 }
 
 TEST(Versions, AnEqualVersionIsTheSameContent) {
@@ -91,7 +91,7 @@ TEST(Versions, ANewerVersionAtUnpackIsRefusedAndKnownFromThenOn) {
   Program p(DeterministicOptions(1));
   Counted x(p, 1);
   const Saved saved = x.Pack();
-  const Saved part = p.runtime->Pack({x.made.storage, PartOf(0, 64)}, nullptr, p.compute(), "saved", 7).value();
+  const Saved part = p.runtime->Pack({x.made.storage, PartOf(0, 64), 7}, nullptr, p.compute(), "saved").value();
   x.Write(2);
   ExpectWritten(Unpack(p, saved, x.version).status(), 7, 8);
   ExpectWritten(Unpack(p, part, std::nullopt).status(), 7, 8);
@@ -129,7 +129,7 @@ TEST(Versions, AValueThatWasPackedWithoutOneHasNoneToCompare) {
   const Saved saved = x.TryPack(std::nullopt).value();
   EXPECT_EQ(Unpack(p, saved, 7).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(Unpack(p, saved, std::nullopt).value(), Pattern(1));
-  const Saved empty = p.runtime->Pack({x.made.storage, WholeOf(0)}, nullptr, p.compute(), "empty", 7).value();
+  const Saved empty = p.runtime->Pack({x.made.storage, WholeOf(0), 7}, nullptr, p.compute(), "empty").value();
   EXPECT_TRUE(p.runtime->Unpack(empty, p.compute(), 8).ok()) << "no bytes, nothing that could be wrong";
 }
 
@@ -240,6 +240,48 @@ TEST(Versions, WhatWasMadeAgainFromWrittenBytesIsMadeOnceMore) {
     } else {
       EXPECT_EQ(again.status().code(), StatusCode::kFailedPrecondition) << again.status();
     }
+  }
+}
+
+// The source was written since it was saved; what is derived shows the later bytes.
+TEST(Versions, WhatIsDerivedFromALaterVersionIsNotMadeFromAnEarlierOne) {
+  Program p(DeterministicOptions(1));
+  Counted x(p, 1);
+  const Saved old = x.Pack();
+  ASSERT_TRUE(p.runtime->Drain().ok());
+  x.Write(2);
+  const Counted y(p, 2);
+  Derive(p, y, x);
+  const Saved sy = y.Pack();
+  EXPECT_EQ(p.ledger().avoided_lineage, 0u) << "that version of x is saved nowhere";
+  y.Retire();
+  x.Retire();
+  EXPECT_EQ(Unpack(p, sy, y.version).value(), Pattern(2));
+  ExpectWritten(Unpack(p, old, std::nullopt).status(), 7, 8);
+}
+
+// z is made from y, which is made from x, whose copy may be torn. Nobody needs y's memory any more, so it may be used.
+TEST(Versions, AWriteToWhatIsLostIsNotRefused) {
+  Options options = DeterministicOptions(1);
+  options.write_waits = true;
+  Program p(options, /*with_memory=*/true);
+  Counted x(p, 1);
+  const Adopted y = Adopt(p, Pattern(1));
+  const Counted z(p, 1);
+  const View view = {y.storage, WholeOf(kSize)};
+  ASSERT_TRUE(p.runtime->Derive(view, {x.made.storage, WholeOf(kSize), x.version}, Replay::Copy()).ok());
+  ASSERT_TRUE(p.runtime->Derive({z.made.storage, WholeOf(kSize)}, view, Replay::Copy()).ok());
+  const Saved sx = x.Pack();
+  const Saved sy = p.runtime->Pack(view, y.memory, p.compute(), "saved").value();
+  const Saved sz = z.Pack();
+  ASSERT_EQ(p.ledger().avoided_lineage, 2 * kSize);
+  z.Retire();
+  x.Write(2);
+  ExpectWritten(Unpack(p, sx, x.version).status(), 7, 8);
+  x.Retire();
+  p.BeginWrite(y.storage);
+  for (const Saved& lost : {sy, sz}) {
+    EXPECT_EQ(Unpack(p, lost, std::nullopt).status().code(), StatusCode::kFailedPrecondition);
   }
 }
 
