@@ -132,6 +132,27 @@ TEST(Checksums, AWriteBeforeALateCopyIsFound) {
   }
 }
 
+// The replay reads the source's own bytes, which have changed. Neither was copied.
+TEST(Checksums, WhatIsMadeAgainFromWrittenBytesIsFound) {
+  for (const bool writes : {false, true}) {
+    Program p(CheckedOptions(1));
+    const Allocation x = p.Make(Pattern(1));
+    const Allocation y = p.Make(Pattern(1));
+    ASSERT_TRUE(p.runtime->Derive({y.storage, WholeOf(kSize)}, {x.storage, WholeOf(kSize)}, Replay::Copy()).ok());
+    const Saved sx = p.Pack(x.storage, WholeOf(kSize));
+    const Saved sy = p.Pack(y.storage, WholeOf(kSize));
+    ASSERT_EQ(p.ledger().avoided_lineage, kSize);
+    p.Retire(y.storage);
+    if (writes) p.Write(x.data, Pattern(2), p.compute());
+    if (writes) {
+      ExpectLost(p, sy);
+    } else {
+      EXPECT_EQ(Unpack(p, sy).value(), Pattern(1));
+    }
+    EXPECT_EQ(p.ledger().replayed, kSize);
+  }
+}
+
 // Pieces are copied as they are first needed, whatever ranges the values have.
 TEST(Checksums, ValuesOfSeveralPiecesAreCompared) {
   for (const std::size_t changed : {0, 1, 2}) {

@@ -260,25 +260,24 @@ TEST(Versions, WhatIsDerivedFromALaterVersionIsNotMadeFromAnEarlierOne) {
   ExpectWritten(Unpack(p, old, std::nullopt).status(), 7, 8);
 }
 
-// z is made from y, which is made from x, whose copy may be torn. Nobody needs y's memory any more, so it may be used.
+// z is made from y and that from x, which is written. Nothing is left to rescue z with, so y may be written too.
 TEST(Versions, AWriteToWhatIsLostIsNotRefused) {
-  Options options = DeterministicOptions(1);
-  options.write_waits = true;
-  Program p(options, /*with_memory=*/true);
-  Counted x(p, 1);
-  const Adopted y = Adopt(p, Pattern(1));
-  const Counted z(p, 1);
-  const View view = {y.storage, WholeOf(kSize)};
-  ASSERT_TRUE(p.runtime->Derive(view, {x.made.storage, WholeOf(kSize), x.version}, Replay::Copy()).ok());
-  ASSERT_TRUE(p.runtime->Derive({z.made.storage, WholeOf(kSize)}, view, Replay::Copy()).ok());
-  const Saved sx = x.Pack();
-  const Saved sy = p.runtime->Pack(view, y.memory, p.compute(), "saved").value();
-  const Saved sz = z.Pack();
-  ASSERT_EQ(p.ledger().avoided_lineage, 2 * kSize);
-  z.Retire();
-  x.Write(2);
-  ExpectWritten(Unpack(p, sx, x.version).status(), 7, 8);
-  x.Retire();
+  Program p(DeterministicOptions(1, OffloadMode::kMarshal, OffloadPolicy::kFit), /*with_memory=*/true);
+  Adopted x = Adopt(p, Pattern(1));
+  Adopted y = Adopt(p, Pattern(1));
+  Adopted z = Adopt(p, Pattern(1));
+  const auto view = [](const Adopted& of, std::uint64_t version) { return View{of.storage, WholeOf(kSize), version}; };
+  ASSERT_TRUE(p.runtime->Derive(view(y, 1), view(x, 1), Replay::Copy()).ok());
+  ASSERT_TRUE(p.runtime->Derive(view(z, 1), view(y, 1), Replay::Copy()).ok());
+  const Saved sz = p.runtime->Pack(view(z, 1), z.memory, p.compute(), "z").value();
+  const Saved sy = p.runtime->Pack(view(y, 1), y.memory, p.compute(), "y").value();
+  const Saved sx = p.runtime->Pack(view(x, 1), x.memory, p.compute(), "x").value();
+  p.Retire(z.storage);
+  z.memory.reset();
+  ASSERT_EQ(p.runtime->Reclaim(0, 2 * kSize).value(), 2 * kSize);
+  ASSERT_EQ(p.ledger().avoided_lineage, 2 * kSize) << "z from y, then y from x";
+  p.Write(x.memory.get(), Pattern(2), p.compute());
+  EXPECT_EQ(Unpack(p, sx, 2).status().code(), StatusCode::kFailedPrecondition);
   p.BeginWrite(y.storage);
   for (const Saved& lost : {sy, sz}) {
     EXPECT_EQ(Unpack(p, lost, std::nullopt).status().code(), StatusCode::kFailedPrecondition);
