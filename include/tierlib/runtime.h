@@ -97,9 +97,9 @@ class Runtime {
   //
   // `version` is the program's version of the storage now, for a value that was packed with View::version
   // (InvalidArgument otherwise). FailedPrecondition names both where they differ: the bytes may have been written while
-  // they were copied. What is written later, by work that comes after that of `stream`, does not reach what was
-  // returned. A value that is made again from another (Derive) is as good as that one: a write to its source that was
-  // neither announced nor seen in a version by now is not noticed here.
+  // they were copied. Writes by work that comes after that of `stream` so far tear no copy that the result is made of.
+  // A value that is made again from another (Derive) is as good as that one: a write to its source that was neither
+  // announced nor seen in a version by now is noticed with Options::checksums alone.
   StatusOr<Loaded> Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version = std::nullopt);
 
   // Asks for `bytes` of device memory back: moves saved storages to the host. Returns the bytes that are given back

@@ -29,8 +29,9 @@ namespace tierlib {
 struct HostPiece {
   ByteRanges ranges;
   std::shared_ptr<HostBuffer> buffer;
-  TransferRef arrival;                         // the copy that brings them there
-  std::optional<std::uint32_t> file_checksum = std::nullopt;  // of the block, where that is in a file and its copy has ended
+  TransferRef arrival;  // the copy that brings them there
+  std::optional<std::uint32_t> file_checksum =
+      std::nullopt;      // of the block, where that is in a file and its copy has ended
   bool vouched = false;  // the copy had ended when the program last said that the storage is at this version
 };
 

@@ -212,9 +212,8 @@ Status SavedStore::Derive(const View& derived, const View& source, Replay replay
   if (replay.kind == Replay::Kind::kCallback && replay.function == nullptr) {
     return InvalidArgumentError(std::string("derive '") + replay.name + "': no function to call");
   }
-  for (const auto& [storage, view] : {std::pair(to, &derived), std::pair(from, &source)}) {
-    TIERLIB_RETURN_IF_ERROR(SeeVersion(*storage, view->version));
-  }
+  TIERLIB_RETURN_IF_ERROR(SeeVersion(*to, derived.version));
+  TIERLIB_RETURN_IF_ERROR(SeeVersion(*from, source.version));
   std::optional<ByteRanges> derived_bytes = ByteRanges::Of(derived.layout);
   std::optional<ByteRanges> source_bytes = ByteRanges::Of(source.layout);
   if (!derived_bytes || !source_bytes || derived_bytes->empty()) return OkStatus();  // nothing that a walk could use
