@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -170,6 +172,34 @@ TEST(Checksums, ValuesOfSeveralPiecesAreCompared) {
     ExpectLost(p, middle);
     ExpectLost(p, stripes);
   }
+}
+
+// On a device whose streams run beside each other.
+TEST(Checksums, StreamsAndThreadsMayPackOneStorage) {
+  Options options = CheckedOptions(1);
+  options.devices[0].emulated.schedule = EmulatedSchedule::kThreaded;
+  Program p(options, /*with_memory=*/true);
+  Adopted x = Adopt(p, Pattern(1));
+  ASSERT_TRUE(p.runtime->Synchronize(p.compute()).ok());
+  std::vector<std::thread> threads;
+  std::vector<std::vector<Saved>> saved(3);
+  for (std::size_t i = 0; i < saved.size(); ++i) {
+    const Stream stream = p.runtime->CreateStream(0, "packs").value();
+    threads.emplace_back([&p, &x, &mine = saved[i], stream] {
+      for (int packs = 0; packs < 10; ++packs) {
+        mine.push_back(p.runtime->Pack({x.storage, WholeOf(kSize)}, x.memory, stream, "saved").value());
+        EXPECT_TRUE(p.runtime->Unpack(mine.front(), stream).ok());
+      }
+      EXPECT_TRUE(p.runtime->Synchronize(stream).ok());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  p.Retire(x.storage);
+  x.memory.reset();
+  ASSERT_TRUE(p.runtime->Reclaim(0, MiB(1)).ok());
+  for (const std::vector<Saved>& mine : saved) EXPECT_EQ(Unpack(p, mine.back()).value(), Pattern(1));
+  EXPECT_EQ(saved[0][0].value()->snapshot->checksums.size(), saved.size()) << "one for each stream";
+  ExpectBookedOnce(p.ledger());
 }
 
 TEST(Checksums, APackThatCannotTakeOneBooksNothing) {
