@@ -102,6 +102,7 @@ struct Options {
   std::uint64_t pageable_limit = GiB(2);  // used when pinned memory is exhausted
   // Used when both are exhausted: a file without a name in this directory, of at most so many bytes on the disk; "": no
   // file. Nothing is left of it however the process ends. Statistics::fallbacks counts what went past pinned memory.
+  // What is in the file has a checksum from when its copy was seen to have ended, compared before it is copied in.
   std::string file_directory;
   std::uint64_t file_limit = GiB(64);
   // What each host tier keeps of memory that is not in use, for the next step; the rest goes back to the system in
@@ -115,8 +116,15 @@ struct Options {
   int hop_limit = 4;                // derived edges that a walk may cross
   std::uint64_t minimum_bytes = 0;  // saved values smaller than this stay on the device
   bool write_waits = false;         // BeginWrite on bytes being copied: wait (true) or fail (false)
-  std::string trace;                // path of the trace file; "" reads TIERLIB_TRACE; %p process id, %r rank
-  int rank = 0;                     // of this learner; appears in the trace and for %r
+  // Finds what neither announcements nor versions tell of: a write while a value was copied out, or bytes that changed
+  // on the host. Pack has the device take a checksum (CRC-32C) of the packed bytes in the order of its stream, before
+  // the copy; Unpack compares it with the bytes on the host before it copies them in: DataLoss names the storage. Costs
+  // a pass over the bytes on the device at Pack; at Unpack a pass on the calling thread, which waits for the copy out
+  // first. Not compared: bytes that never left the device, and the copy in itself. Create is Unimplemented with a CUDA
+  // device.
+  bool checksums = false;
+  std::string trace;  // path of the trace file; "" reads TIERLIB_TRACE; %p process id, %r rank
+  int rank = 0;       // of this learner; appears in the trace and for %r
   std::uint64_t shutdown_deadline_ns = 10'000'000'000;  // how long ~Runtime waits for copies in flight
   // Finds misuse of the tiers' memory: guard bytes around every block, patterns in fresh and freed bytes, and a
   // quarantine for what is freed. A write outside a block or to a freed one, a double free and a foreign pointer end

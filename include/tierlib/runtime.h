@@ -75,8 +75,9 @@ class Runtime {
   Status BeginWrite(StorageId storage, Stream stream);
 
   // Tells that `derived` was made from `source` and can be made again to the same bits, for as long as neither is
-  // written. kCopy needs equal sizes and dtypes. The two must be of different storages: views of one storage need no
-  // telling.
+  // written. Where a write to the source is announced, `derived` is made again before it; where one is only seen in a
+  // version, `derived` may be lost (FailedPrecondition of Unpack, naming the source). kCopy needs equal sizes and
+  // dtypes. The two must be of different storages: views of one storage need no telling.
   Status Derive(const View& derived, const View& source, Replay replay);
 
   // --- Saved values -------------------------------------------------------------------------------------------------
@@ -85,12 +86,21 @@ class Runtime {
   // an allocated one); it is dropped after the copies, and after the work of streams other than `stream`, that read the
   // memory. Work on `stream` may still be pending then, as where a program frees a tensor: the memory's next use is
   // ordered after it by the program's own allocator. Undefined or empty values round-trip without bytes.
+  //
+  // Where view.version is newer than the last that was seen, values packed before are as if BeginWrite had announced a
+  // write, and this one is another content. Programs may announce some writes, and count all or only the others.
   StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
 
   // Takes a value back. Only `stream` waits for a copy in. May be called more than once for a Saved. FailedPrecondition
-  // names storage and versions where it was written since Pack; DataLoss where its copy failed; ResourceExhausted as
-  // Allocate.
-  StatusOr<Loaded> Unpack(const Saved& saved, Stream stream);
+  // names storage and versions where it was written since Pack; DataLoss where its copy failed, or a checksum is not
+  // that of what was packed (Options::checksums, Options::file_directory); ResourceExhausted as Allocate.
+  //
+  // `version` is the program's version of the storage now, for a value that was packed with View::version
+  // (InvalidArgument otherwise). FailedPrecondition names both where they differ: the bytes may have been written while
+  // they were copied. Writes by work that comes after that of `stream` so far tear no copy that the result is made of.
+  // A value that is made again from another (Derive) is as good as that one: a write to its source that was neither
+  // announced nor seen in a version by now is noticed with Options::checksums alone.
+  StatusOr<Loaded> Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version = std::nullopt);
 
   // Asks for `bytes` of device memory back: moves saved storages to the host. Returns the bytes that are given back
   // once the copies in flight end; fewer than asked where nothing more may move.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 
 #include "tierlib/dtype.h"
@@ -81,6 +82,11 @@ struct Layout {
 struct View {
   StorageId storage;
   Layout layout;
+  // For programs that cannot announce every write with Runtime::BeginWrite but count them (PyTorch's tensor._version):
+  // how often the storage was written by now, through whatever view, as the program counts. nullopt: every write is
+  // announced. A later version than the last that was seen tells of a write that nobody announced; an earlier one is
+  // FailedPrecondition.
+  std::optional<std::uint64_t> version = std::nullopt;
 };
 
 }  // namespace tierlib

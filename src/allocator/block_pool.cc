@@ -376,6 +376,11 @@ std::size_t BlockPool::TrimToBounds(std::int64_t now_ns) {
   return before - s.Reserved();
 }
 
+Status BlockPool::Read(const void* from, void* to, std::size_t bytes) const {
+  const std::byte* const base = state_->source.base();
+  return state_->source.Read(static_cast<std::size_t>(static_cast<const std::byte*>(from) - base), to, bytes);
+}
+
 StatusOr<Placement> BlockPool::VerifyPlacement() const {
   std::size_t bytes = 0;
   {

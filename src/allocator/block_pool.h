@@ -137,6 +137,8 @@ class BlockPool {
   std::size_t Trim(std::size_t bytes = std::numeric_limits<std::size_t>::max());
   // Gives back what is cached beyond Options::cache, without waiting for any work. Returns the bytes.
   std::size_t TrimToBounds(std::int64_t now_ns);
+  // Copies `bytes` bytes from `from` on, in a live block, to `to` (MemorySource::Read). Takes no lock.
+  Status Read(const void* from, void* to, std::size_t bytes) const;
   // Where the pages of the tier are. Takes no lock while it looks. Unimplemented for a device.
   StatusOr<Placement> VerifyPlacement() const;
   // Aborts naming the invariant that does not hold. For tests.

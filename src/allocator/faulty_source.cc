@@ -32,6 +32,9 @@ class FaultySource : public MemorySource {
   std::size_t locked() const override { return source_->locked(); }
   bool notes_blocks() const override { return source_->notes_blocks(); }
   int numa_node() const override { return source_->numa_node(); }
+  Status Read(std::size_t offset, void* to, std::size_t bytes) const override {
+    return source_->Read(offset, to, bytes);
+  }
   void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
     source_->NoteBlock(base, bytes, live, stream);
   }

@@ -24,6 +24,7 @@ constexpr std::size_t kBaseAlignment = MiB(2);
 
 Failpoint disk_is_full("file.reserve");
 Failpoint has_no_nameless_files("file.nameless");
+Failpoint cannot_read("file.read");
 
 std::string ErrnoText(int error) { return strerrordesc_np(error) != nullptr ? strerrordesc_np(error) : "error"; }
 
@@ -145,6 +146,20 @@ class FileSource : public MemorySource {
     return OkStatus();
   }
 
+  Status Read(std::size_t offset, void* to, std::size_t bytes) const override {
+    char* at = static_cast<char*>(to);
+    while (bytes > 0) {
+      const ssize_t got =
+          cannot_read.Fails() ? (errno = EIO, -1) : pread(descriptor_, at, bytes, static_cast<off_t>(offset));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return DataLossError("the file tier: read: " + ErrnoText(errno));
+      if (got == 0) return DataLossError("the file tier: read: the file ends before byte " + std::to_string(offset));
+      at += got;
+      offset += static_cast<std::size_t>(got);
+      bytes -= static_cast<std::size_t>(got);
+    }
+    return OkStatus();
+  }
   bool notes_blocks() const override { return false; }
   void NoteBlock(void*, std::size_t, bool, Stream) override {}
 

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -49,6 +50,13 @@ class MemorySource {
   virtual bool notes_blocks() const { return true; }
   // The node that its memory was asked for on, or that the device is at; -1: none, or not known.
   virtual int numa_node() const { return -1; }
+  // Copies [offset, offset + bytes) of the segment to `to`. A file is read by system calls, so that what touching its
+  // memory would answer with a signal (a bad sector, a file that was cut short) is DataLoss. Needs no lock. REQUIRES:
+  // grown, not discarded, and nobody writes there.
+  virtual Status Read(std::size_t offset, void* to, std::size_t bytes) const {
+    std::memcpy(to, base() + offset, bytes);
+    return OkStatus();
+  }
   // Passes on which blocks are live, for poisoning. See DeviceBackend::NoteBlock.
   virtual void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) = 0;
   // Where the first `bytes` bytes of the segment are, page by page. Takes a while, and needs no lock of the caller:

@@ -10,6 +10,15 @@
 #include "graph/saved_store.h"
 
 namespace tierlib {
+namespace {
+
+// It cannot be made again any more, and nobody will read it.
+bool IsGone(const Snapshot& snapshot) {
+  if (!snapshot.unreadable.ok()) return true;
+  return snapshot.buffer == nullptr && snapshot.source != nullptr && IsGone(*snapshot.source);
+}
+
+}  // namespace
 
 Status SavedStore::CheckNoCopyOut(const Snapshot& snapshot, const Storage& storage) const {
   for (const HostPiece& piece : snapshot.host) {
@@ -49,17 +58,36 @@ Status SavedStore::RescueDependents(Snapshot& snapshot, Stream stream) {
       } else {
         TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
         const auto attempt = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return RunRecipe(dependent, stream); };
-        TIERLIB_ASSIGN_OR_RETURN(made, WhileRoomIsMade(*tier, attempt));
+        StatusOr<std::shared_ptr<DeviceBuffer>> again = WhileRoomIsMade(*tier, attempt);
+        if (!again.ok() && IsGone(*dependent)) continue;
+        TIERLIB_ASSIGN_OR_RETURN(made, std::move(again));
       }
     }
     if (dependent->source.get() != &snapshot) continue;  // another thread did the same while a callback ran
-    dependent->recipe.clear();
-    dependent->source.reset();
-    dependent->residence.MoveTo(Residency::kDevice, dependent->key.storage, made->bytes(), recorder());
     made.reset();
-    if (options_.policy == OffloadPolicy::kAll) (void)Evict(*dependent);  // where the host is full it stays
+    StandAlone(*dependent);
   }
   return OkStatus();
+}
+
+void SavedStore::StandAlone(Snapshot& snapshot) {
+  snapshot.recipe.clear();
+  snapshot.source.reset();
+  snapshot.residence.MoveTo(Residency::kDevice, snapshot.key.storage, snapshot.buffer->bytes(), recorder());
+  if (options_.policy == OffloadPolicy::kAll) (void)Evict(snapshot);  // where the host is full it stays
+}
+
+void SavedStore::MarkWritten(Snapshot& snapshot) {
+  snapshot.written_version = snapshot.key.version + 1;
+  snapshot.original.reset();
+  const bool on_own_bytes = snapshot.buffer != nullptr && snapshot.reload == nullptr && snapshot.replayed == nullptr;
+  if (!on_own_bytes) return;
+  LetGo(snapshot);
+  const Residency state = snapshot.residence.state();
+  if (state == Residency::kBoth || state == Residency::kReplayed) {
+    snapshot.residence.MoveTo(state == Residency::kBoth ? Residency::kHost : Residency::kReplayable,
+                              snapshot.key.storage, snapshot.storage_bytes, recorder());
+  }
 }
 
 Status SavedStore::BeginWrite(StorageId id, Stream stream) {
@@ -77,18 +105,9 @@ Status SavedStore::BeginWrite(StorageId id, Stream stream) {
   for (const auto& snapshot : snapshots) TIERLIB_RETURN_IF_ERROR(RescueDependents(*snapshot, stream));
   TIERLIB_ASSIGN_OR_RETURN(storage, table_.Find(id));  // a replay may have called us
   for (const auto& snapshot : snapshots) TIERLIB_RETURN_IF_ERROR(FenceWrite(*snapshot, *storage, stream));
-  for (const auto& snapshot : snapshots) {
-    snapshot->written_version = content.version + 1;
-    snapshot->original.reset();
-    if (snapshot->buffer == nullptr || snapshot->buffer->data() != storage->buffer->data()) continue;
-    LetGo(*snapshot);
-    const Residency state = snapshot->residence.state();
-    if (state == Residency::kBoth || state == Residency::kReplayed) {
-      snapshot->residence.MoveTo(state == Residency::kBoth ? Residency::kHost : Residency::kReplayable, id,
-                                 storage->bytes, recorder());
-    }
-  }
+  for (const auto& snapshot : snapshots) MarkWritten(*snapshot);
   storage->version = content.version + 1;
+  storage->announced = true;
   storage->buffer->UsedOn(stream);
   trace::Write(recorder(), trace::Event::kStorageWrite, trace::Tag::kNone, 0, storage->trace_label, id.ToInteger(),
                storage->version);

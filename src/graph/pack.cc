@@ -33,6 +33,7 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
   auto value = std::make_shared<internal::SavedValue>();
   value->store = shared_from_this();
   value->layout = view.layout;
+  value->version = view.version;
   Locked lock(*this);
   Poll();
   (void)RunDue();  // what it lets go of may hold memory of the host, which we are about to ask for
@@ -40,6 +41,7 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
   TIERLIB_RETURN_IF_ERROR(view.layout.Validate(storage->bytes));
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, storage->device));
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage->device));
+  TIERLIB_RETURN_IF_ERROR(SeeVersion(*storage, view.version));
   const std::uint64_t logical = static_cast<std::uint64_t>(view.layout.logical_bytes());
   if (logical > 0) {
     tier->pool->Tick(stream);
@@ -51,11 +53,11 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
       buffer = std::make_shared<DeviceBuffer>(std::move(keepalive), *tier->keepalives, stream, buffer->data(),
                                               storage->bytes, unkept ? storage->unkept_readers : nullptr);
     }
-    if (options_.mode == OffloadMode::kNaive) {
-      TIERLIB_ASSIGN_OR_RETURN(value->snapshot, PackNaive(*storage, view.layout, buffer, stream, label));
-    } else {
-      TIERLIB_ASSIGN_OR_RETURN(value->snapshot, PackMarshal(*storage, view.layout, buffer, stream, label));
-    }
+    StatusOr<std::shared_ptr<Snapshot>> snapshot = options_.mode == OffloadMode::kNaive
+                                                       ? PackNaive(*storage, view.layout, buffer, stream, label)
+                                                       : PackMarshal(*storage, view.layout, buffer, stream, label);
+    if (!snapshot.ok()) return NameStorage(snapshot.status(), storage->id, label);
+    value->snapshot = *std::move(snapshot);
   }
   ++ledger_.packs;
   ledger_.naive += logical;
@@ -116,8 +118,9 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
   }
 
   const bool moves = decision.action == trace::DecisionAction::kMove;
+  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceChecksum> checksum, LaunchChecksum(saved, bytes, *buffer, stream));
   MarkRef now;
-  if (moves || saved.produced == nullptr) {
+  if (moves || saved.produced == nullptr || checksum != nullptr) {
     TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(saved.device));
     TIERLIB_ASSIGN_OR_RETURN(now, tier->events->MarkNow(stream));
   }
@@ -131,6 +134,7 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
   }
 
   // Nothing below fails.
+  AddChecksum(saved, bytes, std::move(checksum), now);
   if (saved.produced == nullptr) saved.produced = std::move(now);
   if (!saved.needed.empty()) NoteSavedAgain(saved);
   LetGoWithout(saved, bytes, buffer);
@@ -194,21 +198,28 @@ Status SavedStore::CopyOutNaive(Snapshot& saved, const Layout& layout, const std
                                 Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(saved.device));
   const std::uint64_t logical = static_cast<std::uint64_t>(layout.logical_bytes());
-  TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
-  if (layout.is_contiguous()) {
-    const auto begin = static_cast<std::uint64_t>(layout.offset_bytes);
-    saved.needed = ByteRanges({begin, begin + logical});
-    return CopyOut(saved, saved.needed, buffer, *saved.produced);
+  const bool in_place = layout.is_contiguous();
+  const std::uint64_t begin = in_place ? static_cast<std::uint64_t>(layout.offset_bytes) : 0;
+  const ByteRanges bytes({begin, begin + logical});
+  if (in_place) {
+    TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceChecksum> checksum, LaunchChecksum(saved, bytes, *buffer, stream));
+    TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
+    AddChecksum(saved, bytes, std::move(checksum), saved.produced);
+    saved.needed = bytes;
+    return CopyOut(saved, bytes, buffer, *saved.produced);
   }
+  TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
   TIERLIB_ASSIGN_OR_RETURN(const std::shared_ptr<DeviceBuffer> gathered,
                            AllocateDevice(*tier, 0, logical, stream, trace::Tag::kWorkspace, /*reload=*/true));
   gathered->SetOwner(saved.key.storage);
   buffer->UsedOn(stream);
   TIERLIB_RETURN_IF_ERROR(LaunchStridedCopy(*tier->backend, stream, gathered->storage_base(), PackedLayout(layout),
                                             buffer->storage_base(), layout));
+  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceChecksum> checksum, LaunchChecksum(saved, bytes, *gathered, stream));
   TIERLIB_ASSIGN_OR_RETURN(const MarkRef done, tier->events->MarkNow(stream));
-  saved.needed = ByteRanges({0, logical});
-  return CopyOut(saved, saved.needed, gathered, *done);
+  AddChecksum(saved, bytes, std::move(checksum), done);
+  saved.needed = bytes;
+  return CopyOut(saved, bytes, gathered, *done);
 }
 
 Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer,

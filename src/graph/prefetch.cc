@@ -15,14 +15,15 @@ constexpr int kLookAhead = 64;
 constexpr int kPause = 16;
 
 // What has to come back for the snapshot to be had; null where nothing has.
-Snapshot* ToReload(Snapshot* snapshot) {
+Snapshot* ToReload(Snapshot* snapshot, bool checksums) {
   while (snapshot->buffer == nullptr && snapshot->residence.state() == Residency::kReplayable) {
     snapshot = snapshot->source.get();
   }
   const Residency state = snapshot->residence.state();
-  if (state != Residency::kHost && state != Residency::kLeaving) return nullptr;
+  // To compare bytes with their checksum is to wait for the copy out.
+  if (state != Residency::kHost && (state != Residency::kLeaving || checksums)) return nullptr;
   if (snapshot->buffer != nullptr || snapshot->packed) return nullptr;
-  if (snapshot->written_version != 0 || snapshot->abandoned) return nullptr;
+  if (snapshot->written_version != 0 || snapshot->abandoned || !snapshot->unreadable.ok()) return nullptr;
   const std::shared_ptr<DeviceBuffer> original = snapshot->original.lock();
   return original != nullptr && !original->adopted() ? nullptr : snapshot;
 }
@@ -61,7 +62,7 @@ void SavedStore::PrefetchAfter(std::uint64_t pack, DeviceTier& tier) {
   Snapshot* next = reload_order_.After(pack);
   for (int i = 0; i < kLookAhead && next != nullptr; ++i) {
     const std::uint64_t order = next->pack_order;
-    Snapshot* const missing = next->device == tier.options.device ? ToReload(next) : nullptr;
+    Snapshot* const missing = next->device == tier.options.device ? ToReload(next, options_.checksums) : nullptr;
     if (missing != nullptr) {
       const std::shared_ptr<Snapshot> alive = missing->shared_from_this();  // code of the program may run
       const ByteRange hull = alive->host_bytes.hull();

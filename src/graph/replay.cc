@@ -98,6 +98,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
                  step.to().storage.ToInteger(), hull.end - hull.begin);
     from = std::move(to);
   }
+  TIERLIB_RETURN_IF_ERROR(VerifyReplay(*snapshot, recipe.back().to_bytes(), *from, stream));
   if (snapshot->buffer != nullptr) {  // another thread was faster while a callback ran
     TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
     return snapshot->buffer;

@@ -4,6 +4,8 @@
 //   storages.cc         register, allocate, retire, derive
 //   tiers.cc            what the tiers hold, and giving back what they do not use
 //   overwrite.cc        begin-write: what a write does to the values saved before it
+//   versions.cc         the program's own versions, and what a write does that only they tell of
+//   verify.cc           checksums of saved bytes: taken at pack, compared before a copy in
 //   snapshots.cc        what is held of each content, and on the device
 //   pack.cc             take a value: decide (offload_policy), copy it out, book it (ledger)
 //   unpack.cc           give it back: from the device, by a copy in, or by replaying a recipe
@@ -60,6 +62,7 @@ class SavedValue {
   std::shared_ptr<SavedStore> store;
   std::shared_ptr<Snapshot> snapshot;  // null: a value without bytes
   Layout layout;
+  std::optional<std::uint64_t> version;  // the program's, where it was packed with one
 };
 
 // What a Loaded points to.
@@ -100,7 +103,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Status BeginWrite(StorageId id, Stream stream);
   Status Derive(const View& derived, const View& source, Replay replay);
   StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
-  StatusOr<Loaded> Unpack(const Saved& saved, Stream stream);
+  StatusOr<Loaded> Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version);
   StatusOr<std::uint64_t> Reclaim(int device, std::uint64_t bytes);
   StatusOr<Owner> OwnerOf(const void* address) const;  // does not lock the store
   std::uint64_t Trim(Tier tier, std::uint64_t bytes);
@@ -199,6 +202,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StatusOr<std::shared_ptr<DeviceBuffer>> Reload(Snapshot& snapshot, bool ahead) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StatusOr<std::shared_ptr<DeviceBuffer>> ReloadPacked(Snapshot& snapshot, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A copy in that failed is forgotten: the host still has the bytes.
+  void DropFailedReload(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status WaitFor(const Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status CheckReadable(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -214,6 +219,24 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // Device memory for a reload on `stream`, where some is free.
   StatusOr<std::shared_ptr<DeviceBuffer>> AllocateAhead(DeviceTier& tier, std::uint64_t origin, std::uint64_t bytes,
                                                         Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- verify.cc ---
+  // Enqueues the checksum of `bytes`; null where none is asked for. The caller adds it to the snapshot, with a mark
+  // made later.
+  StatusOr<std::shared_ptr<DeviceChecksum>> LaunchChecksum(const Snapshot& snapshot, const ByteRanges& bytes,
+                                                           const DeviceBuffer& buffer, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AddChecksum(Snapshot& snapshot, const ByteRanges& bytes, std::shared_ptr<DeviceChecksum> checksum, MarkRef taken)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The copy of a piece has ended: what is in a file gets its checksum.
+  void NoteArrived(Snapshot& snapshot, HostPiece& piece) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Compares what the host has with the checksums. DataLoss where it is something else, or cannot be read: then the
+  // snapshot is lost.
+  Status VerifyHost(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same of what was made again in `buffer` on `stream`: of a replay's `bytes`. Waits for the stream's work.
+  Status VerifyReplay(Snapshot& snapshot, const ByteRanges& bytes, const DeviceBuffer& buffer, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status Lose(Snapshot& snapshot, std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- replay.cc ---
   bool IsAvailable(const ContentKey& key, const ByteRanges& bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -239,6 +262,22 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes those again now that could not be made from the snapshot once it is written.
   Status RescueDependents(Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The snapshot, which has device bytes, is from now on made from no other.
+  void StandAlone(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The storage's own device bytes are about to be written, or were.
+  void MarkWritten(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- versions.cc ---
+  // The storage is at this version of the program's now, where it says so. FailedPrecondition where it was at a later
+  // one.
+  Status SeeVersion(Storage& storage, std::optional<std::uint64_t> version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same of a value's storage. FailedPrecondition where that is not the version at which the value was packed.
+  Status CheckVersion(const internal::SavedValue& value, std::uint64_t version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A content was written at some time since the program last vouched for it, which is at `version` now.
+  void NoteUnannouncedWrite(const ContentKey& content, std::uint64_t version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Drops what was made from the snapshot. `lost`: it cannot be made again, so those that have bytes of their own keep
+  // them.
+  void DropReplays(const Snapshot& snapshot, bool lost) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- storages.cc ---
   // The storage's own bytes, which nobody keeps, go: the snapshot lives on from the host, from its recipe, or not.
@@ -305,6 +344,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   std::deque<std::weak_ptr<Snapshot>> leaving_ ABSL_GUARDED_BY(mutex_);  // in the order of their copies out
   std::uint64_t room_steps_ ABSL_GUARDED_BY(mutex_) = 0;                 // of MakeRoom, that did something
   std::uint64_t next_pack_ ABSL_GUARDED_BY(mutex_) = 1;
+  Status first_mismatch_ ABSL_GUARDED_BY(mutex_);  // of a checksum
   std::uint64_t derives_since_sweep_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<std::uint64_t> reloaded_bytes_{0};
 };

@@ -10,8 +10,10 @@
 #ifndef TIERLIB_SRC_GRAPH_SNAPSHOT_H_
 #define TIERLIB_SRC_GRAPH_SNAPSHOT_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/container/inlined_vector.h"
@@ -28,6 +30,21 @@ struct HostPiece {
   ByteRanges ranges;
   std::shared_ptr<HostBuffer> buffer;
   TransferRef arrival;  // the copy that brings them there
+  std::optional<std::uint32_t> file_checksum =
+      std::nullopt;      // of the block, where that is in a file and its copy has ended
+  bool vouched = false;  // the copy had ended when the program last said that the storage is at this version
+};
+
+// What the device found in bytes that were packed, once or several times from one stream.
+struct DeviceChecksum {
+  static constexpr std::uint64_t kNone = ~std::uint64_t{0};
+  std::atomic<std::uint64_t> value{kNone};  // a CRC-32C of the ranges one after the other
+  std::atomic<bool> differed{false};        // a later one was another
+};
+struct PackedChecksum {
+  ByteRanges ranges;
+  std::shared_ptr<DeviceChecksum> checksum;
+  MarkRef taken;  // from when the checksum is there
 };
 
 struct Snapshot : std::enable_shared_from_this<Snapshot> {
@@ -55,6 +72,8 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
 
   absl::InlinedVector<HostPiece, 1> host;
   ByteRanges host_bytes;
+  // With Options::checksums: of the bytes that were packed, as the device saw them then.
+  absl::InlinedVector<PackedChecksum, 1> checksums;
 
   // How a replayable snapshot is made again: the last step ends here; `source` is the content that the first starts
   // from.
@@ -65,10 +84,14 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   absl::InlinedVector<MarkRef, 1> replays;
 
   std::uint64_t written_version = 0;  // of the first write since: reading is an error as it is without offload
-  bool asked_for = false;             // unpacked before
-  bool prefetched = false;            // `buffer` came back before anybody asked for it
-  bool abandoned = false;             // the owner retired memory that nobody kept alive
-  bool refused = false;               // the host had no place for it when it was first to move
+  // The same two by the program's own count, where it supplies versions and where they told of the write.
+  std::optional<std::uint64_t> program_version;
+  std::optional<std::uint64_t> written_program_version;
+  Status unreadable;  // not OK: the bytes may not be those that were saved, and nothing may be made from them either
+  bool asked_for = false;   // unpacked before
+  bool prefetched = false;  // `buffer` came back before anybody asked for it
+  bool abandoned = false;   // the owner retired memory that nobody kept alive
+  bool refused = false;     // the host had no place for it when it was first to move
 };
 
 }  // namespace tierlib

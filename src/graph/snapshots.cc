@@ -29,6 +29,7 @@ std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool s
     delete gone;
   });
   snapshot->key = {storage.id, storage.version};
+  if (!storage.announced) snapshot->program_version = storage.program_version;
   snapshot->device = storage.device;
   snapshot->holds = storage.holds;
   snapshot->storage_bytes = storage.bytes;
@@ -78,12 +79,14 @@ void SavedStore::DropSaved(std::shared_ptr<Snapshot> snapshot) {
 
 void SavedStore::SettleArrivals(Snapshot& snapshot) {
   if (snapshot.residence.state() != Residency::kLeaving) return;
-  for (const HostPiece& piece : snapshot.host) {
+  for (HostPiece& piece : snapshot.host) {
     if (!piece.arrival->ended) return;
     if (!piece.arrival->status.ok()) {
       snapshot.residence.MoveTo(Residency::kLost, snapshot.key.storage, snapshot.needed.bytes(), recorder());
       return;
     }
+    NoteArrived(snapshot, piece);
+    if (snapshot.residence.state() == Residency::kLost) return;
   }
   snapshot.residence.MoveTo(snapshot.buffer != nullptr ? Residency::kBoth : Residency::kHost, snapshot.key.storage,
                             snapshot.host_bytes.bytes(), recorder());

@@ -42,6 +42,10 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
   TIERLIB_ASSIGN_OR_RETURN(const TierTagLimits tags, ReadTagLimits(options));
   std::vector<std::unique_ptr<DeviceBackend>> backends;
   for (const DeviceOptions& device : options.devices) {
+    if (options.checksums && device.kind == DeviceKind::kCuda) {
+      return UnimplementedError("checksums: device " + std::to_string(device.device) +
+                                " is a CUDA device, for which there is no kernel that takes them");
+    }
     TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBackend> backend, MakeDevice(device));
     backends.push_back(std::move(backend));
   }
@@ -188,8 +192,8 @@ void SavedStore::LetGoUnkept(Snapshot& snapshot) {
 Status SavedStore::Derive(const View& derived, const View& source, Replay replay) {
   TIERLIB_RETURN_IF_ERROR(fork_.Check());
   Locked lock(*this);
-  TIERLIB_ASSIGN_OR_RETURN(const Storage* to, table_.Find(derived.storage));
-  TIERLIB_ASSIGN_OR_RETURN(const Storage* from, table_.Find(source.storage));
+  TIERLIB_ASSIGN_OR_RETURN(Storage * to, table_.Find(derived.storage));
+  TIERLIB_ASSIGN_OR_RETURN(Storage * from, table_.Find(source.storage));
   TIERLIB_RETURN_IF_ERROR(derived.layout.Validate(to->bytes));
   TIERLIB_RETURN_IF_ERROR(source.layout.Validate(from->bytes));
   if (derived.storage == source.storage) {
@@ -208,6 +212,8 @@ Status SavedStore::Derive(const View& derived, const View& source, Replay replay
   if (replay.kind == Replay::Kind::kCallback && replay.function == nullptr) {
     return InvalidArgumentError(std::string("derive '") + replay.name + "': no function to call");
   }
+  TIERLIB_RETURN_IF_ERROR(SeeVersion(*to, derived.version));
+  TIERLIB_RETURN_IF_ERROR(SeeVersion(*from, source.version));
   std::optional<ByteRanges> derived_bytes = ByteRanges::Of(derived.layout);
   std::optional<ByteRanges> source_bytes = ByteRanges::Of(source.layout);
   if (!derived_bytes || !source_bytes || derived_bytes->empty()) return OkStatus();  // nothing that a walk could use
@@ -285,7 +291,7 @@ Status SavedStore::health() const {
     TIERLIB_RETURN_IF_ERROR(tier->transfers->health());
     TIERLIB_RETURN_IF_ERROR(tier->backend->health());
   }
-  return OkStatus();
+  return first_mismatch_;
 }
 
 }  // namespace tierlib

@@ -28,12 +28,17 @@ ByteRange HullOf(const Layout& layout) {
 }
 
 Status LostError(const Snapshot& snapshot) {
-  return DataLossError(DescribeStorage(snapshot.key.storage, snapshot.label) + ": a copy of it failed");
+  std::string text = DescribeStorage(snapshot.key.storage, snapshot.label) + ": a copy of it failed";
+  for (const HostPiece& piece : snapshot.host) {
+    if (!piece.arrival->ended || piece.arrival->status.ok()) continue;
+    return DataLossError(text + ": " + std::string(piece.arrival->status.message()));
+  }
+  return DataLossError(text);
 }
 
 }  // namespace
 
-StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
+StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version) {
   TIERLIB_RETURN_IF_ERROR(fork_.Check());
   if (!saved.valid() || saved.value()->store.get() != this) {
     return InvalidArgumentError("unpack of a value that this runtime did not pack");
@@ -49,14 +54,18 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
   const std::shared_ptr<Snapshot> snapshot = value.snapshot;
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, snapshot->device));
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot->device));
+  if (version) TIERLIB_RETURN_IF_ERROR(CheckVersion(value, *version));
   trace::Write(recorder(), trace::Event::kUnpack, trace::Tag::kSaved, 0, snapshot->trace_label,
                snapshot->key.storage.ToInteger(), static_cast<std::uint64_t>(value.layout.logical_bytes()));
   tier->pool->Tick(stream);
   const auto attempt = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> StatusOr<std::shared_ptr<DeviceBuffer>> {
+    SettleArrivals(*snapshot);
     TIERLIB_RETURN_IF_ERROR(CheckReadable(*snapshot));
     return MakeResident(snapshot, stream);
   };
-  TIERLIB_ASSIGN_OR_RETURN(loaded->buffer, WhileRoomIsMade(*tier, attempt));
+  StatusOr<std::shared_ptr<DeviceBuffer>> buffer = WhileRoomIsMade(*tier, attempt);
+  if (!buffer.ok()) return NameStorage(buffer.status(), snapshot->key.storage, snapshot->label);
+  loaded->buffer = *std::move(buffer);
   NoteAsked(*snapshot, *tier);
   PrefetchAfter(snapshot->pack_order, *tier);
   loaded->buffer->UsedOn(stream);
@@ -67,14 +76,19 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream) {
 
 Status SavedStore::CheckReadable(const Snapshot& snapshot) const {
   if (snapshot.written_version != 0) {
-    return FailedPreconditionError(DescribeStorage(snapshot.key.storage, snapshot.label) + " was saved at version " +
-                                   std::to_string(snapshot.key.version) + " and then written in place (version " +
-                                   std::to_string(snapshot.written_version) + "): what backward needs is gone");
+    const bool counted = snapshot.program_version && snapshot.written_program_version;
+    return FailedPreconditionError(
+        DescribeStorage(snapshot.key.storage, snapshot.label) + " was saved at version " +
+        std::to_string(counted ? *snapshot.program_version : snapshot.key.version) +
+        " and then written in place (version " +
+        std::to_string(counted ? *snapshot.written_program_version : snapshot.written_version) +
+        "): what backward needs is gone");
   }
   if (snapshot.abandoned) {
     return FailedPreconditionError(DescribeStorage(snapshot.key.storage, snapshot.label) +
                                    " was retired while it was saved without a keepalive");
   }
+  TIERLIB_RETURN_IF_ERROR(snapshot.unreadable);
   return snapshot.residence.state() == Residency::kLost ? LostError(snapshot) : OkStatus();
 }
 
@@ -92,8 +106,19 @@ Status SavedStore::WaitFor(const Snapshot& snapshot, Stream stream) {
   return OkStatus();
 }
 
+void SavedStore::DropFailedReload(Snapshot& snapshot) {
+  if (snapshot.reload == nullptr || !snapshot.reload->ended || snapshot.reload->status.ok()) return;
+  LetGo(snapshot);
+  if (snapshot.residence.state() == Residency::kBoth) {
+    snapshot.residence.MoveTo(Residency::kHost, snapshot.key.storage, snapshot.host_bytes.bytes(), recorder());
+  }
+}
+
 StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::MakeResident(const std::shared_ptr<Snapshot>& snapshot,
                                                                  Stream stream) {
+  SettleArrivals(*snapshot);
+  TIERLIB_RETURN_IF_ERROR(snapshot->unreadable);
+  DropFailedReload(*snapshot);
   if (snapshot->buffer == nullptr) {
     std::shared_ptr<DeviceBuffer> original = snapshot->original.lock();
     if (original != nullptr && !original->adopted()) {
@@ -124,6 +149,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, b
                                                             trace::Tag::kReload, /*reload=*/true));
     if (snapshot.buffer != nullptr) return snapshot.buffer;  // or be faster
   } while (!(bytes == snapshot.host_bytes));
+  TIERLIB_RETURN_IF_ERROR(VerifyHost(snapshot));
   buffer->SetOwner(snapshot.key.storage);
   std::vector<CopyRun> runs;
   std::vector<TransferRef> arrivals;
@@ -155,6 +181,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::ReloadPacked(Snapshot& snaps
   const std::uint64_t origin = in_place ? static_cast<std::uint64_t>(layout.offset_bytes) : 0;
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> elements,
                            AllocateDevice(*tier, origin, bytes, in, trace::Tag::kReload, /*reload=*/true));
+  TIERLIB_RETURN_IF_ERROR(VerifyHost(snapshot));
   elements->SetOwner(snapshot.key.storage);
   std::vector<CopyRun> runs;
   AppendRunsToDevice(piece, *elements, runs);

@@ -60,8 +60,8 @@ StatusOr<Saved> Runtime::Pack(const View& view, Keepalive keepalive, Stream stre
   return Guarded([&] { return core_->store()->Pack(view, std::move(keepalive), stream, label); });
 }
 
-StatusOr<Loaded> Runtime::Unpack(const Saved& saved, Stream stream) {
-  return Guarded([&] { return core_->store()->Unpack(saved, stream); });
+StatusOr<Loaded> Runtime::Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version) {
+  return Guarded([&] { return core_->store()->Unpack(saved, stream, version); });
 }
 
 StatusOr<std::uint64_t> Runtime::Reclaim(int device, std::uint64_t bytes) {

@@ -110,6 +110,11 @@ class HostBuffer {
   std::uint64_t bytes() const { return bytes_; }
   void UsedOn(Stream stream) { streams_.Add(stream); }
   void SetOwner(StorageId storage) const { pool_.SetOwner(data_, storage.ToInteger()); }
+  Tier tier() const { return pool_.tier(); }
+  // Copies `bytes` bytes from `offset` on to `to`. DataLoss where a file cannot be read.
+  Status Read(std::uint64_t offset, void* to, std::uint64_t bytes) const {
+    return pool_.Read(static_cast<const char*>(data_) + offset, to, bytes);
+  }
 
  private:
   BlockPool& pool_;

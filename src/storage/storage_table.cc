@@ -12,6 +12,11 @@ std::string DescribeStorage(StorageId id, std::string_view label) {
   return text;
 }
 
+Status NameStorage(Status status, StorageId id, std::string_view label) {
+  if (status.code() != StatusCode::kUnavailable) return status;
+  return UnavailableError(DescribeStorage(id, label) + ": " + std::string(status.message()));
+}
+
 StorageId StorageTable::Register(Storage storage) {
   std::uint32_t slot;
   if (idle_.empty()) {

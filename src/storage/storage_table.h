@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,11 @@ struct Storage {
   int device = 0;
   Holds holds = Holds::kTransient;
   bool adopted = false;
-  std::uint64_t version = 0;  // raised by each announced write
+  std::uint64_t version = 0;  // raised by each write that is announced, or seen in the program's version
+  // The program's own version of what is there now, where it supplies versions; `announced`: of what was there before
+  // the latest announced write, for which its counter may rise too.
+  std::optional<std::uint64_t> program_version;
+  bool announced = false;
   std::string label;
   std::uint32_t trace_label = 0;
   std::shared_ptr<DeviceBuffer> buffer;
@@ -60,6 +65,8 @@ class StorageTable {
 
 // "storage 17.3 'block.3.attn'", for messages.
 std::string DescribeStorage(StorageId id, std::string_view label);
+// A status of the device (Unavailable), which knows no storages, with the storage named. Others as they are.
+Status NameStorage(Status status, StorageId id, std::string_view label);
 
 }  // namespace tierlib
 

@@ -58,6 +58,52 @@ TEST(Mutation, AWriteAfterTheCopyIsAnErrorAsWithoutOffload) {  // 19
   });
 }
 
+// 18 to 20, where nobody announces: the program's count tells, if not at the next Pack then at Unpack.
+TEST(Mutation, AWriteThatOnlyTheVersionTellsOfIsAnErrorByName) {
+  InEverySetting([](const Setting& setting) {
+    if (setting.copier == Copier::kDelayed) return;  // its copies would race with the write for the sanitizer too
+    for (const bool packs_again : {false, true}) {
+      Case c(setting);
+      Tensor x = c.Make(KiB(64));
+      const Saved saved = c.Pack(x, WholeOf(KiB(64)), 3);
+      x.bytes = RandomBytes(c.random, KiB(64));
+      c.program.Write(x.data, x.bytes, c.program.compute());
+      if (packs_again) {
+        const Saved fresh = c.Pack(x, WholeOf(KiB(64)), 4);
+        EXPECT_EQ(c.program.ledger().moved, 2 * KiB(64)) << "two contents";  // 22
+        c.ExpectBack(fresh, x);
+      }
+      const Status status = c.program.runtime->Unpack(saved, c.program.compute(), 4).status();
+      EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+      EXPECT_NE(status.message().find("'saved' was saved at version 3"), std::string_view::npos) << status;
+      EXPECT_NE(status.message().find("(version 4)"), std::string_view::npos) << status;
+      c.Drop(x);
+    }
+  });
+}
+
+TEST(Mutation, AWriteThatNothingTellsOfIsFoundByAChecksum) {  // 18, 42
+  int lost = 0, whole = 0;
+  InEverySetting([&](const Setting& setting) {
+    if (setting.copier == Copier::kDelayed) return;
+    Case c(setting, [](Options& options) { options.checksums = true; });
+    Tensor x = c.Make(KiB(64));
+    const Bytes before = x.bytes;
+    const Saved saved = c.Pack(x);
+    c.program.Write(x.data, Bytes(KiB(64), 0x22), c.program.compute());
+    c.Drop(x);
+    const Status status = c.program.runtime->Unpack(saved, c.program.compute()).status();
+    ++(status.ok() ? whole : lost);
+    if (!status.ok()) {
+      EXPECT_EQ(status.code(), StatusCode::kDataLoss) << status;
+    } else {
+      c.ExpectBack(saved, before, WholeOf(KiB(64)));
+    }
+  });
+  EXPECT_GT(whole, 0) << "copies that had ended before the write";
+  EXPECT_GT(lost, 0) << "copies that had not";
+}
+
 // 21: what comes back is a block of the device, and the host's copy stays as it was.
 TEST(Mutation, AWriteIntoWhatCameBackDoesNotReachTheHostsCopy) {
   InEverySetting([](const Setting& setting) {

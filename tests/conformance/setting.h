@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -61,12 +62,16 @@ class Case {
   }
   Tensor Make(std::uint64_t bytes, Holds holds = Holds::kTransient) { return Make(RandomBytes(random, bytes), holds); }
 
-  StatusOr<Saved> TryPack(const Tensor& tensor, const Layout& layout) {
-    StatusOr<Saved> saved = program.runtime->Pack({tensor.storage, layout}, tensor.memory, program.compute(), "saved");
+  StatusOr<Saved> TryPack(const Tensor& tensor, const Layout& layout,
+                          std::optional<std::uint64_t> version = std::nullopt) {
+    StatusOr<Saved> saved =
+        program.runtime->Pack({tensor.storage, layout, version}, tensor.memory, program.compute(), "saved");
     Settle();
     return saved;
   }
-  Saved Pack(const Tensor& tensor, const Layout& layout) { return TryPack(tensor, layout).value(); }
+  Saved Pack(const Tensor& tensor, const Layout& layout, std::optional<std::uint64_t> version = std::nullopt) {
+    return TryPack(tensor, layout, version).value();
+  }
   Saved Pack(const Tensor& tensor) { return Pack(tensor, WholeOf(tensor.bytes.size())); }
 
   // The program is done with the tensor; its memory is used again as soon as that is allowed.

@@ -95,6 +95,9 @@ TEST(Failures, AValueWhoseCopyFailedIsLostAndOthersOfItsStorageAreNot) {
   FailACopy(p);
   const Status status = p.runtime->Unpack(lost, p.compute()).status();
   EXPECT_EQ(status.code(), StatusCode::kDataLoss) << status;
+  EXPECT_NE(status.message().find("'saved': a copy of it failed: the copy failed by a failpoint"),
+            std::string_view::npos)
+      << status;
   EXPECT_EQ(p.runtime->health().code(), StatusCode::kUnavailable);
   const Saved part = p.Pack(x.storage, PartOf(0, 64));
   const Saved whole = p.Pack(x.storage, WholeOf(kSize));
@@ -131,6 +134,56 @@ TEST(Failures, DeviceBytesOfALostValueDoNotLeave) {
   FailACopy(p);
   EXPECT_EQ(p.runtime->Reclaim(0, kSize).value(), 0u);
   EXPECT_EQ(p.runtime->Unpack(rest, p.compute()).status().code(), StatusCode::kDataLoss);
+}
+
+// The host still has the bytes. What was given back meanwhile is not right, which health() tells.
+TEST(Failures, ACopyInThatFailedIsMadeAgain) {
+  for (const OffloadMode mode : {OffloadMode::kNaive, OffloadMode::kMarshal}) {
+    Program p(DeterministicOptions(1, mode));
+    const Allocation x = p.Make(Pattern(1));
+    const Saved saved = p.Pack(x.storage, WholeOf(kSize));
+    p.Retire(x.storage);
+    ASSERT_TRUE(p.runtime->Drain().ok());
+    ASSERT_TRUE(p.runtime->Unpack(saved, p.compute()).ok());
+    FailACopy(p);
+    EXPECT_EQ(p.runtime->health().code(), StatusCode::kUnavailable);
+    EXPECT_EQ(p.Unpack(saved), Pattern(1));
+    EXPECT_EQ(p.ledger().copies_in, 2u);
+    ExpectBookedOnce(p.ledger());
+  }
+}
+
+TEST(Failures, ADeviceThatTakesNoWorkIsAStatusThatNamesTheStorage) {
+  for (const OffloadMode mode : {OffloadMode::kNaive, OffloadMode::kMarshal}) {
+    Options options = DeterministicOptions(1, mode);
+    auto faults = std::make_shared<Faults>();
+    options.devices[0].faults = faults;
+    Program p(options);
+    const Allocation x = p.Make(Pattern(1));
+    const Allocation y = p.Make(Pattern(2));
+    const Saved there = p.Pack(x.storage, WholeOf(kSize));
+    p.Retire(x.storage);
+    ASSERT_TRUE(p.runtime->Drain().ok());
+    FaultPlan plan;
+    plan.call = 1;
+    plan.persistent = true;
+    plan.points = {FaultPoint::kRecordEvent, FaultPoint::kWaitEvent, FaultPoint::kCopy, FaultPoint::kLaunch};
+    faults->Arm(plan);
+    for (int i = 0; i < 2; ++i) {
+      const Status packed = p.runtime->Pack({y.storage, WholeOf(kSize)}, nullptr, p.compute(), "lost pack").status();
+      EXPECT_EQ(packed.code(), StatusCode::kUnavailable) << packed;
+      EXPECT_NE(packed.message().find("'lost pack'"), std::string_view::npos) << packed;
+      const Status unpacked = p.runtime->Unpack(there, p.compute()).status();
+      EXPECT_EQ(unpacked.code(), StatusCode::kUnavailable) << unpacked;
+      EXPECT_NE(unpacked.message().find("'saved'"), std::string_view::npos) << unpacked;
+    }
+    faults->Disarm();
+    EXPECT_EQ(p.Unpack(there), Pattern(1));
+    const Saved again = p.Pack(y.storage, WholeOf(kSize));
+    p.Retire(y.storage);
+    EXPECT_EQ(p.Unpack(again), Pattern(2));
+    ExpectBookedOnce(p.ledger());
+  }
 }
 
 // --- callbacks that throw

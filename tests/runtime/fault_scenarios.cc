@@ -19,6 +19,11 @@ Bytes Pattern(std::uint64_t seed, std::uint64_t count = kSize) {
 
 Layout Transposed(std::int64_t side) { return {DType::kU8, {side, side}, {1, side}, 0}; }
 
+Options WithChecksums(Options options) {
+  options.checksums = true;
+  return options;
+}
+
 void CreateAndDestroy(Injector& injector, const Options& base) {
   Trial t(injector, base);
   t.Start();
@@ -323,6 +328,9 @@ const std::vector<Scenario>& FaultScenarios() {
       {"Traced", Traced, 20},
       {"CopyNaively", CopyNaively, 20},
       {"AskForFigures", AskForFigures, 10},
+      {"SeveralViewsWithChecksums", [](Injector& i, const Options& o) { SeveralViews(i, WithChecksums(o)); }, 30},
+      {"ReplayLineageWithChecksums", [](Injector& i, const Options& o) { ReplayLineage(i, WithChecksums(o)); }, 30},
+      {"CopyNaivelyWithChecksums", [](Injector& i, const Options& o) { CopyNaively(i, WithChecksums(o)); }, 20},
   };
   return scenarios;
 }
