@@ -118,8 +118,8 @@ TEST_P(Interleavings, GetBackWhatTheModelHas) {
   std::cout << runs << " interleavings, seeds " << first << " to " << seed << "; " << unpacked_ << " values came back, "
             << refused_ << " were refused\n";
   if (HasFailure()) return;
-  EXPECT_GE(unpacked_, runs) << "the programs are meant to get values back";
-  EXPECT_GE(refused_, runs / 100) << "and to find some written";
+  EXPECT_GE(unpacked_, runs / 2) << "the programs are meant to get values back";
+  EXPECT_GE(refused_, runs / 50) << "and to find some written";
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Interleavings, testing::ValuesIn(kVariants),
