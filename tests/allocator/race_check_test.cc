@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -334,7 +335,7 @@ TEST(RaceCheck, ForgetsWhatTheHostSawToHaveEnded) {
   RaceCheck check;
   const Stream stream = {0, 1};
   check.StreamBegins(stream, "s");
-  for (std::uintptr_t i = 0; i < 100'000; ++i) {
+  for (std::uintptr_t i = 0; i < 100'000 / std::min(TIERLIB_RANDOM_SCALE, 10); ++i) {
     check.Work(stream, {"work"}, {{reinterpret_cast<const void*>(4096 + 16 * i), 8, i % 2 == 0}});
     if (i % 100 == 0) check.HostSaw(check.Before(stream));
   }

@@ -41,11 +41,10 @@ TEST(Races, AValueIsNotMadeFromOneThatMayNotBeThereYet) {
     const Layout whole = WholeOf(4096);
     ASSERT_TRUE(p.runtime->Derive({y.storage, whole}, {x.storage, whole}, Replay::Copy()).ok());
     const Saved saved = p.Pack(x.storage, whole);
-    p.OrderAfterKernels(p.compute());
-    p.Retire(x.storage);
+    ASSERT_TRUE(p.runtime->Retire(x.storage, p.other()).ok());
     EXPECT_EQ(p.Unpack(saved), Bytes(4096, 1));
     EXPECT_TRUE(p.runtime->health().ok()) << p.runtime->health();
-    p.Retire(y.storage);
+    ASSERT_TRUE(p.runtime->Retire(y.storage, p.other()).ok());
   }
 }
 
