@@ -42,9 +42,13 @@ TEST(Races, AValueIsNotMadeFromOneThatMayNotBeThereYet) {
     ASSERT_TRUE(p.runtime->Derive({y.storage, whole}, {x.storage, whole}, Replay::Copy()).ok());
     const Saved saved = p.Pack(x.storage, whole);
     ASSERT_TRUE(p.runtime->Retire(x.storage, p.other()).ok());
+    // Takes the block of x, which comes after the work on `other`: what comes back must not be ordered by chance.
+    const Allocation z = p.runtime->Allocate(4096, Holds::kTransient, p.other(), "z").value();
+    ASSERT_EQ(z.data, x.data);
     EXPECT_EQ(p.Unpack(saved), Bytes(4096, 1));
     EXPECT_TRUE(p.runtime->health().ok()) << p.runtime->health();
     ASSERT_TRUE(p.runtime->Retire(y.storage, p.other()).ok());
+    ASSERT_TRUE(p.runtime->Retire(z.storage, p.other()).ok());
   }
 }
 
