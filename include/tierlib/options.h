@@ -58,6 +58,10 @@ struct EmulatedOptions {
   int numa_node = -1;   // node of the host that the device is said to be at; -1: that of the calling thread
   bool poison = false;  // fill fresh (0xCD) and freed (0xEF) device bytes
   bool strict = false;  // device bytes are unreadable outside kernels and copies; one thing runs at a time
+  // Two uses of the same bytes, one of them a write, that neither a stream's order nor an event nor a wait of the host
+  // orders are an error of every later wait (FailedPrecondition, Runtime::health) that names both: a missing wait is
+  // found in whatever order things ran.
+  bool find_races = false;
 };
 
 // A device allocator of the program, used for reloads in place of tierlib's pool, so that a framework's own cache is

@@ -71,7 +71,7 @@ class Runtime {
 
   // Announces that the next work on `stream` writes to the storage, through whatever view; raises its version. Where a
   // copy out of it is in flight: FailedPrecondition naming both, or, with options.write_waits, `stream` waits for the
-  // copy.
+  // copy. For copies and replays of values that were dropped since, it always waits.
   Status BeginWrite(StorageId storage, Stream stream);
 
   // Tells that `derived` was made from `source` and can be made again to the same bits, for as long as neither is

@@ -6,6 +6,7 @@
 #include "allocator/cuda/cuda_device.h"
 #include "allocator/emulated/emulated_device.h"
 #include "allocator/faulty_device.h"
+#include "allocator/race_checked_device.h"
 
 namespace tierlib {
 namespace {
@@ -26,6 +27,10 @@ StatusOr<std::unique_ptr<DeviceBackend>> MakeDevice(const DeviceOptions& options
   }
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBackend> device, MakeKind(options));
   if (options.faults != nullptr) device = MakeFaultyDevice(std::move(device), options.faults);
+  // Outermost: what counts is what the program was told.
+  if (options.kind == DeviceKind::kEmulated && options.emulated.find_races) {
+    device = MakeRaceCheckedDevice(std::move(device));
+  }
   return device;
 }
 

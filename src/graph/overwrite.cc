@@ -30,17 +30,17 @@ Status SavedStore::CheckNoCopyOut(const Snapshot& snapshot, const Storage& stora
   return OkStatus();
 }
 
-Status SavedStore::FenceWrite(const Snapshot& snapshot, const Storage& storage, Stream stream) {
+// Values that were dropped count: what copies and replays of them read may not change under them. A replay's result may
+// still be leased.
+Status SavedStore::FenceWrite(const Storage& storage, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage.device));
-  for (const MarkRef& replay : snapshot.replays) TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *replay));
-  for (const HostPiece& piece : snapshot.host) {
-    if (piece.arrival->ended) continue;
-    const MarkRef before = stalls_.Before(*tier->events, stream);
-    TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, piece.arrival));
-    if (waits) ++ledger_.stalls;
-    stalls_.After(before, *tier->backend, *tier->events, storage.id, storage.trace_label,
-                  trace::StallCause::kWriteFence);
-  }
+  for (const MarkRef& replay : storage.replays) TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *replay));
+  const TransferRef copy = tier->transfers->LastCopyOut(storage.id);
+  if (copy == nullptr) return OkStatus();
+  const MarkRef before = stalls_.Before(*tier->events, stream);
+  TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, copy));
+  if (waits) ++ledger_.stalls;
+  stalls_.After(before, *tier->backend, *tier->events, storage.id, storage.trace_label, trace::StallCause::kWriteFence);
   return OkStatus();
 }
 
@@ -104,7 +104,7 @@ Status SavedStore::BeginWrite(StorageId id, Stream stream) {
   lineage_.Forget(content);  // first: from now on nothing more is to be made from it
   for (const auto& snapshot : snapshots) TIERLIB_RETURN_IF_ERROR(RescueDependents(*snapshot, stream));
   TIERLIB_ASSIGN_OR_RETURN(storage, table_.Find(id));  // a replay may have called us
-  for (const auto& snapshot : snapshots) TIERLIB_RETURN_IF_ERROR(FenceWrite(*snapshot, *storage, stream));
+  TIERLIB_RETURN_IF_ERROR(FenceWrite(*storage, stream));
   for (const auto& snapshot : snapshots) MarkWritten(*snapshot);
   storage->version = content.version + 1;
   storage->announced = true;

@@ -51,6 +51,10 @@ bool SavedStore::FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, std::ve
   const ContentKey& start = recipe->front().from();
   *source = FindSnapshot(start);
   if (*source == nullptr) {  // a persistent storage that nothing has saved yet
+    // Work that made it is known only through what was made from it: that came later. The other way round, the work
+    // may still be on its way, on a stream that nobody named.
+    const auto reversed = [](const RecipeStep& step) { return step.reversed; };
+    if (std::any_of(recipe->begin(), recipe->end(), reversed)) return false;
     const StatusOr<Storage*> storage = table_.Find(start.storage);
     if (!storage.ok()) return false;
     *source = NewSnapshot(**storage, /*shared=*/true);
@@ -110,15 +114,17 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
   return from;
 }
 
-Status SavedStore::NoteReplay(Snapshot& source, DeviceTier& tier, Stream stream) {
+Status SavedStore::NoteReplay(const Snapshot& source, DeviceTier& tier, Stream stream) {
   if (source.reload != nullptr) return OkStatus();  // it read a block of our own
+  const StatusOr<Storage*> storage = table_.Find(source.key.storage);
+  if (!storage.ok()) return OkStatus();  // nobody can write those bytes
   TIERLIB_ASSIGN_OR_RETURN(MarkRef mark, tier.events->MarkNow(stream));
-  for (MarkRef& replay : source.replays) {
+  for (MarkRef& replay : (*storage)->replays) {
     if (replay->stream != stream) continue;
     replay = std::move(mark);
     return OkStatus();
   }
-  source.replays.push_back(std::move(mark));
+  (*storage)->replays.push_back(std::move(mark));
   return OkStatus();
 }
 

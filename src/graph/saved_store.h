@@ -252,14 +252,13 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffer& from, DeviceTier& tier, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Remembers that work on `stream` reads the source's device bytes: a write must wait for it.
-  Status NoteReplay(Snapshot& source, DeviceTier& tier, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Remembers that work on `stream` reads the device bytes of the source's storage: a write must wait for it.
+  Status NoteReplay(const Snapshot& source, DeviceTier& tier, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- overwrite.cc ---
   Status CheckNoCopyOut(const Snapshot& snapshot, const Storage& storage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Makes `stream` wait for all that still reads the snapshot's device bytes.
-  Status FenceWrite(const Snapshot& snapshot, const Storage& storage, Stream stream)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes `stream` wait for all of ours that still reads the storage's device bytes.
+  Status FenceWrite(const Storage& storage, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes those again now that could not be made from the snapshot once it is written.
   Status RescueDependents(Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The snapshot, which has device bytes, is from now on made from no other.

@@ -79,9 +79,8 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   // from.
   std::vector<RecipeStep> recipe;
   std::shared_ptr<Snapshot> source;
-  // The other way round: snapshots whose source this one is, or was; and replays that read its device bytes.
+  // The other way round: snapshots whose source this one is, or was.
   absl::InlinedVector<std::weak_ptr<Snapshot>, 1> dependents;
-  absl::InlinedVector<MarkRef, 1> replays;
 
   std::uint64_t written_version = 0;  // of the first write since: reading is an error as it is without offload
   // The same two by the program's own count, where it supplies versions and where they told of the write.

@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "storage/buffer.h"
+#include "storage/event_pool.h"
 #include "tierlib/status.h"
 #include "tierlib/storage_id.h"
 
@@ -33,6 +35,7 @@ struct Storage {
   std::shared_ptr<DeviceBuffer> buffer;
   // Where it is adopted and was packed without a keepalive: the streams that read it through snapshots and leases.
   std::shared_ptr<StreamSet> unkept_readers;
+  absl::InlinedVector<MarkRef, 1> replays;  // that read its device bytes, the last of each stream
 };
 
 class StorageTable {

@@ -98,6 +98,13 @@ StatusOr<bool> TransferEngine::WaitOn(Stream stream, const TransferRef& transfer
   return stream != transfer->end->stream;
 }
 
+TransferRef TransferEngine::LastCopyOut(StorageId storage) const {
+  const auto& queue = in_flight_[0];
+  const auto last =
+      std::find_if(queue.rbegin(), queue.rend(), [&](const TransferRef& one) { return one->storage == storage; });
+  return last == queue.rend() ? nullptr : *last;
+}
+
 void TransferEngine::Finish(Transfer& transfer, Status status) {
   transfer.ended = true;
   transfer.status = copy_fails.Fails() ? UnavailableError("the copy failed by a failpoint") : std::move(status);
@@ -148,10 +155,8 @@ Status TransferEngine::Await(const TransferRef& transfer) {
 }
 
 Status TransferEngine::AwaitCopiesOut(StorageId storage) {
-  const auto& queue = in_flight_[0];
-  const auto last =
-      std::find_if(queue.rbegin(), queue.rend(), [&](const TransferRef& one) { return one->storage == storage; });
-  return last == queue.rend() ? OkStatus() : Await(TransferRef(*last));
+  const TransferRef last = LastCopyOut(storage);
+  return last == nullptr ? OkStatus() : Await(last);
 }
 
 Status TransferEngine::Drain(std::int64_t deadline_ns) {

@@ -55,6 +55,8 @@ class TransferEngine {
                                std::shared_ptr<void> keeps);
   // Later work of `stream` starts after the transfer. True where a wait had to be inserted.
   StatusOr<bool> WaitOn(Stream stream, const TransferRef& transfer);
+  // The last copy out of the storage that is in flight; null where none is. Those before it end before it.
+  TransferRef LastCopyOut(StorageId storage) const;
 
   // Notices transfers that ended; drops what they kept.
   void Poll();

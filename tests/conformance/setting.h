@@ -1,5 +1,5 @@
 // Setting: one of the ways in which every conformance test is run: how copies are timed, and whose memory the storages
-// lie in. Freed device bytes are poisoned in each.
+// lie in. Freed device bytes are poisoned in each, and races are told.
 #ifndef TIERLIB_TESTS_CONFORMANCE_SETTING_H_
 #define TIERLIB_TESTS_CONFORMANCE_SETTING_H_
 
@@ -107,6 +107,8 @@ class Case {
       EXPECT_TRUE(program.runtime->Drain().ok());
     }
   }
+  ~Case() { EXPECT_TRUE(program.runtime->health().ok()) << program.runtime->health(); }
+
   // No tier holds anything any more.
   void ExpectNothingHeld() {
     ASSERT_TRUE(program.runtime->Drain().ok());
@@ -122,6 +124,7 @@ class Case {
  private:
   static Options OptionsFor(const Setting& setting, const std::function<void(Options&)>& change) {
     Options options = DeterministicOptions(setting.seed);
+    options.devices[0].emulated.find_races = true;
     if (setting.copier == Copier::kDelayed) {
       options.devices[0].emulated.schedule = EmulatedSchedule::kThreaded;
       options.devices[0].emulated.copy_latency_ns = 200'000;
