@@ -23,14 +23,19 @@ Status SavedStore::CheckNoCopyOut(const Snapshot& snapshot, const Storage& stora
 
 Status SavedStore::FenceWrite(const Snapshot& snapshot, const Storage& storage, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage.device));
-  for (const MarkRef& replay : snapshot.replays) TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *replay));
+  for (const MarkRef& replay : snapshot.replays) {
+    if (replay->stream == stream) continue;
+    const MarkRef before = tier->stalls->Before(stream);
+    TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *replay));
+    ++ledger_.stalls;
+    tier->stalls->After(before, {storage.id, storage.label, storage.trace_label}, trace::StallCause::kWriteFence);
+  }
   for (const HostPiece& piece : snapshot.host) {
     if (piece.arrival->ended) continue;
-    const MarkRef before = stalls_.Before(*tier->events, stream);
+    const MarkRef before = tier->stalls->Before(stream);
     TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, piece.arrival));
     if (waits) ++ledger_.stalls;
-    stalls_.After(before, *tier->backend, *tier->events, storage.id, storage.trace_label,
-                  trace::StallCause::kWriteFence);
+    tier->stalls->After(before, {storage.id, storage.label, storage.trace_label}, trace::StallCause::kWriteFence);
   }
   return OkStatus();
 }
