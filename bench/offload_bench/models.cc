@@ -41,7 +41,7 @@ auto GptBlock(std::int64_t batch, std::int64_t length) {
     if (qkv.empty()) return Value();
     const Value middle = Add(x, Attention(tape, in, qkv, batch, length));
     const Value hidden = Gelu(Project(tape, in, Norm(tape, in, middle), 4 * kWidth));
-    return Mean(Square(Add(middle, Project(tape, in, hidden, kWidth, 4 * kWidth))));
+    return Sum(Add(middle, Project(tape, in, hidden, kWidth, 4 * kWidth)));
   };
 }
 
@@ -57,7 +57,7 @@ Value LlamaBlock(Tape& tape, Inputs& in) {
   const Value normed = Norm(tape, in, middle);
   const Value gate = Silu(Project(tape, in, normed, 4 * kWidth));
   const Value hidden = Mul(gate, Project(tape, in, normed, 4 * kWidth));
-  return Mean(Square(Add(middle, Project(tape, in, hidden, kWidth, 4 * kWidth))));
+  return Sum(Add(middle, Project(tape, in, hidden, kWidth, 4 * kWidth)));
 }
 
 // The dense chain of DKM over one 1024 x 1024 weight, k = 8. `contiguous`: through a.t().contiguous(), as

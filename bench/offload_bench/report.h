@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "offload_bench/models.h"
+#include "tierlib/statistics.h"
 
 namespace tierlib::bench {
 
@@ -20,7 +21,7 @@ struct BytesRow {
   std::vector<std::uint64_t> by_hops;  // moved, by hop limit from 0
 };
 
-// Medians over the steps of one case.
+// The step of median time of one case.
 struct StepRow {
   std::string model;
   std::string mode;       // off, naive, marshal
@@ -32,8 +33,11 @@ struct StepRow {
   double transfer_ms = 0;
   double exposed_ms = 0;
   double hidden_ms = 0;
-  double moved = 0;  // bytes
-  double freed_over_moved = 0;
+  double moved = 0;                   // bytes
+  double copies = 0;                  // out (count)
+  double freed_over_moved = 0;        // of marshal
+  std::vector<StorageStalls> stalls;  // of all steps so far, the longest first
+  std::uint64_t steps = 0;            // those
   double Overlap() const { return transfer_ms == 0 ? 1 : hidden_ms / transfer_ms; }
   // Of the step, what the ledger of time does not explain.
   double Unexplained() const { return (step_ms - compute_ms - stall_ms) / step_ms; }
@@ -44,6 +48,10 @@ struct SmallCosts {
   double pack_unpack_step_ns = 0;  // the same within a step, whose time is taken
   double moved_value_ns = 0;       // a small value packed, moved, and taken back, outside steps
   double moved_value_step_ns = 0;  // within a step
+  // Of a step, what taking its time costs at most: the host's share and the device's for each value moved.
+  double LedgerShare(const StepRow& row) const {
+    return row.copies * (moved_value_step_ns - moved_value_ns) / (1e6 * row.step_ms);
+  }
 };
 
 struct Measured {

@@ -39,6 +39,11 @@ void Require(const Status& status, const Model& model) {
   std::exit(1);
 }
 
+std::uint64_t SumOf(const StallTimes& stalls) {
+  return stalls.late_copy_in_ns + stalls.copy_out_tail_ns + stalls.write_fence_ns + stalls.allocation_ns +
+         stalls.producer_ns;
+}
+
 class Trainer {
  public:
   Trainer(const Model& model, const Setting& setting)
@@ -86,15 +91,18 @@ class Trainer {
     for (const StreamTimes& stream : times.streams) {
       const StallTimes& stalls = stream.stalls;
       row.compute_ms += static_cast<double>(stream.compute_ns) / 1e6;
-      row.stall_ms += static_cast<double>(stalls.late_copy_in_ns + stalls.copy_out_tail_ns + stalls.write_fence_ns +
-                                          stalls.allocation_ns + stalls.producer_ns) /
-                      1e6;
+      row.stall_ms += static_cast<double>(SumOf(stalls)) / 1e6;
       row.unknown_ms += static_cast<double>(stream.unknown_ns) / 1e6;
     }
     row.transfer_ms = static_cast<double>(times.transfer_ns) / 1e6;
     row.exposed_ms = static_cast<double>(times.exposed_ns) / 1e6;
     row.hidden_ms = static_cast<double>(times.hidden_ns) / 1e6;
     row.moved = static_cast<double>(ledger.moved);
+    row.copies = static_cast<double>(ledger.copies_out);
+    row.steps = statistics.times.front().total.steps;
+    row.stalls = statistics.times.front().by_storage;
+    std::sort(row.stalls.begin(), row.stalls.end(),
+              [](const StorageStalls& a, const StorageStalls& b) { return SumOf(a.times) > SumOf(b.times); });
     row.freed_over_moved = ledger.moved == 0 ? 1 : static_cast<double>(ledger.freed) / row.moved;
     return row;
   }
