@@ -1,5 +1,6 @@
 #include "storage/stall_watch.h"
 
+#include <new>
 #include <utility>
 
 namespace tierlib {
@@ -15,8 +16,11 @@ void StallWatch::After(MarkRef before, const Waited& waited, trace::StallCause c
   if (before == nullptr) return;
   StatusOr<MarkRef> mark = events_.MarkNow(before->stream);
   if (!mark.ok()) return;
-  open_.push_back({std::move(before), *std::move(mark), waited.storage, std::string(waited.label), waited.trace_label,
-                   cause, ledger_.NewClaim()});
+  try {
+    open_.push_back({std::move(before), *std::move(mark), waited.storage, std::string(waited.label), waited.trace_label,
+                     cause, ledger_.NewClaim()});
+  } catch (const std::bad_alloc&) {  // the wait goes unmeasured
+  }
 }
 
 void StallWatch::WaitEnds(Stream stream, Stream waited_for) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include "base/clock.h"
@@ -107,11 +108,11 @@ void TimeLedger::EndStep() {
 
 template <typename T>
 void TimeLedger::Keep(std::vector<T>& list, T one) {
-  if (list.size() < kMostMeasured) {
-    list.push_back(std::move(one));
-  } else {
-    ++unmeasured_;
+  try {
+    if (list.size() < kMostMeasured) return list.push_back(std::move(one));
+  } catch (const std::bad_alloc&) {
   }
+  ++unmeasured_;
 }
 
 void TimeLedger::AddTransfer(CopyDirection direction, Interval copied) {
@@ -120,13 +121,19 @@ void TimeLedger::AddTransfer(CopyDirection direction, Interval copied) {
 
 void TimeLedger::AddStall(Stream stream, trace::StallCause cause, Interval waited, std::string_view label) {
   Keep(stalls_, {stream, cause, waited});
-  auto found = by_label_.find(label);
-  if (found == by_label_.end()) {
-    if (by_label_.size() >= kMostLabels) label = "(other)";
-    found = by_label_.try_emplace(std::string(label), StorageStalls{std::string(label), 0, {}}).first;
+  try {
+    StorageStalls& stalls = StallsOf(label);
+    ++stalls.count;
+    FieldOf(stalls.times, cause) += waited.length();
+  } catch (const std::bad_alloc&) {
   }
-  ++found->second.count;
-  FieldOf(found->second.times, cause) += waited.length();
+}
+
+StorageStalls& TimeLedger::StallsOf(std::string_view label) {
+  const auto found = by_label_.find(label);
+  if (found != by_label_.end()) return found->second;
+  if (by_label_.size() >= kMostLabels) label = "(other)";
+  return by_label_.try_emplace(std::string(label), StorageStalls{std::string(label), 0, {}}).first->second;
 }
 
 DeviceTimes TimeLedger::times() const {
@@ -138,7 +145,10 @@ DeviceTimes TimeLedger::times() const {
 void TimeLedger::Poll() {
   while (!steps_.empty() && steps_.front().ended && steps_.front().claim.use_count() == 1 &&
          Completed(steps_.front())) {
-    Settle(steps_.front());
+    try {
+      Settle(steps_.front());
+    } catch (const std::bad_alloc&) {  // it has no figures
+    }
     steps_.pop_front();
   }
 }

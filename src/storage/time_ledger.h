@@ -1,6 +1,7 @@
 // TimeLedger: where the time of a device's steps went (tierlib/statistics.h, DeviceTimes). It is told of copies and
 // stalls, each timed by two events, and marks the begin and end of each step on the streams that it follows. Nothing
 // here waits: a step's figures are made once all that was claimed in it has been told, and its marks have completed.
+// Nor does it throw, but for BeginStep: what there is no memory for goes unmeasured.
 //
 // Thread-safety: not synchronised; the store's lock guards it.
 #ifndef TIERLIB_SRC_STORAGE_TIME_LEDGER_H_
@@ -70,6 +71,7 @@ class TimeLedger {
   // Adds to a list of what was measured, unless there is too much of it already.
   template <typename T>
   void Keep(std::vector<T>& list, T one);
+  StorageStalls& StallsOf(std::string_view label);
   bool Completed(const Step& step);
   void Settle(const Step& step);
   // The step's time: on its followed streams or, where there are none, on the host.
