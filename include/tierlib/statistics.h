@@ -3,7 +3,10 @@
 #define TIERLIB_STATISTICS_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
+
+#include "tierlib/stream.h"
 
 namespace tierlib {
 
@@ -82,6 +85,63 @@ struct Shortages {
   std::uint64_t failures = 0;       // calls that answered ResourceExhausted (count)
 };
 
+// For how long a stream of the program waited, by why: waits that the runtime inserted, each timed by an event before
+// and after it. Several causes at once count as the one that was waited for first.
+struct StallTimes {
+  std::uint64_t late_copy_in_ns = 0;   // for bytes on their way back
+  std::uint64_t copy_out_tail_ns = 0;  // for memory that was still being copied out
+  std::uint64_t write_fence_ns = 0;    // for reads of bytes that it was to overwrite
+  std::uint64_t allocation_ns = 0;     // for memory that work of another stream still used
+  std::uint64_t producer_ns = 0;       // for work of another stream that makes what it was to read
+};
+
+// Where the time of one stream went, on the device's clock:  wall == compute + stalls + unknown.
+// Each is measured but the last.
+struct StreamTimes {
+  Stream stream;
+  std::uint64_t wall_ns = 0;  // between the points in the stream's work at which BeginStep and EndStep were called
+  // Kernels ran, the runtime's replays and gathering copies among them. A device that does not time kernels (CUDA)
+  // gives the time between the stalls, gaps without work included.
+  std::uint64_t compute_ns = 0;
+  StallTimes stalls;
+  std::uint64_t unknown_ns = 0;  // what is left: the host had enqueued nothing, or another stream computed
+};
+
+// Where the time of steps went, on one device. A copy is under way from when its stream came to it until it ended, and
+// counts as far as it lies within the step. Where several things happen at once their time counts once: these are
+// lengths of unions of intervals, not sums.
+struct StepTimes {
+  std::uint64_t step = 0;         // the number of the last one
+  std::uint64_t steps = 0;        // how many (count)
+  std::uint64_t wall_ns = 0;      // from the first of the streams' begins to the last of their ends
+  std::uint64_t host_ns = 0;      // between the calls of BeginStep and EndStep
+  std::uint64_t copy_out_ns = 0;  // copies to the host were under way
+  std::uint64_t copy_in_ns = 0;   // copies to the device were
+  std::uint64_t transfer_ns = 0;  // either was
+  std::uint64_t exposed_ns = 0;   // a stream of the program waited because of copies (the first three of StallTimes)
+  std::uint64_t hidden_ns = 0;    // of transfer_ns, when none did
+  std::uint64_t unmeasured = 0;   // copies and stalls that are missing, as the step had too many (count)
+  // Those that Runtime::CreateStream made, and others that waited: of a program's own stream, which the runtime must
+  // not touch outside calls that name it, only the stalls are known.
+  std::vector<StreamTimes> streams;
+};
+
+// Waits for bytes of the storages with one label.
+struct StorageStalls {
+  std::string label;  // "" for memory, whoever had it before
+  std::uint64_t count = 0;
+  StallTimes times;
+};
+
+// The figures of a step are there once its work has ended and the runtime was called since; nothing waits for that.
+struct DeviceTimes {
+  int device = 0;
+  StepTimes last_step;  // the latest that is known
+  StepTimes total;      // over all steps; what happens outside them is not measured
+  // Over all steps, in the order of labels. Of more than 1024 labels the later ones are together in "(other)".
+  std::vector<StorageStalls> by_storage;
+};
+
 struct Statistics {
   Ledger total;
   Ledger last_step;  // the step most recently ended by EndStep
@@ -91,6 +151,7 @@ struct Statistics {
   TierStatistics file;
   HostFallbacks fallbacks;
   Shortages shortages;
+  std::vector<DeviceTimes> times;  // by device, in the order of the options
 };
 
 }  // namespace tierlib

@@ -31,7 +31,7 @@ struct BlockPool::State {
         live_blocks(capacity, options.alignment),
         grown(source.grown()),
         base(source.base()),
-        clocks(*options.device),
+        clocks(*options.device, options.watch),
         blocks(options.alignment),
         age(options.cache.age_ns) {}
 

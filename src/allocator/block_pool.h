@@ -60,6 +60,7 @@ class Hardening;
 
 class BlockList;
 class StreamClocks;
+class WaitWatch;
 
 class BlockPool {
  public:
@@ -71,7 +72,8 @@ class BlockPool {
     CacheBounds cache;                          // for TrimToBounds
     TagLimits tag_limits = NoTagLimits();
     trace::Recorder* recorder = nullptr;
-    Faults* faults = nullptr;  // what is to fail, in tests
+    Faults* faults = nullptr;    // what is to fail, in tests
+    WaitWatch* watch = nullptr;  // of the waits that Allocate inserts, under the pool's lock; outlives the pool
     // Hardened mode (hardening.h), where there is one: a stream of the device's own for it, which the pool destroys.
     std::optional<Stream> hardening;
     std::size_t quarantine_bytes = std::size_t{64} << 20;  // the most that hardened mode holds back

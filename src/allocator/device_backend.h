@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -137,6 +138,9 @@ class DeviceBackend {
   virtual Status SynchronizeEvent(EventId event) = 0;
   // When the most recent recording completed, on base/clock.h's NowNs(). REQUIRES: EventDone.
   virtual std::int64_t EventTimeNs(EventId event) = 0;
+  // For how long kernels of the event's stream had run by its most recent recording. nullopt where the device does not
+  // time kernels. REQUIRES: EventDone.
+  virtual std::optional<std::int64_t> EventKernelNs(EventId /*event*/) { return std::nullopt; }
 
   // --- Work ---------------------------------------------------------------------------------------------------------
   // Enqueues copies as one operation. `runs` is copied. Host memory must stay valid until the operation ended; on an

@@ -88,7 +88,9 @@ Status StreamClocks::OrderAfter(std::size_t first, const Stamp& stamp, Stream st
     const std::deque<Mark>& marks = clocks_[i].marks;
     const auto mark = std::find_if(marks.begin(), marks.end(), [&](const Mark& m) { return m.value >= stamp[i]; });
     TIERLIB_CHECK(mark != marks.end(), "StreamClocks I2: a stamp has no mark");
+    if (watch_ != nullptr) watch_->WaitBegins(stream);
     TIERLIB_RETURN_IF_ERROR(device_.WaitEvent(stream, mark->event));
+    if (watch_ != nullptr) watch_->WaitEnds(stream, clocks_[i].stream);
     Join(clocks_[self].seen, mark->seen);
   }
   return OkStatus();

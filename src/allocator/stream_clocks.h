@@ -29,12 +29,22 @@
 
 namespace tierlib {
 
+// Told of the waits that order a stream of the device after work of another one.
+class WaitWatch {
+ public:
+  virtual ~WaitWatch() = default;
+  virtual void WaitBegins(Stream stream) = 0;                   // right before it is enqueued on `stream`
+  virtual void WaitEnds(Stream stream, Stream waited_for) = 0;  // right after
+};
+
 class StreamClocks {
  public:
   // Value per clock, by index; a missing one is 0, which every stream is ordered after.
   using Stamp = absl::InlinedVector<std::uint64_t, 4>;
 
-  explicit StreamClocks(DeviceBackend& device) : device_(device), destroyed_(device.destroyed_streams()) {}
+  // `watch` may be null; it outlives the clocks.
+  explicit StreamClocks(DeviceBackend& device, WaitWatch* watch = nullptr)
+      : device_(device), watch_(watch), destroyed_(device.destroyed_streams()) {}
   ~StreamClocks();
   StreamClocks(const StreamClocks&) = delete;
   StreamClocks& operator=(const StreamClocks&) = delete;
@@ -123,6 +133,7 @@ class StreamClocks {
   bool Idle(Clock& clock);
 
   DeviceBackend& device_;
+  WaitWatch* const watch_;
   const std::atomic<std::uint64_t>& destroyed_;
   std::vector<Clock> clocks_;
   std::vector<EventId> spare_;

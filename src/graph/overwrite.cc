@@ -34,14 +34,22 @@ Status SavedStore::CheckNoCopyOut(const Snapshot& snapshot, const Storage& stora
 // still be leased.
 Status SavedStore::FenceWrite(const Storage& storage, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage.device));
-  for (const MarkRef& replay : storage.replays) TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *replay));
+  const auto wait = [&](auto&& insert) -> Status {
+    const MarkRef before = tier->stalls->Before(stream);
+    TIERLIB_ASSIGN_OR_RETURN(const bool waits, insert());
+    if (waits) ++ledger_.stalls;
+    tier->stalls->After(before, {storage.id, storage.label, storage.trace_label}, trace::StallCause::kWriteFence);
+    return OkStatus();
+  };
+  for (const MarkRef& replay : storage.replays) {
+    if (replay->stream == stream) continue;
+    TIERLIB_RETURN_IF_ERROR(wait([&]() -> StatusOr<bool> {
+      TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *replay));
+      return true;
+    }));
+  }
   const TransferRef copy = tier->transfers->LastCopyOut(storage.id);
-  if (copy == nullptr) return OkStatus();
-  const MarkRef before = stalls_.Before(*tier->events, stream);
-  TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, copy));
-  if (waits) ++ledger_.stalls;
-  stalls_.After(before, *tier->backend, *tier->events, storage.id, storage.trace_label, trace::StallCause::kWriteFence);
-  return OkStatus();
+  return copy == nullptr ? OkStatus() : wait([&] { return tier->transfers->WaitOn(stream, copy); });
 }
 
 Status SavedStore::RescueDependents(Snapshot& snapshot, Stream stream) {

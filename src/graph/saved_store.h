@@ -40,7 +40,6 @@
 #include "graph/snapshot.h"
 #include "storage/device_tier.h"
 #include "storage/owner_index.h"
-#include "storage/stall_watch.h"
 #include "storage/storage_table.h"
 #include "tierlib/options.h"
 #include "tierlib/replay.h"
@@ -120,7 +119,13 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // Forgets lineage of contents that nothing holds any more.
   void SweepLineage();
 
+  // What the ledger of time needs to know; it takes the time of streams that live as long as their device.
+  void Follow(Stream stream);
+  void BeginStep(std::uint64_t number);
+  void EndStep();
+
   Ledger ledger() const;
+  std::vector<DeviceTimes> times();  // by device, in the order of the options
   void FillTierStatistics(Statistics& statistics) const;
   Shortages shortages() const;
   std::optional<Shortage> LastShortage(int device) const;
@@ -334,7 +339,6 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StorageTable table_ ABSL_GUARDED_BY(mutex_);
   Lineage lineage_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
-  StallWatch stalls_ ABSL_GUARDED_BY(mutex_);
   ReloadOrder reload_order_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ContentKey, std::weak_ptr<Snapshot>> snapshots_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ContentKey, std::vector<Snapshot*>> apart_ ABSL_GUARDED_BY(mutex_);  // those not in snapshots_

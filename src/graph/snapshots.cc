@@ -105,7 +105,10 @@ void SavedStore::Poll() {
     }
     leaving_.pop_front();
   }
-  stalls_.Poll();
+  for (const auto& tier : tiers_) {
+    tier->stalls->Poll();
+    tier->time->Poll();
+  }
 }
 
 void SavedStore::Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer, ByteRanges bytes) {

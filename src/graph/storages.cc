@@ -36,7 +36,7 @@ Status CheckStream(Stream stream, int device) {
 }
 
 SavedStore::SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder)
-    : options_(options), recorder_(std::move(recorder)), stalls_(recorder_.get()) {}
+    : options_(options), recorder_(std::move(recorder)) {}
 
 StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options, OpenRecorder open_recorder) {
   TIERLIB_ASSIGN_OR_RETURN(const TierTagLimits tags, ReadTagLimits(options));
@@ -278,6 +278,7 @@ Ledger SavedStore::ledger() const {
   Locked lock(*this);
   Ledger ledger = ledger_;
   for (const auto& tier : tiers_) {
+    ledger.stalls += tier->stalls->pool_waits();
     ledger.engine_out += tier->transfers->copied_bytes(CopyDirection::kDeviceToHost);
     ledger.engine_in += tier->transfers->copied_bytes(CopyDirection::kHostToDevice);
   }

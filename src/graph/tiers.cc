@@ -1,4 +1,4 @@
-// SavedStore: what its tiers hold, and giving back what they do not use.
+// SavedStore: what its tiers hold, where their time went, and giving back what they do not use.
 #include <algorithm>
 #include <string_view>
 #include <vector>
@@ -69,6 +69,30 @@ std::uint64_t SavedStore::Trim(Tier tier, std::uint64_t bytes) {
     if (pool != nullptr && returned < bytes) returned += pool->Trim(bytes - returned);
   }
   return returned;
+}
+
+void SavedStore::Follow(Stream stream) {
+  Locked lock(*this);
+  const StatusOr<DeviceTier*> tier = FindTier(stream.device);
+  if (tier.ok()) (*tier)->time->Follow(stream);
+}
+
+void SavedStore::BeginStep(std::uint64_t number) {
+  Locked lock(*this);
+  for (const auto& tier : tiers_) tier->time->BeginStep(number);
+}
+
+void SavedStore::EndStep() {
+  Locked lock(*this);
+  for (const auto& tier : tiers_) tier->time->EndStep();
+}
+
+std::vector<DeviceTimes> SavedStore::times() {
+  Locked lock(*this);
+  Poll();
+  std::vector<DeviceTimes> times;
+  for (const auto& tier : tiers_) times.push_back(tier->time->times());
+  return times;
 }
 
 void SavedStore::FillTierStatistics(Statistics& statistics) const {

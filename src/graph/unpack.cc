@@ -96,13 +96,19 @@ Status SavedStore::WaitFor(const Snapshot& snapshot, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
   if (snapshot.reload == nullptr) {
     const MarkRef& made = snapshot.replayed != nullptr ? snapshot.replayed : snapshot.produced;
-    return made == nullptr ? OkStatus() : tier->events->WaitOn(stream, *made);
+    if (made == nullptr || made->stream == stream) return OkStatus();
+    const MarkRef before = tier->stalls->Before(stream);
+    TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *made));
+    ++ledger_.stalls;
+    tier->stalls->After(before, {snapshot.key.storage, snapshot.label, snapshot.trace_label},
+                        trace::StallCause::kProducer);
+    return OkStatus();
   }
-  const MarkRef before = snapshot.reload->ended ? nullptr : stalls_.Before(*tier->events, stream);
+  const MarkRef before = snapshot.reload->ended ? nullptr : tier->stalls->Before(stream);
   TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, snapshot.reload));
   if (waits) ++ledger_.stalls;
-  stalls_.After(before, *tier->backend, *tier->events, snapshot.key.storage, snapshot.trace_label,
-                trace::StallCause::kLateCopyIn);
+  tier->stalls->After(before, {snapshot.key.storage, snapshot.label, snapshot.trace_label},
+                      trace::StallCause::kLateCopyIn);
   return OkStatus();
 }
 
@@ -191,11 +197,11 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::ReloadPacked(Snapshot& snaps
                            tier->transfers->CopyIn(runs, {&piece.arrival, 1}, snapshot.key.storage, nullptr));
   ledger_.moved_in += bytes;
   ++ledger_.copies_in;
-  const MarkRef before = stalls_.Before(*tier->events, stream);
+  const MarkRef before = tier->stalls->Before(stream);
   TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, reload));
   if (waits) ++ledger_.stalls;
-  stalls_.After(before, *tier->backend, *tier->events, snapshot.key.storage, snapshot.trace_label,
-                trace::StallCause::kLateCopyIn);
+  tier->stalls->After(before, {snapshot.key.storage, snapshot.label, snapshot.trace_label},
+                      trace::StallCause::kLateCopyIn);
   elements->UsedOn(stream);
   if (in_place) return elements;
   const ByteRange hull = HullOf(layout);

@@ -89,8 +89,14 @@ void Core::BeginStep(std::uint64_t step) {
   store_->BeginStep();
   const Ledger now = store_->ledger();
   trace::Write(recorder(), trace::Event::kStepBegin, trace::Tag::kNone, 0, 0, step, 0);
-  MutexLock lock(mutex_);
-  at_begin_ = now;
+  {
+    MutexLock lock(mutex_);
+    at_begin_ = now;
+  }
+  try {
+    store_->BeginStep(step);
+  } catch (const std::bad_alloc&) {  // the step goes unmeasured
+  }
 }
 
 void Core::BeginBackward() {
@@ -101,9 +107,10 @@ void Core::BeginBackward() {
 void Core::EndStep() {
   if (store_->fork().in_child()) return;
   try {
+    store_->EndStep();
     store_->SweepLineage();
     store_->TrimToBounds();
-  } catch (const std::bad_alloc&) {  // the end of a later step sweeps and trims
+  } catch (const std::bad_alloc&) {  // the end of a later step sweeps and trims, or measures
   }
   const Ledger now = store_->ledger();
   trace::Write(recorder(), trace::Event::kStepEnd, trace::Tag::kNone, 0, 0, step(), 0);
@@ -117,6 +124,7 @@ Statistics Core::statistics() const {
   statistics.total = store_->ledger();
   store_->FillTierStatistics(statistics);
   statistics.shortages = store_->shortages();
+  statistics.times = store_->times();
   MutexLock lock(mutex_);
   statistics.last_step = last_step_;
   return statistics;

@@ -82,7 +82,9 @@ StatusOr<Stream> Runtime::CreateStream(int device, std::string_view name) {
   return Guarded([&]() -> StatusOr<Stream> {
     TIERLIB_RETURN_IF_ERROR(core_->store()->fork().Check());
     TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, core_->store()->FindTier(device));
-    return tier->backend->CreateStream(name);
+    TIERLIB_ASSIGN_OR_RETURN(const Stream stream, tier->backend->CreateStream(name));
+    core_->store()->Follow(stream);
+    return stream;
   });
 }
 

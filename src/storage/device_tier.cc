@@ -21,8 +21,10 @@ struct PoolParts {
 };
 
 StatusOr<std::unique_ptr<BlockPool>> MakePool(std::unique_ptr<MemorySource> source, DeviceBackend& device,
-                                              const PoolParts& parts, CacheBounds cache = {}) {
+                                              const PoolParts& parts, CacheBounds cache = {},
+                                              WaitWatch* watch = nullptr) {
   BlockPool::Options options;
+  options.watch = watch;
   options.cache = cache;
   options.tag_limits = parts.settings.tags.Of(source->tier());
   if (parts.settings.hardened) {
@@ -65,6 +67,8 @@ DeviceTier::~DeviceTier() {
   if (fork.in_child()) {
     LeaveBehind(std::move(transfers));
     LeaveBehind(std::move(keepalives));
+    LeaveBehind(std::move(stalls));
+    LeaveBehind(std::move(time));
     LeaveBehind(std::move(events));
     return;  // the others know
   }
@@ -80,11 +84,14 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   tier->recorder_ = recorder;
   tier->backend = std::move(backend);
   DeviceBackend& device = *tier->backend;
+  tier->events = std::make_unique<EventPool>(device);
+  tier->time = std::make_unique<TimeLedger>(device, *tier->events);
+  tier->stalls = std::make_unique<StallWatch>(device, *tier->events, *tier->time, recorder);
   const PoolParts parts{settings, recorder, options.faults.get()};
   const bool whole = options.backing == DeviceBacking::kMalloc;
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source,
                            whole ? MakeWholeDeviceSource(device) : MakeDeviceSource(device));
-  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, parts));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, parts, CacheBounds(), tier->stalls.get()));
   HostSourceOptions host;
   host.numa_node = ChooseNode(options.kind, device.info().numa_node, topology);
   host.shape_only = device.info().shape_only;
@@ -106,13 +113,13 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
     if (options.faults != nullptr) source = MakeFaultySource(std::move(source), *options.faults);
     TIERLIB_ASSIGN_OR_RETURN(tier->file, MakePool(std::move(source), device, parts, cache));
   }
-  tier->events = std::make_unique<EventPool>(device);
   if (options.backing == DeviceBacking::kMallocAsync) {
     TIERLIB_ASSIGN_OR_RETURN(tier->direct,
                              DirectPool::Create(device, *tier->events, settings.tags.Of(Tier::kDevice), recorder));
   }
   tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);
-  TIERLIB_ASSIGN_OR_RETURN(tier->transfers, TransferEngine::Create(device, *tier->events, recorder));
+  TIERLIB_ASSIGN_OR_RETURN(tier->transfers, TransferEngine::Create(device, *tier->events, recorder, tier->time.get()));
+  tier->stalls->SetCopyStreams(tier->transfers->out_stream(), tier->transfers->in_stream());
   return tier;
 }
 

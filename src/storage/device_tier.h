@@ -1,7 +1,7 @@
 // DeviceTier: one device with its pool, the host pools that serve it, its copy streams and its events.
 //
-// Thread-safety: the pools and the event pool lock for themselves; `transfers` and what follows it are guarded by the
-// store's lock.
+// Thread-safety: the pools and the event pool lock for themselves; `time`, `stalls`, `transfers` and what follows that
+// are guarded by the store's lock.
 #ifndef TIERLIB_SRC_STORAGE_DEVICE_TIER_H_
 #define TIERLIB_SRC_STORAGE_DEVICE_TIER_H_
 
@@ -19,7 +19,9 @@
 #include "storage/buffer.h"
 #include "storage/direct_pool.h"
 #include "storage/event_pool.h"
+#include "storage/stall_watch.h"
 #include "storage/tag_limits.h"
+#include "storage/time_ledger.h"
 #include "storage/transfer_engine.h"
 #include "tierlib/options.h"
 #include "tierlib/shortage.h"
@@ -54,11 +56,13 @@ struct DeviceTier {
   const ForkMark fork;
   DeviceOptions options;
   std::unique_ptr<DeviceBackend> backend;
+  std::unique_ptr<EventPool> events;
+  std::unique_ptr<TimeLedger> time;
+  std::unique_ptr<StallWatch> stalls;
   std::unique_ptr<BlockPool> pool;  // which stays empty where `direct` is there
   std::unique_ptr<BlockPool> pinned;
   std::unique_ptr<BlockPool> pageable;
-  std::unique_ptr<BlockPool> file;  // null: none
-  std::unique_ptr<EventPool> events;
+  std::unique_ptr<BlockPool> file;     // null: none
   std::unique_ptr<DirectPool> direct;  // with DeviceBacking::kMallocAsync alone
   std::unique_ptr<KeepaliveQueue> keepalives;
   std::unique_ptr<TransferEngine> transfers;

@@ -1,42 +1,76 @@
-// StallWatch: measures waits that the runtime inserted into a stream of the program, by a timed event before and after
-// each. Does nothing without a trace.
+// StallWatch: measures the waits that the runtime inserts into a stream of the program, by a timed event before and
+// after each, for the ledger of time and the trace. Records nothing outside steps where there is no trace.
 //
-// Thread-safety: not synchronised; the store's lock guards it.
+// Thread-safety: not synchronised; the store's lock guards it, also where the device's pool tells of its waits.
 #ifndef TIERLIB_SRC_STORAGE_STALL_WATCH_H_
 #define TIERLIB_SRC_STORAGE_STALL_WATCH_H_
 
 #include <cstdint>
 #include <deque>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "allocator/device_backend.h"
+#include "allocator/stream_clocks.h"
 #include "storage/event_pool.h"
+#include "storage/time_ledger.h"
 #include "tierlib/storage_id.h"
 #include "trace/recorder.h"
 
 namespace tierlib {
 
-class StallWatch {
+class StallWatch : public WaitWatch {
  public:
-  explicit StallWatch(trace::Recorder* recorder) : recorder_(recorder) {}
+  // `recorder` may be null; all of them outlive the watch.
+  StallWatch(DeviceBackend& device, EventPool& events, TimeLedger& ledger, trace::Recorder* recorder)
+      : device_(device), events_(events), ledger_(ledger), recorder_(recorder) {}
 
+  // Streams of the runtime's own: what they wait for is no stall.
+  void SetCopyStreams(Stream out, Stream in) {
+    out_ = out;
+    in_ = in;
+  }
+
+  // Whose bytes a stream waits for.
+  struct Waited {
+    StorageId storage;
+    std::string_view label;
+    std::uint32_t trace_label = 0;
+  };
   // Call before and after enqueuing the wait; the result of Before goes into After.
-  MarkRef Before(EventPool& events, Stream stream);
-  void After(MarkRef before, DeviceBackend& device, EventPool& events, StorageId storage, std::uint32_t label,
-             trace::StallCause cause);
+  MarkRef Before(Stream stream);
+  void After(MarkRef before, const Waited& waited, trace::StallCause cause);
 
-  // Writes the stalls whose waits have ended.
+  // The device's pool orders reuse of memory.
+  void WaitBegins(Stream stream) override { pool_wait_ = Before(stream); }
+  void WaitEnds(Stream stream, Stream waited_for) override;
+  std::uint64_t pool_waits() const { return pool_waits_; }  // of streams of the program
+
+  // Books the stalls whose waits have ended.
   void Poll();
 
  private:
   struct Stall {
-    DeviceBackend* device;
     MarkRef before;
     MarkRef after;
     StorageId storage;
-    std::uint32_t label;
+    std::string label;
+    std::uint32_t trace_label;
     trace::StallCause cause;
+    TimeLedger::Claim claim;
   };
+  bool IsOwn(Stream stream) const { return stream == out_ || stream == in_; }
+  void Book(const Stall& stall);
+
+  DeviceBackend& device_;
+  EventPool& events_;
+  TimeLedger& ledger_;
   trace::Recorder* const recorder_;
+  std::optional<Stream> out_;
+  std::optional<Stream> in_;
+  MarkRef pool_wait_;
+  std::uint64_t pool_waits_ = 0;
   std::deque<Stall> open_;
 };
 

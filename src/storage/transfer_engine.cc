@@ -25,8 +25,8 @@ TransferEngine::~TransferEngine() {
 }
 
 StatusOr<std::unique_ptr<TransferEngine>> TransferEngine::Create(DeviceBackend& device, EventPool& events,
-                                                                 trace::Recorder* recorder) {
-  std::unique_ptr<TransferEngine> engine(new TransferEngine(device, events, recorder));
+                                                                 trace::Recorder* recorder, TimeLedger* time) {
+  std::unique_ptr<TransferEngine> engine(new TransferEngine(device, events, recorder, time));
   TIERLIB_ASSIGN_OR_RETURN(engine->out_, device.CreateStream("copy out"));
   TIERLIB_ASSIGN_OR_RETURN(engine->in_, device.CreateStream("copy in"));
   return engine;
@@ -54,14 +54,7 @@ StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, Co
   transfer->storage = storage;
   for (const CopyRun& run : runs) transfer->bytes += run.bytes;
   transfer->keeps = std::move(keeps);
-  if (recorder_ != nullptr) {
-    const auto detail = static_cast<std::uint16_t>(direction);
-    trace::Write(recorder_, trace::Event::kTransferStorage, trace::Tag::kSaved, detail, 0, transfer->number,
-                 storage.ToInteger());
-    trace::Write(recorder_, trace::Event::kTransferAsk, trace::Tag::kSaved, detail, 0, transfer->number,
-                 transfer->bytes);
-    TIERLIB_ASSIGN_OR_RETURN(transfer->begin, events_.MarkNow(stream));
-  }
+  MarkBegin(*transfer, stream);
   if (copy_is_refused.Fails()) return UnavailableError("the copy was refused by a failpoint");
   auto& queue = in_flight_[direction == CopyDirection::kDeviceToHost ? 0 : 1];
   queue.push_back(transfer);  // before the copy: what may throw comes before what memory is needed for
@@ -89,6 +82,29 @@ StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, Co
   return transfer;
 }
 
+// Without its mark the copy goes unmeasured, and all the same.
+void TransferEngine::MarkBegin(Transfer& transfer, Stream stream) {
+  const auto detail = static_cast<std::uint16_t>(transfer.direction);
+  trace::Write(recorder_, trace::Event::kTransferStorage, trace::Tag::kSaved, detail, 0, transfer.number,
+               transfer.storage.ToInteger());
+  trace::Write(recorder_, trace::Event::kTransferAsk, trace::Tag::kSaved, detail, 0, transfer.number, transfer.bytes);
+  if (time_ != nullptr) transfer.claim = time_->NewClaim();
+  if (recorder_ == nullptr && transfer.claim == nullptr) return;
+  StatusOr<MarkRef> begin = events_.MarkNow(stream);
+  if (begin.ok()) transfer.begin = *std::move(begin);
+}
+
+void TransferEngine::BookTime(const Transfer& transfer) {
+  const Interval copied = {device_.EventTimeNs(transfer.begin->event), device_.EventTimeNs(transfer.end->event)};
+  if (transfer.claim != nullptr) time_->AddTransfer(transfer.direction, copied);
+  if (recorder_ == nullptr) return;
+  const auto detail = static_cast<std::uint16_t>(transfer.direction);
+  recorder_->WriteAt(copied.begin, trace::Event::kTransferBegin, trace::Tag::kSaved, detail, 0, transfer.number,
+                     transfer.bytes);
+  recorder_->WriteAt(copied.end, trace::Event::kTransferEnd, trace::Tag::kSaved, detail, 0, transfer.number,
+                     transfer.bytes);
+}
+
 StatusOr<bool> TransferEngine::WaitOn(Stream stream, const TransferRef& transfer) {
   if (transfer->ended) {
     TIERLIB_RETURN_IF_ERROR(transfer->status);
@@ -110,13 +126,8 @@ void TransferEngine::Finish(Transfer& transfer, Status status) {
   transfer.status = copy_fails.Fails() ? UnavailableError("the copy failed by a failpoint") : std::move(status);
   bytes_in_flight_ -= transfer.bytes;
   if (!transfer.status.ok() && health_.ok()) health_ = transfer.status;
-  if (recorder_ != nullptr && transfer.begin != nullptr && transfer.end != nullptr && transfer.status.ok()) {
-    const auto detail = static_cast<std::uint16_t>(transfer.direction);
-    recorder_->WriteAt(device_.EventTimeNs(transfer.begin->event), trace::Event::kTransferBegin, trace::Tag::kSaved,
-                       detail, 0, transfer.number, transfer.bytes);
-    recorder_->WriteAt(device_.EventTimeNs(transfer.end->event), trace::Event::kTransferEnd, trace::Tag::kSaved, detail,
-                       0, transfer.number, transfer.bytes);
-  }
+  if (transfer.begin != nullptr && transfer.end != nullptr && transfer.status.ok()) BookTime(transfer);
+  transfer.claim = nullptr;
   transfer.begin = nullptr;
   transfer.end = nullptr;
   transfer.keeps = nullptr;

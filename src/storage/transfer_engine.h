@@ -17,6 +17,7 @@
 #include "absl/types/span.h"
 #include "allocator/device_backend.h"
 #include "storage/event_pool.h"
+#include "storage/time_ledger.h"
 #include "tierlib/status.h"
 #include "tierlib/storage_id.h"
 #include "trace/recorder.h"
@@ -29,7 +30,8 @@ struct Transfer {
   CopyDirection direction = CopyDirection::kDeviceToHost;
   StorageId storage;
   std::uint64_t bytes = 0;
-  MarkRef begin;  // where a trace is on
+  MarkRef begin;  // where a trace is on, or a step under way
+  TimeLedger::Claim claim;
   MarkRef end;
   std::shared_ptr<void> keeps;  // memory of the program that the copy reads or writes
   bool ended = false;
@@ -39,9 +41,10 @@ using TransferRef = std::shared_ptr<Transfer>;
 
 class TransferEngine {
  public:
-  // REQUIRES: `device` and `events` outlive the engine. Its streams are the device's own.
+  // REQUIRES: `device` and `events` outlive the engine, and so do `recorder` and `time`, which may be null. Its streams
+  // are the device's own.
   static StatusOr<std::unique_ptr<TransferEngine>> Create(DeviceBackend& device, EventPool& events,
-                                                          trace::Recorder* recorder);
+                                                          trace::Recorder* recorder, TimeLedger* time = nullptr);
   ~TransferEngine();
 
   Stream out_stream() const { return *out_; }
@@ -79,15 +82,18 @@ class TransferEngine {
   const Status& health() const { return health_; }
 
  private:
-  TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder)
-      : device_(device), events_(events), recorder_(recorder) {}
+  TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder, TimeLedger* time)
+      : device_(device), events_(events), recorder_(recorder), time_(time) {}
   StatusOr<TransferRef> Enqueue(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream,
                                 StorageId storage, std::shared_ptr<void> keeps);
+  void MarkBegin(Transfer& transfer, Stream stream);
   void Finish(Transfer& transfer, Status status);
+  void BookTime(const Transfer& transfer);
 
   DeviceBackend& device_;
   EventPool& events_;
   trace::Recorder* const recorder_;
+  TimeLedger* const time_;
   std::optional<Stream> out_;  // both once made
   std::optional<Stream> in_;
   std::deque<TransferRef> in_flight_[2];  // out, in: each ends in order

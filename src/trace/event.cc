@@ -53,6 +53,7 @@ const char* StallCauseName(StallCause cause) {
     case StallCause::kLateCopyIn: return "late copy in";
     case StallCause::kWriteFence: return "write fence";
     case StallCause::kHostPool: return "host pool";
+    case StallCause::kProducer: return "work on another stream";
   }
   return "?";
 }

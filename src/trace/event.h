@@ -32,8 +32,15 @@ const char* TagName(Tag tag);
 std::optional<Tag> FindTag(std::string_view name);  // the reverse
 
 // Why a stream of the program had to wait.
-enum class StallCause : std::uint8_t { kAllocation, kCopyOutTail, kLateCopyIn, kWriteFence, kHostPool };
-inline constexpr std::size_t kStallCauseCount = 5;
+enum class StallCause : std::uint8_t {
+  kAllocation,   // memory that work of another stream still used, or that there was none of
+  kCopyOutTail,  // memory that was still being copied out
+  kLateCopyIn,
+  kWriteFence,  // what it was to write was still being read, by a copy out or on another stream
+  kHostPool,
+  kProducer,  // work on another stream that makes what it was to read
+};
+inline constexpr std::size_t kStallCauseCount = 6;
 const char* StallCauseName(StallCause cause);
 
 // What was decided about a packed value (Decision's detail is action * 256 + reason). Bytes of each action are booked

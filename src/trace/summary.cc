@@ -1,10 +1,12 @@
 #include "trace/summary.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "base/intervals.h"
 
 namespace tierlib::trace {
 namespace {
@@ -12,6 +14,12 @@ namespace {
 // From `begin` to `end`; 0 where they are the other way round. Times of a damaged file may be anything.
 std::uint64_t Elapsed(std::int64_t begin, std::int64_t end) {
   return end > begin ? static_cast<std::uint64_t>(end) - static_cast<std::uint64_t>(begin) : 0;
+}
+
+// `ns` before `end`, or where the clock begins.
+std::int64_t EndingAt(std::int64_t end, std::uint64_t ns) {
+  const std::uint64_t most = Elapsed(std::numeric_limits<std::int64_t>::min(), end);
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(end) - std::min(ns, most));
 }
 
 std::uint64_t Median(std::vector<std::uint64_t> values) {
@@ -110,6 +118,8 @@ class Summarizer {
       case Event::kTransferBegin:
       case Event::kTransferEnd: return TakeTransfer(record);
       case Event::kStallEnd: return TakeStall(record);
+      case Event::kOpBegin:
+      case Event::kOpEnd: return TakeOp(record);
       default: return;
     }
   }
@@ -180,6 +190,12 @@ class Summarizer {
 
   void TakeStall(const Record& record) {
     if (record.detail >= kStallCauseCount) return;
+    const Interval waited = {EndingAt(record.time_ns, record.value), record.time_ns};
+    waits_.push_back(waited);
+    const auto cause = static_cast<StallCause>(record.detail);
+    if (cause == StallCause::kLateCopyIn || cause == StallCause::kCopyOutTail || cause == StallCause::kWriteFence) {
+      copy_waits_.push_back(waited);
+    }
     ++out_.stall_count;
     out_.stall_ns += record.value;
     if (in_step_) step_.stalled[record.detail] += record.value;
@@ -191,6 +207,17 @@ class Summarizer {
     Sum& sum = stalls_[{label, record.detail}];
     ++sum.count;
     sum.amount += record.value;
+  }
+
+  void TakeOp(const Record& record) {
+    if (record.event == Event::kOpBegin) {
+      op_begins_[record.subject] = record.time_ns;
+      return;
+    }
+    const auto begin = op_begins_.find(record.subject);
+    if (begin == op_begins_.end()) return;
+    ops_.push_back({begin->second, record.time_ns});
+    op_begins_.erase(begin);
   }
 
   void FinishSteps() {
@@ -238,7 +265,7 @@ class Summarizer {
   }
 
   void FinishTransfers() {
-    std::array<std::vector<std::pair<std::int64_t, std::int64_t>>, kDirectionCodeCount> intervals;
+    std::array<std::vector<Interval>, kDirectionCodeCount> copied;
     for (const auto& [number, transfer] : transfers_) {
       TransferSummary& summary = out_.transfers[transfer.direction];
       ++summary.count;
@@ -247,20 +274,31 @@ class Summarizer {
         ++summary.unfinished;
       } else if (transfer.began) {
         summary.finished_bytes += transfer.bytes;
-        intervals[transfer.direction].push_back({transfer.begin_ns, transfer.end_ns});
+        copied[transfer.direction].push_back({transfer.begin_ns, transfer.end_ns});
       }
     }
+    std::vector<Interval> across;  // between device and host
     for (std::size_t direction = 0; direction < kDirectionCodeCount; ++direction) {
-      std::sort(intervals[direction].begin(), intervals[direction].end());
-      bool any = false;
-      std::int64_t covered_until = 0;
-      for (const auto& [begin, end] : intervals[direction]) {
-        const std::int64_t from = any ? std::max(begin, covered_until) : begin;
-        out_.transfers[direction].busy_ns += Elapsed(from, end);
-        covered_until = any ? std::max(covered_until, end) : end;
-        any = true;
+      const std::vector<Interval> united = UnionOf(std::move(copied[direction]));
+      out_.transfers[direction].busy_ns = TotalLength(united);
+      if (direction != static_cast<std::size_t>(DirectionCode::kWithin)) {
+        across.insert(across.end(), united.begin(), united.end());
       }
     }
+    FinishTime(UnionOf(std::move(across)));
+  }
+
+  void FinishTime(const std::vector<Interval>& copying) {
+    const std::vector<Interval> waiting = UnionOf(std::move(copy_waits_));
+    out_.time.transfer_ns = TotalLength(copying);
+    out_.time.exposed_ns = TotalLength(waiting);
+    out_.time.hidden_ns = LengthOutside(copying, waiting);
+    const std::vector<Interval> computing = UnionOf(std::move(ops_));
+    out_.time.compute_ns = TotalLength(computing);
+    if (computing.empty() || trace_.records.empty()) return;
+    waits_.insert(waits_.end(), computing.begin(), computing.end());
+    const Interval whole = {first_ns_, trace_.records.back().time_ns};
+    out_.time.unknown_ns = LengthOutside({&whole, 1}, UnionOf(std::move(waits_)));
   }
 
   void FinishStalls() {
@@ -302,6 +340,10 @@ class Summarizer {
   std::array<std::array<Sum, kDecisionReasonCount>, kDecisionActionCount> decisions_ = {};
   absl::flat_hash_map<std::uint64_t, Transfer> transfers_;
   absl::flat_hash_map<std::uint64_t, std::uint32_t> storage_labels_;
+  std::vector<Interval> waits_;                                 // all stalls
+  std::vector<Interval> copy_waits_;                            // those that copies are the cause of
+  absl::flat_hash_map<std::uint64_t, std::int64_t> op_begins_;  // of ops under way
+  std::vector<Interval> ops_;
   std::map<std::pair<std::uint32_t, std::uint16_t>, Sum> stalls_;  // ordered, so that equal ones print in one order
   std::array<Live, kTierCodeCount> live_ = {};
 };

@@ -56,6 +56,15 @@ struct StallSummary {
   std::uint64_t ns = 0;
 };
 
+// Where the time went, over all streams: lengths of unions of intervals, so that what happens at once counts once.
+struct TimeSummary {
+  std::uint64_t compute_ns = 0;   // an op ran; 0 in a trace without ops
+  std::uint64_t unknown_ns = 0;   // no op ran and nothing was waited for; 0 in a trace without ops
+  std::uint64_t transfer_ns = 0;  // a copy between device and host was under way
+  std::uint64_t exposed_ns = 0;   // a stream waited for a copy: late in, tail of one out, write fence
+  std::uint64_t hidden_ns = 0;    // of transfer_ns, when none did
+};
+
 struct TagBytes {
   Tag tag = Tag::kNone;
   std::uint64_t bytes = 0;
@@ -103,6 +112,8 @@ struct Summary {
   std::vector<DecisionSummary> decisions;  // by action, then reason
 
   std::array<TransferSummary, kDirectionCodeCount> transfers;  // by DirectionCode
+
+  TimeSummary time;
 
   std::uint64_t stall_count = 0;
   std::uint64_t stall_ns = 0;        // all streams together

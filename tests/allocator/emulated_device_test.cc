@@ -49,6 +49,34 @@ TEST_P(EmulatedDevice, RunsKernelsOfOneStreamInOrderWithTheThreadsAsked) {
   EXPECT_EQ(threads, 3);
 }
 
+TEST_P(EmulatedDevice, TimesKernelsOfAStreamBetweenItsEvents) {
+  const auto device = Make(options());
+  const Stream busy = device->CreateStream("busy").value();
+  const Stream idle = device->CreateStream("idle").value();
+  std::vector<EventId> events;
+  for (int i = 0; i < 3; ++i) events.push_back(device->CreateEvent().value());
+  std::int64_t ran_ns = 0;
+  ASSERT_TRUE(device->RecordEvent(events[0], busy).ok());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(device
+                    ->Launch(busy, Kernel([&](KernelContext&) {
+                               const std::int64_t begin_ns = NowNs();
+                               while (NowNs() < begin_ns + 100'000) {
+                               }
+                               ran_ns += NowNs() - begin_ns;
+                             }))
+                    .ok());
+  }
+  ASSERT_TRUE(device->RecordEvent(events[1], busy).ok());
+  ASSERT_TRUE(device->WaitEvent(idle, events[1]).ok());
+  ASSERT_TRUE(device->RecordEvent(events[2], idle).ok());
+  ASSERT_TRUE(device->SynchronizeStream(idle).ok());
+  EXPECT_EQ(device->EventKernelNs(events[0]), 0);
+  EXPECT_GE(device->EventKernelNs(events[1]), ran_ns);
+  EXPECT_LE(device->EventKernelNs(events[1]), device->EventTimeNs(events[1]) - device->EventTimeNs(events[0]));
+  EXPECT_EQ(device->EventKernelNs(events[2]), 0);
+}
+
 TEST_P(EmulatedDevice, LetsKernelsOfSeveralStreamsTakeTurns) {
   const auto device = Make(options());
   std::vector<Stream> streams;

@@ -104,6 +104,10 @@ Model Dkm(int iterations, bool contiguous) {
   };
 }
 
+// Without the causal mask, which a tape has until it is cleared: moving it frees nothing. PyTorch's figures have it.
+constexpr double kMask1024 = 1024 * 1024 / 1e6;
+constexpr double kMask256 = 256 * 256 / 1e6;
+
 struct Row {
   const char* name;
   Model model;
@@ -167,14 +171,16 @@ TEST_P(SavedBytes, AreBookedOnceEach) {
   EXPECT_EQ(naive.ledger.engine_out, naive.ledger.moved);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SavedBytes,
-                         testing::Values(Row{"Gpt2Block1x1024", Gpt2Block(1, 1024), 152.06, 101.73, 101.73},
-                                         Row{"Gpt2Block8x256", Gpt2Block(8, 256), 151.09, 125.93, 125.93},
-                                         Row{"LlamaBlock", LlamaBlock, 186.66, 126.89, 126.89},
-                                         Row{"Dkm3Plain", Dkm(3, false), 335.81, 201.59, 201.59},
-                                         Row{"Dkm3Contiguous", Dkm(3, true), 335.81, 302.25, 201.59},
-                                         Row{"Dkm5Contiguous", Dkm(5, true), 537.13, 503.58, 335.81}),
-                         [](const testing::TestParamInfo<Row>& row) { return row.param.name; });
+INSTANTIATE_TEST_SUITE_P(
+    All, SavedBytes,
+    testing::Values(Row{"Gpt2Block1x1024", Gpt2Block(1, 1024), 152.06 - kMask1024, 101.73 - kMask1024,
+                        101.73 - kMask1024},
+                    Row{"Gpt2Block8x256", Gpt2Block(8, 256), 151.09 - kMask256, 125.93 - kMask256, 125.93 - kMask256},
+                    Row{"LlamaBlock", LlamaBlock, 186.66 - kMask1024, 126.89 - kMask1024, 126.89 - kMask1024},
+                    Row{"Dkm3Plain", Dkm(3, false), 335.81, 201.59, 201.59},
+                    Row{"Dkm3Contiguous", Dkm(3, true), 335.81, 302.25, 201.59},
+                    Row{"Dkm5Contiguous", Dkm(5, true), 537.13, 503.58, 335.81}),
+    [](const testing::TestParamInfo<Row>& row) { return row.param.name; });
 
 // The paper's Table 1: x0 of 4 MiB and a view x1 of it, both saved.
 TEST(Table1, ATensorAndItsViewMoveOnce) {

@@ -40,6 +40,7 @@ TEST(Event, CodesKeepTheirMeaning) {
   EXPECT_EQ(static_cast<int>(DecisionAction::kFreesNothing), 4);
   EXPECT_EQ(static_cast<int>(DecisionReason::kMemoryShort), 7);
   EXPECT_EQ(static_cast<int>(StallCause::kHostPool), 4);
+  EXPECT_EQ(static_cast<int>(StallCause::kProducer), 5);
   EXPECT_EQ(static_cast<int>(Tag::kClient), 8);
 }
 

@@ -158,6 +158,36 @@ TEST(Summary, SortsStallsByStorageAndCause) {
   EXPECT_EQ(summary.stalls[3].label, "");
 }
 
+TEST(Summary, TellsHiddenFromExposedTimeAndComputeFromUnknown) {
+  const auto transfer = [](std::vector<Record>& records, std::uint64_t number, std::uint16_t direction,
+                           std::int64_t begin, std::int64_t end) {
+    records.push_back({begin, Event::kTransferBegin, Tag::kSaved, direction, 0, number, 8});
+    records.push_back({end, Event::kTransferEnd, Tag::kSaved, direction, 0, number, 8});
+  };
+  std::vector<Record> records = {{0, Event::kStepBegin}};
+  transfer(records, 1, kOut, 100, 200);
+  transfer(records, 2, kIn, 150, 300);
+  transfer(records, 3, 2, 400, 450);  // within the device: crosses no link
+  records.push_back({0, Event::kOpBegin, Tag::kNone, 0, 1, 1, 0});
+  records.push_back({250, Event::kOpEnd, Tag::kNone, 0, 1, 1, 0});
+  records.push_back({310, Event::kStallEnd, Tag::kReload, kLate, 1, 7, 60});  // 250..310
+  records.push_back({330, Event::kStallEnd, Tag::kReload, kFull, 1, 7, 20});  // 310..330: not for a copy
+  records.push_back({340, Event::kOpBegin, Tag::kNone, 1, 1, 2, 0});
+  records.push_back({345, Event::kOpEnd, Tag::kNone, 1, 1, 9, 0});  // of an op that never began
+  records.push_back({500, Event::kOpEnd, Tag::kNone, 1, 1, 2, 0});
+  const TimeSummary time = Of(records).time;
+  EXPECT_EQ(time.transfer_ns, 200u);
+  EXPECT_EQ(time.exposed_ns, 60u);
+  EXPECT_EQ(time.hidden_ns, 150u);
+  EXPECT_EQ(time.compute_ns, 250u + 160u);
+  EXPECT_EQ(time.unknown_ns, 10u);
+}
+
+TEST(Summary, OfAStallLongerThanTheClockIsCutAtItsBegin) {
+  const Summary summary = Of({{0, Event::kStepBegin}, {5, Event::kStallEnd, Tag::kReload, kLate, 1, 7, ~0ull}});
+  EXPECT_EQ(summary.time.exposed_ns, (std::uint64_t{1} << 63) + 5);
+}
+
 TEST(Summary, FindsThePeakOfEachTierAndWhatWasThere) {
   const Summary summary = Of({
       {100, Event::kPoolAllocate, Tag::kParameter, kDevice, 0, 0, 400},

@@ -106,6 +106,7 @@ packed 512 MiB in 4 values: moved 128 MiB, avoided 384 MiB, kept on the device 0
 transfers
   out   2 copies   128 MiB   20 ms busy   6.25 GiB/s
   in    2 copies   128 MiB   40 ms busy   3.12 GiB/s
+copies under way 60 ms, hidden 45 ms (75 %), waited for 15 ms
 largest stalls
   block.3.attn.probs   15 ms   late copy in, 2 times
 median step 48 ms; slowest step 2: 1.10x of the median, 5 ms more, of which 2.5 ms late copy in
@@ -130,6 +131,9 @@ TEST(TierlibTrace, JsonHasTheSameFigures) {
   EXPECT_EQ(json["bytes"]["avoided"]["identity"], 384 << 20);
   EXPECT_EQ(json["transfers"]["out"]["bytes"], 128 << 20);
   EXPECT_DOUBLE_EQ(json["transfers"]["in"]["bytes_per_second"].get<double>(), (128 << 20) / 0.04);
+  EXPECT_EQ(json["time"]["transfer_ns"], 60'000'000);
+  EXPECT_EQ(json["time"]["hidden_ns"], 45'000'000);
+  EXPECT_EQ(json["time"]["exposed_ns"], 15'000'000);
   EXPECT_EQ(json["stalls"]["by_storage"][0]["storage"], "block.3.attn.probs");
   EXPECT_EQ(json["tiers"][0]["peak_by_tag"]["activations"], 300 << 20);
   EXPECT_EQ(json["problems"]["count"], 0);

@@ -61,6 +61,14 @@ Json Stalls(const trace::Summary& summary) {
   return {{"count", summary.stall_count}, {"total_ns", summary.stall_ns}, {"by_storage", by_storage}};
 }
 
+Json Time(const trace::TimeSummary& time) {
+  return {{"compute_ns", time.compute_ns},
+          {"unknown_ns", time.unknown_ns},
+          {"transfer_ns", time.transfer_ns},
+          {"exposed_ns", time.exposed_ns},
+          {"hidden_ns", time.hidden_ns}};
+}
+
 Json Tiers(const trace::Summary& summary) {
   Json tiers = Json::array();
   for (const trace::TierSummary& tier : summary.tiers) {
@@ -120,6 +128,7 @@ std::string SummaryJson(const std::string& file, const trace::Summary& summary) 
        {{"out", Transfers(summary.transfers[static_cast<int>(trace::DirectionCode::kOut)])},
         {"in", Transfers(summary.transfers[static_cast<int>(trace::DirectionCode::kIn)])},
         {"within", Transfers(summary.transfers[static_cast<int>(trace::DirectionCode::kWithin)])}}},
+      {"time", Time(summary.time)},
       {"stalls", Stalls(summary)},
       {"tiers", Tiers(summary)},
       {"host_fallbacks", Fallbacks(summary)},

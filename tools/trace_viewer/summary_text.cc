@@ -106,6 +106,21 @@ std::string TransferLines(const Summary& summary) {
   return any ? "transfers\n" + table.ToString() : "";
 }
 
+std::string TimeLine(const Summary& summary) {
+  const trace::TimeSummary& time = summary.time;
+  std::string text;
+  if (time.compute_ns > 0) {
+    text = "compute " + FormatDuration(time.compute_ns) + ", neither compute nor a known stall " +
+           FormatDuration(time.unknown_ns);
+  }
+  if (time.transfer_ns > 0) {
+    text += (text.empty() ? "" : "; ") + ("copies under way " + FormatDuration(time.transfer_ns)) + ", hidden " +
+            FormatDuration(time.hidden_ns) + " (" + FormatPercent(time.hidden_ns, time.transfer_ns) + "), waited for " +
+            FormatDuration(time.exposed_ns);
+  }
+  return text.empty() ? "" : text + '\n';
+}
+
 std::string StallLines(const Summary& summary) {
   if (summary.stalls.empty()) return "";
   TextTable table(2);
@@ -174,7 +189,7 @@ std::string FallbackLine(const Summary& summary) {
 std::string SummaryText(const std::string& file, const Summary& summary) {
   if (summary.records == 0) return Headline(file, summary) + "no records\n";
   return Headline(file, summary) + '\n' + MainTable(summary) + PackedLine(summary) + TransferLines(summary) +
-         StallLines(summary) + StepLine(summary) + PeakLines(summary) + FallbackLine(summary);
+         TimeLine(summary) + StallLines(summary) + StepLine(summary) + PeakLines(summary) + FallbackLine(summary);
 }
 
 }  // namespace tierlib::trace_viewer

@@ -27,8 +27,9 @@ constexpr std::uint8_t kPoison = 0xFF;       // a NaN in every floating-point fo
 struct Queue {
   std::string name;
   std::deque<Work> work;
-  bool copying = false;      // the copy at the front has taken its first step
-  std::uint64_t weight = 1;  // how likely this stream is to advance
+  bool copying = false;        // the copy at the front has taken its first step
+  std::uint64_t weight = 1;    // how likely this stream is to advance
+  std::int64_t kernel_ns = 0;  // for how long its kernels have run
 };
 
 bool Runnable(const Queue& queue) {
@@ -143,7 +144,7 @@ class DeterministicSchedule : public Schedule {
       queue.copying = true;
       return;
     }
-    std::visit([this](auto& item) ABSL_NO_THREAD_SAFETY_ANALYSIS { Run(item); }, work);
+    std::visit([&](auto& item) ABSL_NO_THREAD_SAFETY_ANALYSIS { Run(item, queue); }, work);
     queue.copying = false;
     queue.work.pop_front();
     --backlog_;
@@ -160,20 +161,20 @@ class DeterministicSchedule : public Schedule {
     }
   }
 
-  void Run(CopyWork& copy) {
+  void Run(CopyWork& copy, Queue&) {
     if (strict_) hazards_.End(copy);
     MoveBytes(copy);
   }
-  void Run(HostKernel& kernel) {
+  void Run(HostKernel& kernel, Queue& queue) {
     if (strict_) health_.Report(hazards_.Check(absl::StrCat("kernel ", kernel.name), kernel.accesses));
-    engines_.compute.Run(kernel);
+    queue.kernel_ns += engines_.compute.Run(kernel);
   }
-  void Run(FillWork& fill) {
+  void Run(FillWork& fill, Queue&) {
     if (strict_) health_.Report(hazards_.Check(fill));
     engines_.compute.Run(fill);
   }
-  void Run(RecordWork& record) { record.recording->Complete(); }
-  void Run(WaitWork&) {}
+  void Run(RecordWork& record, Queue& queue) { record.recording->Complete(queue.kernel_ns); }
+  void Run(WaitWork&, Queue&) {}
 
   Status Deadlock() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     for (const auto& [stream, queue] : queues_) {

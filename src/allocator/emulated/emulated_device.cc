@@ -195,6 +195,11 @@ class EmulatedDevice : public DeviceBackend {
     return recording.ok() && *recording != nullptr ? (*recording)->time_ns() : 0;
   }
 
+  std::optional<std::int64_t> EventKernelNs(EventId event) override {
+    const StatusOr<RecordingRef> recording = events_.Find(event);
+    return recording.ok() && *recording != nullptr ? (*recording)->kernel_ns() : 0;
+  }
+
   // --- Work ---------------------------------------------------------------------------------------------------------
   Status Copy(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream) override {
     emulated::CopyWork copy;

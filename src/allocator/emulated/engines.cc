@@ -34,11 +34,13 @@ void MoveBytes(const CopyWork& copy) {
   }
 }
 
-void ComputeEngine::Run(HostKernel& kernel) {
+std::int64_t ComputeEngine::Run(HostKernel& kernel) {
   MutexLock lock(turn_);
+  const std::int64_t begin_ns = NowNs();
   KernelScope scope;
   KernelContext context{pool_};
   kernel.run(context);
+  return NowNs() - begin_ns;
 }
 
 void ComputeEngine::Run(const CopyWork& copy) {

@@ -22,7 +22,8 @@ void MoveBytes(const CopyWork& copy);
 class ComputeEngine {
  public:
   explicit ComputeEngine(int threads) : pool_(threads, KernelScope::MarkThread) {}
-  void Run(HostKernel& kernel);
+  // For how long the kernel ran; waiting for its turn is left out.
+  std::int64_t Run(HostKernel& kernel);
   void Run(const CopyWork& copy);  // within the device
   void Run(const FillWork& fill);
 

@@ -83,10 +83,10 @@ class StreamWorker {
     return !batch.empty();
   }
 
-  void Run(HostKernel& kernel) { engines_.compute.Run(kernel); }
+  void Run(HostKernel& kernel) { kernel_ns_ += engines_.compute.Run(kernel); }
   void Run(CopyWork& copy) { engines_.Run(copy); }
   void Run(FillWork& fill) { engines_.compute.Run(fill); }
-  void Run(RecordWork& record) { record.recording->Complete(); }
+  void Run(RecordWork& record) { record.recording->Complete(kernel_ns_); }
   void Run(WaitWork& wait) { wait.recording->Wait(); }
 
   void Loop() {
@@ -108,7 +108,8 @@ class StreamWorker {
   bool asleep_ ABSL_GUARDED_BY(mutex_) = false;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<std::uint64_t> pushed_{0};
-  std::uint64_t taken_ = 0;  // by the worker only
+  std::uint64_t taken_ = 0;     // by the worker only; so is the next
+  std::int64_t kernel_ns_ = 0;  // for how long its kernels have run
   std::thread thread_;
 };
 

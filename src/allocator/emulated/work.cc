@@ -11,7 +11,8 @@ constexpr std::int64_t kSpinNs = 20'000;
 
 }  // namespace
 
-void Recording::Complete() {
+void Recording::Complete(std::int64_t kernel_ns) {
+  kernel_ns_ = kernel_ns;
   time_ns_ = NowNs();
   done_.store(1, std::memory_order_release);
   done_.notify_all();

@@ -19,15 +19,18 @@ namespace tierlib::emulated {
 // Thread-safety: one thread completes, any thread may ask or wait.
 class Recording {
  public:
-  void Complete();
+  // `kernel_ns`: for how long kernels of the stream have run so far.
+  void Complete(std::int64_t kernel_ns = 0);
   bool done() const { return done_.load(std::memory_order_acquire) != 0; }
   // Blocks the calling thread: first it spins for a moment, as most waits are short.
   void Wait() const;
   std::int64_t time_ns() const { return done() ? time_ns_ : 0; }
+  std::int64_t kernel_ns() const { return done() ? kernel_ns_ : 0; }
 
  private:
   std::atomic<int> done_{0};  // an int, for which waiting needs no table of the C++ library
-  std::int64_t time_ns_ = 0;  // written before done_
+  std::int64_t time_ns_ = 0;  // both written before done_
+  std::int64_t kernel_ns_ = 0;
 };
 using RecordingRef = std::shared_ptr<Recording>;
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/context.h"
 #include "autograd/op.h"
 #include "autograd/shape.h"
 #include "autograd/tape_state.h"
@@ -30,11 +31,13 @@ Status CheckArguments(const Value& q, const Value& k, const Value& v, double dro
   return OkStatus();
 }
 
-// bool [1, 1, T, T], true above the diagonal. Made once per tape and length; like any activation it lives until Clear.
+// bool [1, 1, T, T], true above the diagonal. Made once per tape and length. The tape has it until Clear, so moving it
+// would free nothing.
 StatusOr<Tensor> CausalMask(Op& op, std::int64_t length) {
   Tensor& mask = op.tape().state().causal_masks[length];
   if (mask.defined()) return mask;
-  TIERLIB_ASSIGN_OR_RETURN(Tensor fresh, op.New(DType::kBool, {1, 1, length, length}));
+  TIERLIB_ASSIGN_OR_RETURN(Tensor fresh, AllocateTensor(op.tape().context(), DType::kBool, {1, 1, length, length},
+                                                        Holds::kPersistent, "causal mask", trace::Tag::kActivation));
   TIERLIB_RETURN_IF_ERROR(
       op.Launch("causal mask", {.writes = {&fresh}}, [data = static_cast<bool*>(fresh.data()), length](KernelContext&) {
         for (std::int64_t i = 0; i < length; ++i) {

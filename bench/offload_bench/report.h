@@ -1,0 +1,71 @@
+// What a run of offload_bench measured, as tables, as JSON, and against the goals.
+#ifndef TIERLIB_BENCH_OFFLOAD_BENCH_REPORT_H_
+#define TIERLIB_BENCH_OFFLOAD_BENCH_REPORT_H_
+
+#include <cstdint>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "offload_bench/models.h"
+#include "tierlib/statistics.h"
+
+namespace tierlib::bench {
+
+// Saved bytes of one pass, parameters left out.
+struct BytesRow {
+  Model model;
+  std::uint64_t naive = 0;             // each saved value by itself
+  std::uint64_t identity = 0;          // moved with a hop limit of 0
+  std::uint64_t walk = 0;              // moved with one of 4
+  std::vector<std::uint64_t> by_hops;  // moved, by hop limit from 0
+};
+
+// The step of median time of one case.
+struct StepRow {
+  std::string model;
+  std::string mode;       // off, naive, marshal
+  std::string link;       // "2 GB/s", "5 GB/s", "unthrottled"; "-" where nothing is moved
+  double step_ms = 0;     // on the host's clock, from before BeginStep until the stream had ended it
+  double compute_ms = 0;  // this and the rest by the runtime's ledger of time
+  double stall_ms = 0;
+  double unknown_ms = 0;
+  double transfer_ms = 0;
+  double exposed_ms = 0;
+  double hidden_ms = 0;
+  double moved = 0;                   // bytes
+  double copies = 0;                  // out (count)
+  double freed_over_moved = 0;        // of marshal
+  std::vector<StorageStalls> stalls;  // of all steps so far, the longest first
+  std::uint64_t steps = 0;            // those
+  double Overlap() const { return transfer_ms == 0 ? 1 : hidden_ms / transfer_ms; }
+  // Of the step, what the ledger of time does not explain.
+  double Unexplained() const { return (step_ms - compute_ms - stall_ms) / step_ms; }
+};
+
+struct SmallCosts {
+  double pack_unpack_ns = 0;       // of a value that is there already
+  double pack_unpack_step_ns = 0;  // the same within a step, whose time is taken
+  double moved_value_ns = 0;       // a small value packed, moved, and taken back, outside steps
+  double moved_value_step_ns = 0;  // within a step
+  // Of a step, what taking its time costs at most: the host's share and the device's for each value moved.
+  double LedgerShare(const StepRow& row) const {
+    return row.copies * (moved_value_step_ns - moved_value_ns) / (1e6 * row.step_ms);
+  }
+};
+
+struct Measured {
+  std::vector<BytesRow> bytes;
+  std::vector<StepRow> steps;
+  SmallCosts costs;
+};
+
+// {"rows": [...], "steps": [...], "costs": {...}, "machine", "date", "command"}
+std::string SummaryJson(const Measured& measured, const std::string& command);
+void PrintTables(const Measured& measured, std::ostream& out);
+// Prints each goal with its figure; returns how many are missed.
+int PrintGoals(const Measured& measured, std::ostream& out);
+
+}  // namespace tierlib::bench
+
+#endif  // TIERLIB_BENCH_OFFLOAD_BENCH_REPORT_H_
