@@ -44,7 +44,8 @@ Status SavedStore::FenceWrite(const Storage& storage, Stream stream) {
   for (const MarkRef& replay : storage.replays) {
     if (replay->stream == stream) continue;
     TIERLIB_RETURN_IF_ERROR(wait([&]() -> StatusOr<bool> {
-      TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *replay));
+      Status waits = tier->events->WaitOn(stream, *replay);
+      if (!waits.ok()) return waits;
       return true;
     }));
   }

@@ -30,12 +30,6 @@ Snapshot* ToReload(Snapshot* snapshot, bool checksums) {
 
 }  // namespace
 
-void SavedStore::BeginStep() {
-  if (fork_.in_child()) return;
-  Locked lock(*this);
-  reload_order_.BeginStep(next_pack_);
-}
-
 void SavedStore::BeginBackward() {
   if (fork_.in_child()) return;
   Locked lock(*this);

@@ -107,10 +107,6 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StatusOr<Owner> OwnerOf(const void* address) const;  // does not lock the store
   std::uint64_t Trim(Tier tier, std::uint64_t bytes);
 
-  // Phases of a step, for prefetching.
-  void BeginStep();
-  void BeginBackward();
-
   // Gives back what the host tiers keep beyond the options' bounds. Waits for nothing.
   void TrimToBounds();
 
@@ -119,10 +115,12 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // Forgets lineage of contents that nothing holds any more.
   void SweepLineage();
 
-  // What the ledger of time needs to know; it takes the time of streams that live as long as their device.
-  void Follow(Stream stream);
+  // Phases of a step, for the ledger of time, and for prefetching.
   void BeginStep(std::uint64_t number);
+  void BeginBackward();
   void EndStep();
+  // The ledger takes the time of the stream. REQUIRES: it lives as long as its device.
+  void Follow(Stream stream);
 
   Ledger ledger() const;
   std::vector<DeviceTimes> times();  // by device, in the order of the options

@@ -79,6 +79,7 @@ void SavedStore::Follow(Stream stream) {
 
 void SavedStore::BeginStep(std::uint64_t number) {
   Locked lock(*this);
+  reload_order_.BeginStep(next_pack_);
   for (const auto& tier : tiers_) tier->time->BeginStep(number);
 }
 

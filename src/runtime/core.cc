@@ -86,7 +86,6 @@ StatusOr<std::shared_ptr<Core>> Core::Create(Options options, const std::string&
 void Core::BeginStep(std::uint64_t step) {
   if (store_->fork().in_child()) return;
   step_.store(step, std::memory_order_relaxed);
-  store_->BeginStep();
   const Ledger now = store_->ledger();
   trace::Write(recorder(), trace::Event::kStepBegin, trace::Tag::kNone, 0, 0, step, 0);
   {
