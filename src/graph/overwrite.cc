@@ -41,10 +41,10 @@ Status SavedStore::FenceWrite(const Storage& storage, Stream stream) {
     tier->stalls->After(before, {storage.id, storage.label, storage.trace_label}, trace::StallCause::kWriteFence);
     return OkStatus();
   };
-  for (const MarkRef& replay : storage.replays) {
-    if (replay->stream == stream) continue;
+  for (const MarkRef& reader : storage.readers) {
+    if (reader->stream == stream) continue;
     TIERLIB_RETURN_IF_ERROR(wait([&]() -> StatusOr<bool> {
-      Status waits = tier->events->WaitOn(stream, *replay);
+      Status waits = tier->events->WaitOn(stream, *reader);
       if (!waits.ok()) return waits;
       return true;
     }));

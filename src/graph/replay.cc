@@ -119,12 +119,7 @@ Status SavedStore::NoteReplay(const Snapshot& source, DeviceTier& tier, Stream s
   const StatusOr<Storage*> storage = table_.Find(source.key.storage);
   if (!storage.ok()) return OkStatus();  // nobody can write those bytes
   TIERLIB_ASSIGN_OR_RETURN(MarkRef mark, tier.events->MarkNow(stream));
-  for (MarkRef& replay : (*storage)->replays) {
-    if (replay->stream != stream) continue;
-    replay = std::move(mark);
-    return OkStatus();
-  }
-  (*storage)->replays.push_back(std::move(mark));
+  (*storage)->NoteReader(std::move(mark));
   return OkStatus();
 }
 

@@ -105,6 +105,8 @@ StatusOr<std::shared_ptr<DeviceChecksum>> SavedStore::LaunchChecksum(const Snaps
 void SavedStore::AddChecksum(Snapshot& snapshot, const ByteRanges& bytes, std::shared_ptr<DeviceChecksum> checksum,
                              MarkRef taken) {
   if (checksum == nullptr) return;
+  const StatusOr<Storage*> storage = table_.Find(snapshot.key.storage);
+  if (storage.ok()) (*storage)->NoteReader(taken);  // no copy need follow that a write would wait for
   for (PackedChecksum& packed : snapshot.checksums) {
     if (packed.checksum != checksum) continue;
     packed.taken = std::move(taken);

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -35,7 +36,17 @@ struct Storage {
   std::shared_ptr<DeviceBuffer> buffer;
   // Where it is adopted and was packed without a keepalive: the streams that read it through snapshots and leases.
   std::shared_ptr<StreamSet> unkept_readers;
-  absl::InlinedVector<MarkRef, 1> replays;  // that read its device bytes, the last of each stream
+  // Work of ours that reads its device bytes beside copies out: replays and checksums, the last of each stream.
+  absl::InlinedVector<MarkRef, 1> readers;
+
+  void NoteReader(MarkRef mark) {
+    for (MarkRef& reader : readers) {
+      if (reader->stream != mark->stream) continue;
+      reader = std::move(mark);
+      return;
+    }
+    readers.push_back(std::move(mark));
+  }
 };
 
 class StorageTable {
