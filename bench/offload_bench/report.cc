@@ -53,7 +53,7 @@ Json ToJson(const StepRow& row, const SmallCosts& costs) {
           {"step_ms", row.step_ms},
           {"exposed_ms", row.exposed_ms},
           {"hidden_ms", row.hidden_ms},
-          {"freed_over_moved", row.mode == "marshal" ? Json(row.freed_over_moved) : Json(nullptr)},
+          {"freed_over_moved", row.mode != "off" && row.mode != "naive" ? Json(row.freed_over_moved) : Json(nullptr)},
           {"compute_ms", row.compute_ms},
           {"stall_ms", row.stall_ms},
           {"unknown_ms", row.unknown_ms},
@@ -116,15 +116,16 @@ void PrintTables(const Measured& measured, std::ostream& out) {
                          "f/m");
   for (const StepRow& row : measured.steps) {
     const StepRow* off = Without(measured.steps, row);
-    out << absl::StrFormat("  %-18s %-8s %-12s %8.1f %6.3f %8.1f %8.1f %8.1f %9.1f %8.1f %8.1f %7.1f%% %6s\n",
-                           row.model, row.mode, row.link, row.step_ms, off == nullptr ? 1 : row.step_ms / off->step_ms,
-                           row.compute_ms, row.stall_ms, row.unknown_ms, row.transfer_ms, row.exposed_ms, row.hidden_ms,
-                           100 * row.Overlap(),
-                           row.mode == "marshal" ? absl::StrFormat("%.3f", row.freed_over_moved) : "-");
+    out << absl::StrFormat(
+        "  %-18s %-8s %-12s %8.1f %6.3f %8.1f %8.1f %8.1f %9.1f %8.1f %8.1f %7.1f%% %6s\n", row.model, row.mode,
+        row.link, row.step_ms, off == nullptr ? 1 : row.step_ms / off->step_ms, row.compute_ms, row.stall_ms,
+        row.unknown_ms, row.transfer_ms, row.exposed_ms, row.hidden_ms, 100 * row.Overlap(),
+        row.mode != "off" && row.mode != "naive" ? absl::StrFormat("%.3f", row.freed_over_moved) : "-");
   }
   out << "\nLongest stalls of marshal, ms a step: late copy in, tail of a copy out, write fence, other streams\n";
   for (const StepRow& row : measured.steps) {
-    for (std::size_t i = 0; row.mode == "marshal" && i < std::min<std::size_t>(row.stalls.size(), 4); ++i) {
+    for (std::size_t i = 0; row.mode != "off" && row.mode != "naive" && i < std::min<std::size_t>(row.stalls.size(), 4);
+         ++i) {
       const StorageStalls& stall = row.stalls[i];
       const StallTimes& times = stall.times;
       const auto ms = [&](std::uint64_t ns) { return static_cast<double>(ns) / 1e6 / static_cast<double>(row.steps); };
@@ -147,7 +148,7 @@ int PrintGoals(const Measured& measured, std::ostream& out) {
     const std::string title = absl::StrFormat("%s, %s, %s: ", row.model, row.mode, row.link);
     goals.Check(title + "compute + stalls within 1 % of the step", absl::StrFormat("%.2f %%", 100 * row.Unexplained()),
                 row.Unexplained() <= 0.01);
-    if (row.mode != "marshal") continue;
+    if (row.mode == "off" || row.mode == "naive") continue;
     if (row.compute_ms > row.transfer_ms) {
       goals.Check(title + "overlap >= 90 %", absl::StrFormat("%.1f %%", 100 * row.Overlap()), row.Overlap() >= 0.9);
     }

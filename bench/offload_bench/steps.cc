@@ -22,13 +22,17 @@ struct Setting {
   OffloadMode mode;
   const char* mode_name;
   Link link;
+  std::uint64_t spare_bytes = 0;
 };
+
+constexpr std::uint64_t kSpare = GiB(1);  // a quarter of the device
 
 std::vector<Setting> Settings() {
   std::vector<Setting> settings = {{OffloadMode::kOff, "off", {"-", 0}}};
   for (const Link& link : kLinks) {
     settings.push_back({OffloadMode::kNaive, "naive", link});
     settings.push_back({OffloadMode::kMarshal, "marshal", link});
+    settings.push_back({OffloadMode::kMarshal, "marshal_spare", link, kSpare});
   }
   return settings;
 }
@@ -78,6 +82,7 @@ class Trainer {
     options.devices[0].emulated.kernel_threads = 1;
     options.devices[0].emulated.copy_out_bytes_per_s = setting.link.bytes_per_s;
     options.devices[0].emulated.copy_in_bytes_per_s = setting.link.bytes_per_s;
+    options.devices[0].spare_bytes = setting.spare_bytes;
     options.mode = setting.mode;
     return options;
   }

@@ -77,6 +77,11 @@ struct DeviceOptions {
   std::uint64_t capacity = MiB(512);  // bytes of device memory that tierlib may take (a tier's capacity)
   DeviceBacking backing = DeviceBacking::kVirtualMemory;
   std::uint64_t reload_budget = 0;  // cap on reloaded bytes alive at once; 0: the capacity
+  // Free memory that a request may leave alone, in all, rather than wait for work that still uses it: it takes a part
+  // of the capacity that was not used so far. Makes copies run beside compute where values are few and large, for more
+  // memory taken of the device; which addresses are handed out then depends on how fast the device runs. 0: a request
+  // takes the lowest free memory that fits, and its stream waits.
+  std::uint64_t spare_bytes = 0;
   // Bytes of saved values that may come back before they are asked for, in the order in which the step before asked for
   // its values, or else in reverse pack order: so that copies in run beside the work before them. Takes memory that is
   // free alone, and gives it up where it is needed. 0: nothing comes back before it is asked for.

@@ -93,12 +93,26 @@ struct BlockPool::State {
     }
     // The lowest address, not the smallest hole: what lives long gathers at the low end, and the rest stays whole. (The
     // smallest hole left a tier that was short of memory with gradients in the middle of every large gap.)
-    if (Block* hole = blocks.FindHole(bytes, alignment)) {
+    Block* const hole = blocks.FindHole(bytes, alignment);
+    if (hole != nullptr && IsSpare(*hole, stream) && TakeUnused(bytes, alignment, stream, block).ok())
+      return OkStatus();
+    if (hole != nullptr) {
       if (has_absent) TIERLIB_RETURN_IF_ERROR(Commit(RoundUpTo(hole->offset, alignment), bytes));
       TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, hole->stamp));
       *block = blocks.Carve(hole, bytes, alignment);
       return OkStatus();
     }
+    return TakeUnused(bytes, alignment, stream, block);
+  }
+
+  // Work that has not ended still uses the hole, and so much may be left free meanwhile.
+  bool IsSpare(const Block& hole, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const std::size_t free = blocks.extent() - accounts.total().rounded;
+    return free <= options.spare_bytes && clocks.WouldWait(stream, hole.stamp);
+  }
+
+  Status TakeUnused(std::size_t bytes, std::size_t alignment, Stream stream, Block** block)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     const std::size_t offset = blocks.NextOffset(alignment);
     if (offset > capacity || bytes > capacity - offset) return Status(StatusCode::kResourceExhausted);
     if (offset + bytes > grown) TIERLIB_RETURN_IF_ERROR(GrowTo(offset + bytes));

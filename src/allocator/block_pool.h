@@ -12,7 +12,8 @@
 //
 // Sizes are exact: rounded up to the alignment only. Fit: the free block with the lowest address that holds the
 // size; the unused end of the tier is taken last, so the addresses do not depend on the capacity until the tier is
-// full. Metadata lies outside the blocks.
+// full. With spare_bytes a stream that would have to wait for the free block takes the unused end first, and the
+// addresses depend on which work has ended. Metadata lies outside the blocks.
 //
 //   I1  exactly the live blocks of the list can be found by their addresses
 //   I2  the accounts are the sums over the live blocks
@@ -69,6 +70,7 @@ class BlockPool {
     DeviceBackend* device = nullptr;            // whose streams and events order reuse; outlives the pool
     std::size_t alignment = 256;                // power of two
     std::size_t growth = std::size_t{2} << 20;  // grow by at least this where the capacity allows
+    std::size_t spare_bytes = 0;                // see DeviceOptions
     CacheBounds cache;                          // for TrimToBounds
     TagLimits tag_limits = NoTagLimits();
     trace::Recorder* recorder = nullptr;

@@ -67,6 +67,20 @@ bool StreamClocks::IsOrdered(Stream stream, const Stamp& stamp) {
   return i == stamp.size();
 }
 
+bool StreamClocks::WouldWait(Stream stream, const Stamp& stamp) {
+  std::size_t self = FindKnown(stream);
+  if (self == clocks_.size()) {
+    const StatusOr<std::size_t> found = Find(stream);
+    if (found.ok()) self = *found;
+  }
+  for (std::size_t i = 0; i < stamp.size(); ++i) {
+    if (IsAfter(self, i, stamp[i])) continue;
+    DropMarks(clocks_[i]);
+    if (!IsAfter(self, i, stamp[i])) return true;
+  }
+  return false;
+}
+
 Status StreamClocks::Order(Stream stream, const Stamp& stamp) {
   std::size_t first = 0;
   while (first < stamp.size() && stamp[first] <= clocks_[first].completed) ++first;

@@ -79,6 +79,8 @@ class StreamClocks {
       if (stamp[i] > clocks_[i].completed) each(clocks_[i].stream);
     }
   }
+  // True where Order would make the stream wait for work that has not ended.
+  bool WouldWait(Stream stream, const Stamp& stamp);
   // True where `stream` is ordered after `stamp` already.
   bool IsOrdered(Stream stream, const Stamp& stamp);
   // Records a mark where a free on `stream` has none yet.

@@ -22,8 +22,9 @@ struct PoolParts {
 
 StatusOr<std::unique_ptr<BlockPool>> MakePool(std::unique_ptr<MemorySource> source, DeviceBackend& device,
                                               const PoolParts& parts, CacheBounds cache = {},
-                                              WaitWatch* watch = nullptr) {
+                                              WaitWatch* watch = nullptr, std::uint64_t spare_bytes = 0) {
   BlockPool::Options options;
+  options.spare_bytes = static_cast<std::size_t>(spare_bytes);
   options.watch = watch;
   options.cache = cache;
   options.tag_limits = parts.settings.tags.Of(source->tier());
@@ -91,7 +92,8 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   const bool whole = options.backing == DeviceBacking::kMalloc;
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source,
                            whole ? MakeWholeDeviceSource(device) : MakeDeviceSource(device));
-  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, parts, CacheBounds(), tier->stalls.get()));
+  TIERLIB_ASSIGN_OR_RETURN(
+      tier->pool, MakePool(std::move(source), device, parts, CacheBounds(), tier->stalls.get(), options.spare_bytes));
   HostSourceOptions host;
   host.numa_node = ChooseNode(options.kind, device.info().numa_node, topology);
   host.shape_only = device.info().shape_only;

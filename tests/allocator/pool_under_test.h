@@ -33,7 +33,7 @@ struct PoolUnderTest {
 };
 
 inline PoolUnderTest MakePoolUnderTest(std::uint64_t capacity, EmulatedOptions emulated, int streams,
-                                       trace::Recorder* recorder = nullptr) {
+                                       trace::Recorder* recorder = nullptr, std::size_t spare_bytes = 0) {
   PoolUnderTest test;
   DeviceOptions options;
   options.capacity = capacity;
@@ -42,8 +42,10 @@ inline PoolUnderTest MakePoolUnderTest(std::uint64_t capacity, EmulatedOptions e
   for (int i = 0; i < streams; ++i) {
     test.streams.push_back(test.device->CreateStream("stream " + std::to_string(i)).value());
   }
-  test.pool = std::make_unique<BlockPool>(BlockPool::Options{
-      .source = MakeDeviceSource(*test.device).value(), .device = test.device.get(), .recorder = recorder});
+  test.pool = std::make_unique<BlockPool>(BlockPool::Options{.source = MakeDeviceSource(*test.device).value(),
+                                                             .device = test.device.get(),
+                                                             .spare_bytes = spare_bytes,
+                                                             .recorder = recorder});
   // The first block lies at the base.
   const StatusOr<void*> first = test.pool->Allocate(1, test.streams.front());
   if (first.ok()) {
