@@ -1,37 +1,15 @@
 #include "offload_bench/report.h"
 
 #include <algorithm>
-#include <ctime>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "absl/strings/str_format.h"
+#include "machine.h"
 
 namespace tierlib::bench {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string Machine() {
-  std::ifstream file("/proc/cpuinfo");
-  std::string model = "unknown processor";
-  for (std::string line; std::getline(file, line);) {
-    const std::size_t colon = line.find(": ");
-    if (line.rfind("model name", 0) != 0 || colon == std::string::npos) continue;
-    model = line.substr(colon + 2);
-    break;
-  }
-  return absl::StrFormat("%s, %d processors", model, std::thread::hardware_concurrency());
-}
-
-std::string Date() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  gmtime_r(&now, &utc);
-  char text[40];
-  return std::string(text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc));
-}
 
 double Megabytes(std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
