@@ -122,6 +122,7 @@ class RaceCheckedDevice : public DeviceBackend {
     return AfterWait(before, device_->SynchronizeEvent(event));
   }
   std::int64_t EventTimeNs(EventId event) override { return device_->EventTimeNs(event); }
+  std::optional<std::int64_t> EventKernelNs(EventId event) override { return device_->EventKernelNs(event); }
 
   // --- Work ---------------------------------------------------------------------------------------------------------
   Status Copy(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream) override {

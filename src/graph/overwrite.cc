@@ -58,6 +58,7 @@ Status SavedStore::RescueDependents(Snapshot& snapshot, Stream stream) {
   for (const std::weak_ptr<Snapshot>& one : dependents) {
     const std::shared_ptr<Snapshot> dependent = one.lock();
     if (dependent == nullptr || dependent->source.get() != &snapshot || dependent->written_version != 0) continue;
+    if (dependent->residence.state() == Residency::kLost) continue;
     if (snapshot.host_bytes.Contains(dependent->recipe.front().from_bytes())) continue;
     std::shared_ptr<DeviceBuffer> made = dependent->buffer;  // held, so that it is not given up meanwhile
     if (made == nullptr) {
@@ -114,8 +115,9 @@ Status SavedStore::BeginWrite(StorageId id, Stream stream) {
   for (const auto& snapshot : snapshots) TIERLIB_RETURN_IF_ERROR(RescueDependents(*snapshot, stream));
   TIERLIB_ASSIGN_OR_RETURN(storage, table_.Find(id));  // a replay may have called us
   TIERLIB_RETURN_IF_ERROR(FenceWrite(*storage, stream));
-  for (const auto& snapshot : snapshots) MarkWritten(*snapshot);
-  storage->version = content.version + 1;
+  // While a callback ran, another thread may have saved more of it, or have written it.
+  for (const auto& snapshot : SnapshotsOf({id, storage->version})) MarkWritten(*snapshot);
+  ++storage->version;
   storage->announced = true;
   storage->buffer->UsedOn(stream);
   trace::Write(recorder(), trace::Event::kStorageWrite, trace::Tag::kNone, 0, storage->trace_label, id.ToInteger(),

@@ -56,7 +56,7 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
     StatusOr<std::shared_ptr<Snapshot>> snapshot = options_.mode == OffloadMode::kNaive
                                                        ? PackNaive(*storage, view.layout, buffer, stream, label)
                                                        : PackMarshal(*storage, view.layout, buffer, stream, label);
-    if (!snapshot.ok()) return NameStorage(snapshot.status(), storage->id, label);
+    if (!snapshot.ok()) return NameStorage(snapshot.status(), view.storage, label);
     value->snapshot = *std::move(snapshot);
   }
   ++ledger_.packs;

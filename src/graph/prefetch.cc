@@ -2,6 +2,7 @@
 // before it. Only into memory that is free, and at most DeviceOptions::prefetch_bytes at a time. What came back and was
 // not asked for yet gives its memory up as every reload does: the host has its bytes.
 #include <memory>
+#include <new>
 #include <utility>
 
 #include "graph/saved_store.h"
@@ -10,20 +11,24 @@ namespace tierlib {
 namespace {
 
 // Values looked at for one that was asked for: many are on the device already.
-constexpr int kLookAhead = 64;
+constexpr int kLookAhead = 16;
 // Where memory was too short for what had come back, so many more values are asked for before the next try.
 constexpr int kPause = 16;
 
+bool IsReadable(const Snapshot& snapshot) {
+  return snapshot.written_version == 0 && !snapshot.abandoned && snapshot.unreadable.ok();
+}
+
 // What has to come back for the snapshot to be had; null where nothing has.
 Snapshot* ToReload(Snapshot* snapshot, bool checksums) {
+  if (!IsReadable(*snapshot)) return nullptr;
   while (snapshot->buffer == nullptr && snapshot->residence.state() == Residency::kReplayable) {
     snapshot = snapshot->source.get();
   }
   const Residency state = snapshot->residence.state();
   // To compare bytes with their checksum is to wait for the copy out.
   if (state != Residency::kHost && (state != Residency::kLeaving || checksums)) return nullptr;
-  if (snapshot->buffer != nullptr || snapshot->packed) return nullptr;
-  if (snapshot->written_version != 0 || snapshot->abandoned || !snapshot->unreadable.ok()) return nullptr;
+  if (snapshot->buffer != nullptr || snapshot->packed || !IsReadable(*snapshot)) return nullptr;
   const std::shared_ptr<DeviceBuffer> original = snapshot->original.lock();
   return original != nullptr && !original->adopted() ? nullptr : snapshot;
 }
@@ -37,17 +42,28 @@ void SavedStore::BeginBackward() {
   for (const auto& tier : tiers_) PrefetchAfter(ReloadOrder::kStart, *tier);
 }
 
-void SavedStore::NoteAsked(Snapshot& snapshot, DeviceTier& tier) {
-  if (!std::exchange(snapshot.asked_for, true)) reload_order_.NoteUnpack(snapshot.pack_order);
-  if (std::exchange(snapshot.prefetched, false)) tier.prefetched_bytes -= snapshot.buffer->bytes();
+bool SavedStore::NoteAsked(Snapshot& snapshot, DeviceTier& tier) {
+  if (!prefetches_ || std::exchange(snapshot.asked_for, true)) return false;
+  reload_order_.NoteUnpack(snapshot.pack_order);
   if (tier.prefetch_pause > 0) --tier.prefetch_pause;
+  return true;
+}
+
+void SavedStore::NotePrefetched(Snapshot& snapshot, DeviceTier& tier) {
+  snapshot.prefetched = true;
+  tier.prefetched_bytes += snapshot.buffer->bytes();
+  ledger_.prefetched += snapshot.reload->bytes;
+}
+
+void SavedStore::NotePrefetchUsed(Snapshot& snapshot) {
+  if (!std::exchange(snapshot.prefetched, false)) return;
+  (*FindTier(snapshot.device))->prefetched_bytes -= snapshot.buffer->bytes();
 }
 
 void SavedStore::DropPrefetched(Snapshot& snapshot) {
-  if (!std::exchange(snapshot.prefetched, false)) return;
-  DeviceTier& tier = **FindTier(snapshot.device);
-  tier.prefetched_bytes -= snapshot.buffer->bytes();
-  ledger_.prefetched_in_vain += snapshot.buffer->bytes();
+  if (!snapshot.prefetched) return;
+  NotePrefetchUsed(snapshot);
+  ledger_.prefetched_in_vain += snapshot.reload->bytes;
 }
 
 void SavedStore::PrefetchAfter(std::uint64_t pack, DeviceTier& tier) {
@@ -61,14 +77,20 @@ void SavedStore::PrefetchAfter(std::uint64_t pack, DeviceTier& tier) {
       const std::shared_ptr<Snapshot> alive = missing->shared_from_this();  // code of the program may run
       const ByteRange hull = alive->host_bytes.hull();
       if (tier.prefetched_bytes + (hull.end - hull.begin) > budget) return;
-      // No room, or a copy that cannot be enqueued: whoever asks for the value is told.
-      if (!Reload(*alive, /*ahead=*/true).ok() || alive->buffer == nullptr) return;
-      if (!std::exchange(alive->prefetched, true)) {
-        tier.prefetched_bytes += alive->buffer->bytes();
-        ledger_.prefetched += alive->buffer->bytes();
+      if (!TryReloadAhead(*alive)) {
+        if (tier.options.allocator != nullptr) PausePrefetch(tier);  // which may have done much to find some
+        return;
       }
     }
     next = reload_order_.After(order);
+  }
+}
+
+bool SavedStore::TryReloadAhead(Snapshot& snapshot) {
+  try {
+    return Reload(snapshot, /*ahead=*/true).ok();  // where it is not, whoever asks for the value is told
+  } catch (const std::bad_alloc&) {
+    return false;
   }
 }
 

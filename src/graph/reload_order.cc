@@ -16,7 +16,8 @@ void ReloadOrder::BeginStep(std::uint64_t first_pack) {
 }
 
 void ReloadOrder::NoteUnpack(std::uint64_t pack) {
-  if (pack < first_pack_) return;  // of an earlier step
+  constexpr std::size_t kMost = std::size_t{1} << 20;      // of programs that never begin a step, too
+  if (pack < first_pack_ || now_.size() >= kMost) return;  // of an earlier step
   now_[last_] = InStep(pack);
   last_ = InStep(pack);
 }

@@ -6,6 +6,7 @@
 #ifndef TIERLIB_SRC_GRAPH_RELOAD_ORDER_H_
 #define TIERLIB_SRC_GRAPH_RELOAD_ORDER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 

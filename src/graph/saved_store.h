@@ -211,10 +211,13 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Status CheckReadable(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- prefetch.cc ---
-  // The snapshot's bytes were asked for, and are there.
-  void NoteAsked(Snapshot& snapshot, DeviceTier& tier) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Its device bytes go, and if they came back ahead, nobody asked for them.
+  // The snapshot was unpacked; true for the first time.
+  bool NoteAsked(Snapshot& snapshot, DeviceTier& tier) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Its device bytes came back ahead; are used; go, and where nobody used them that was in vain.
+  void NotePrefetched(Snapshot& snapshot, DeviceTier& tier) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NotePrefetchUsed(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropPrefetched(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool TryReloadAhead(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Brings back what is most likely asked for next.
   void PrefetchAfter(std::uint64_t pack, DeviceTier& tier) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Memory is too short for values that nobody has asked for.
@@ -227,7 +230,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // Enqueues the checksum of `bytes`; null where none is asked for. The caller adds it to the snapshot, with a mark
   // made later.
   StatusOr<std::shared_ptr<DeviceChecksum>> LaunchChecksum(const Snapshot& snapshot, const ByteRanges& bytes,
-                                                           const DeviceBuffer& buffer, Stream stream)
+                                                           DeviceBuffer& buffer, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddChecksum(Snapshot& snapshot, const ByteRanges& bytes, std::shared_ptr<DeviceChecksum> checksum, MarkRef taken)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -329,6 +332,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   const ForkMark fork_;
   const Options options_;
+  const bool prefetches_;  // on some device
   const std::unique_ptr<trace::Recorder> recorder_;
   mutable Deferred deferred_;
   std::vector<std::unique_ptr<DeviceTier>> tiers_;  // the vector is fixed after Create

@@ -38,7 +38,7 @@ std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool s
   snapshot->pack_order = next_pack_++;
   snapshot->shared = shared;
   snapshot->original = storage.buffer;
-  reload_order_.Add(snapshot->pack_order, snapshot.get());
+  if (prefetches_) reload_order_.Add(snapshot->pack_order, snapshot.get());
   if (shared) {
     snapshots_[snapshot->key] = snapshot;
   } else {
@@ -49,9 +49,10 @@ std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool s
 
 void SavedStore::NoteSavedAgain(Snapshot& snapshot) {
   const bool held = holding_.erase(snapshot.pack_order) > 0;
-  reload_order_.Remove(snapshot.pack_order);
+  if (!held && !prefetches_) return;
+  if (prefetches_) reload_order_.Remove(snapshot.pack_order);
   snapshot.pack_order = next_pack_++;
-  reload_order_.Add(snapshot.pack_order, &snapshot);
+  if (prefetches_) reload_order_.Add(snapshot.pack_order, &snapshot);
   if (held) holding_[snapshot.pack_order] = &snapshot;
 }
 
@@ -60,8 +61,9 @@ void SavedStore::ForgetSnapshot(Snapshot* snapshot) {
   reload_order_.Remove(snapshot->pack_order);
   if (!snapshot->shared) {
     const auto apart = apart_.find(snapshot->key);
+    if (apart == apart_.end()) return;  // there was no memory to list it
     std::vector<Snapshot*>& others = apart->second;
-    others.erase(std::find(others.begin(), others.end(), snapshot));
+    others.erase(std::remove(others.begin(), others.end(), snapshot), others.end());
     if (others.empty()) apart_.erase(apart);
     return;
   }
@@ -82,6 +84,7 @@ void SavedStore::SettleArrivals(Snapshot& snapshot) {
   for (HostPiece& piece : snapshot.host) {
     if (!piece.arrival->ended) return;
     if (!piece.arrival->status.ok()) {
+      if (snapshot.reload != nullptr) LetGo(snapshot);  // it came back from a copy that was not there
       snapshot.residence.MoveTo(Residency::kLost, snapshot.key.storage, snapshot.needed.bytes(), recorder());
       return;
     }

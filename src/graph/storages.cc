@@ -36,7 +36,10 @@ Status CheckStream(Stream stream, int device) {
 }
 
 SavedStore::SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder)
-    : options_(options), recorder_(std::move(recorder)) {}
+    : options_(options),
+      prefetches_(std::any_of(options_.devices.begin(), options_.devices.end(),
+                              [](const DeviceOptions& device) { return device.prefetch_bytes > 0; })),
+      recorder_(std::move(recorder)) {}
 
 StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options, OpenRecorder open_recorder) {
   TIERLIB_ASSIGN_OR_RETURN(const TierTagLimits tags, ReadTagLimits(options));

@@ -66,8 +66,7 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream, std::opti
   StatusOr<std::shared_ptr<DeviceBuffer>> buffer = WhileRoomIsMade(*tier, attempt);
   if (!buffer.ok()) return NameStorage(buffer.status(), snapshot->key.storage, snapshot->label);
   loaded->buffer = *std::move(buffer);
-  NoteAsked(*snapshot, *tier);
-  PrefetchAfter(snapshot->pack_order, *tier);
+  if (NoteAsked(*snapshot, *tier)) PrefetchAfter(snapshot->pack_order, *tier);
   loaded->buffer->UsedOn(stream);
   loaded->storage = snapshot->key.storage;
   loaded->device = snapshot->device;
@@ -139,6 +138,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::MakeResident(const std::shar
     return reloaded;
   }
   TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
+  NotePrefetchUsed(*snapshot);
   return snapshot->buffer;
 }
 
@@ -172,6 +172,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, b
     snapshot.residence.MoveTo(Residency::kBoth, snapshot.key.storage, snapshot.reload->bytes, recorder());
   }
   Hold(snapshot, buffer, std::move(bytes));
+  if (ahead) NotePrefetched(snapshot, *tier);
   return buffer;
 }
 

@@ -86,7 +86,7 @@ Status LaunchKernel(DeviceBackend& device, Stream stream, const ByteRanges& byte
 }  // namespace
 
 StatusOr<std::shared_ptr<DeviceChecksum>> SavedStore::LaunchChecksum(const Snapshot& snapshot, const ByteRanges& bytes,
-                                                                     const DeviceBuffer& buffer, Stream stream) {
+                                                                     DeviceBuffer& buffer, Stream stream) {
   std::shared_ptr<DeviceChecksum> checksum;
   if (!options_.checksums || options_.mode == OffloadMode::kOff || snapshot.holds == Holds::kPersistent) {
     return checksum;
@@ -98,6 +98,7 @@ StatusOr<std::shared_ptr<DeviceChecksum>> SavedStore::LaunchChecksum(const Snaps
     if (packed.taken->stream == stream && packed.ranges == bytes) checksum = packed.checksum;
   }
   if (checksum == nullptr) checksum = std::make_shared<DeviceChecksum>();
+  buffer.UsedOn(stream);  // memory that nobody keeps waits for it too
   TIERLIB_RETURN_IF_ERROR(LaunchKernel(*tier->backend, stream, bytes, buffer, checksum));
   return checksum;
 }
@@ -132,9 +133,10 @@ Status SavedStore::VerifyHost(Snapshot& snapshot) {
   if (!snapshot.checksums.empty()) {
     for (const HostPiece& piece : snapshot.host) (void)tier->transfers->Await(piece.arrival);
     SettleArrivals(snapshot);
-    TIERLIB_RETURN_IF_ERROR(snapshot.unreadable);
-    if (snapshot.residence.state() == Residency::kLost) return CheckReadable(snapshot);
   }
+  // Another thread may have found it lost while a callback of the program ran.
+  TIERLIB_RETURN_IF_ERROR(snapshot.unreadable);
+  if (snapshot.residence.state() == Residency::kLost) return CheckReadable(snapshot);
   for (const HostPiece& piece : snapshot.host) {
     if (!piece.file_checksum) continue;
     const StatusOr<std::uint32_t> checksum = ChecksumOfFile(*piece.buffer);
@@ -174,6 +176,8 @@ Status SavedStore::VerifyReplay(Snapshot& snapshot, const ByteRanges& bytes, con
 }
 
 Status SavedStore::Lose(Snapshot& snapshot, std::string_view why) {
+  if (snapshot.residence.state() == Residency::kLost) return CheckReadable(snapshot);  // known before
+  if (snapshot.reload != nullptr || snapshot.replayed != nullptr) LetGo(snapshot);
   snapshot.unreadable = DataLossError(DescribeStorage(snapshot.key.storage, snapshot.label) + ": " + std::string(why));
   if (first_mismatch_.ok()) first_mismatch_ = snapshot.unreadable;
   snapshot.residence.MoveTo(Residency::kLost, snapshot.key.storage, snapshot.needed.bytes(), recorder());

@@ -91,6 +91,7 @@ void SavedStore::DropReplays(const Snapshot& snapshot, bool lost) {
   for (const std::weak_ptr<Snapshot>& one : dependents) {
     const std::shared_ptr<Snapshot> dependent = one.lock();
     if (dependent == nullptr || dependent->source.get() != &snapshot || dependent->written_version != 0) continue;
+    if (dependent->residence.state() == Residency::kLost) continue;
     std::shared_ptr<DeviceBuffer> own = dependent->replayed == nullptr ? dependent->buffer : nullptr;
     if (own == nullptr) own = dependent->original.lock();
     if (own != nullptr && own->adopted() && own != dependent->buffer) own = nullptr;  // nobody keeps it

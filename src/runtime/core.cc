@@ -100,7 +100,10 @@ void Core::BeginStep(std::uint64_t step) {
 
 void Core::BeginBackward() {
   trace::Write(recorder(), trace::Event::kBackwardBegin, trace::Tag::kNone, 0, 0, step(), 0);
-  store_->BeginBackward();
+  try {
+    store_->BeginBackward();
+  } catch (const std::bad_alloc&) {  // nothing comes back ahead
+  }
 }
 
 void Core::EndStep() {

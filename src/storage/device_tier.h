@@ -67,7 +67,7 @@ struct DeviceTier {
   std::unique_ptr<KeepaliveQueue> keepalives;
   std::unique_ptr<TransferEngine> transfers;
 
-  std::uint64_t prefetched_bytes = 0;  // on the device, and not asked for yet
+  std::uint64_t prefetched_bytes = 0;  // on the device, and not used yet
   int prefetch_pause = 0;              // values yet to be asked for before anything is brought back ahead
   Shortages shortages;
   std::optional<Shortage> last_shortage;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -66,6 +67,30 @@ TEST(Checksums, AWriteIntoACopyInFlightIsFound) {
     EXPECT_GT(lost, 0) << "some of the copies are meant to come after the write";
     EXPECT_GT(whole, 0) << "and some before it";
   }
+}
+
+// While the program's allocator runs for one, another one finds out.
+TEST(Checksums, AValueMayBeFoundLostTwice) {
+  Options options = CheckedOptions(1);
+  std::vector<Bytes> blocks;
+  blocks.reserve(8);
+  Program* program = nullptr;
+  const Saved* also = nullptr;
+  options.devices[0].allocator = std::make_shared<DeviceAllocator>();
+  options.devices[0].allocator->allocate = [&](std::size_t bytes, Stream) -> void* {
+    if (const Saved* const saved = std::exchange(also, nullptr)) ExpectLost(*program, *saved);
+    return blocks.emplace_back(bytes).data();
+  };
+  options.devices[0].allocator->deallocate = [](void*, std::size_t, Stream) {};
+  Program p(options);
+  program = &p;
+  const Allocation x = p.Make(Pattern(1));
+  const Saved saved = p.Pack(x.storage, WholeOf(kSize));
+  p.Retire(x.storage);
+  ASSERT_TRUE(p.runtime->Drain().ok());
+  OnHost(saved)[7] ^= 1;
+  also = &saved;
+  ExpectLost(p, saved);
 }
 
 TEST(Checksums, WhatChangedOnTheHostIsLostAndOthersAreNot) {
