@@ -53,8 +53,8 @@ class Dims {
   int rank_ = 0;
 };
 
-// Sizes and strides in elements, offset in BYTES from the start of the storage (a dtype view changes the element size, so
-// only bytes mean the same to every view). Strides are zero or positive; zero repeats one element (expand).
+// Sizes and strides in elements, offset in BYTES from the start of the storage (a dtype view changes the element size,
+// so only bytes mean the same to every view). Strides are zero or positive; zero repeats one element (expand).
 struct Layout {
   DType dtype = DType::kF32;
   Dims sizes;
@@ -62,14 +62,14 @@ struct Layout {
   std::int64_t offset_bytes = 0;
 
   int rank() const { return sizes.rank(); }
-  std::int64_t elements() const;                       // product of the sizes; 1 for rank 0
-  std::int64_t logical_bytes() const;                  // elements() * element size: what a framework copies per tensor
-  bool is_contiguous() const;                          // row-major without gaps
-  std::string ToString() const;                        // "f32[12,64]{64,1}+0"
-  static Layout Contiguous(DType dtype, Dims sizes);   // row-major at offset 0
+  std::int64_t elements() const;                      // product of the sizes; 1 for rank 0
+  std::int64_t logical_bytes() const;                 // elements() * element size: what a framework copies per tensor
+  bool is_contiguous() const;                         // row-major without gaps
+  std::string ToString() const;                       // "f32[12,64]{64,1}+0"
+  static Layout Contiguous(DType dtype, Dims sizes);  // row-major at offset 0
 
-  // InvalidArgument where ranks differ, a size or stride is negative, any product overflows, or the last byte lies at or
-  // beyond `storage_bytes`. OK means that every access through this layout stays inside the storage.
+  // InvalidArgument where ranks differ, a size or stride is negative, any product overflows, or the last byte lies at
+  // or beyond `storage_bytes`. OK means that every access through this layout stays inside the storage.
   Status Validate(std::uint64_t storage_bytes) const;
 
   friend bool operator==(const Layout& a, const Layout& b) {
@@ -78,7 +78,8 @@ struct Layout {
   friend bool operator!=(const Layout& a, const Layout& b) { return !(a == b); }
 };
 
-// A layout over a storage. A handle without ownership: it keeps nothing alive, and stays valid when the bytes are moved.
+// A layout over a storage. A handle without ownership: it keeps nothing alive, and stays valid when the bytes are
+// moved.
 struct View {
   StorageId storage;
   Layout layout;

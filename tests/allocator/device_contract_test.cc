@@ -63,10 +63,9 @@ std::vector<Backend> Backends() {
     backends.push_back(faulty);
   }
   backends.push_back(Emulated("FindsRaces", {.kernel_threads = 1, .find_races = true}));
-  backends.push_back(Emulated("FindsRacesSeed31", {.schedule = EmulatedSchedule::kDeterministic,
-                                                   .seed = 31,
-                                                   .kernel_threads = 1,
-                                                   .find_races = true}));
+  backends.push_back(
+      Emulated("FindsRacesSeed31",
+               {.schedule = EmulatedSchedule::kDeterministic, .seed = 31, .kernel_threads = 1, .find_races = true}));
   DeviceOptions cuda;
   cuda.kind = DeviceKind::kCuda;
   cuda.capacity = MiB(64);
