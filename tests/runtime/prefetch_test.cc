@@ -204,10 +204,12 @@ TEST(Prefetch, AValueThatIsAskedForMeanwhileIsNotAhead) {
   EXPECT_EQ(p.ledger().prefetched, 0u);
 }
 
+// The last value packed is made from the first: that is what it needs back.
 TEST(Prefetch, BringsTheSourceOfAReplayBack) {
-  Program p(With(4 * kSize));
+  Program p(With(kSize));
   const Allocation source = p.Make(Pattern(0));
   Saved kept = p.Pack(source.storage, WholeOf(kSize));
+  const std::vector<Saved> between = PackAway(p, 1);
   const Allocation copy = p.Make(Pattern(0));
   ASSERT_TRUE(p.runtime->Derive({copy.storage, WholeOf(kSize)}, {source.storage, WholeOf(kSize)}, Replay::Copy()).ok());
   const Saved derived = p.Pack(copy.storage, WholeOf(kSize));
@@ -219,8 +221,11 @@ TEST(Prefetch, BringsTheSourceOfAReplayBack) {
   p.runtime->BeginBackward();
   EXPECT_EQ(p.ledger().prefetched, kSize);
   EXPECT_EQ(p.Unpack(derived), Pattern(0));
-  EXPECT_EQ(p.ledger().copies_in, 1u);
-  EXPECT_EQ(p.runtime->core()->tier(0).prefetched_bytes, 0u) << "the replay used it";
+  EXPECT_EQ(p.ledger().prefetched, 2 * kSize) << "the replay used it, and there was room for the next";
+  EXPECT_EQ(p.ledger().copies_in, 2u);
+  EXPECT_EQ(TakeBack(p, between, {0}), 0u);
+  EXPECT_EQ(p.runtime->core()->tier(0).prefetched_bytes, 0u);
+  EXPECT_EQ(p.ledger().prefetched_in_vain, 0u);
 }
 
 }  // namespace
