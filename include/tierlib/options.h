@@ -82,6 +82,10 @@ struct DeviceOptions {
   // memory taken of the device; which addresses are handed out then depends on how fast the device runs. 0: a request
   // takes the lowest free memory that fits, and its stream waits.
   std::uint64_t spare_bytes = 0;
+  // Unpack takes a value's own device memory back where it is free and nobody else has had it since the value was
+  // moved: no copy in is made. With policy kAll that is what was moved although the device had room. Which addresses
+  // are handed out then depends on what is unpacked. Memory of adopted storages is the program's, and left alone.
+  bool take_back = false;
   // Bytes of saved values that may come back before they are asked for, in the order in which the step before asked for
   // its values, or else in reverse pack order: so that copies in run beside the work before them. Takes memory that is
   // free alone, and gives it up where it is needed. 0: nothing comes back before it is asked for.

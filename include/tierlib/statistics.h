@@ -27,6 +27,7 @@ struct Ledger {
   std::uint64_t kept = 0;             // left on the device by mode, policy, size or a full host
   std::uint64_t reconsidered = 0;     // booked when packed, and moved or avoided by lineage later
   std::uint64_t moved_in = 0;         // bytes whose copy in was enqueued
+  std::uint64_t taken_back = 0;       // bytes that came back without a copy, as nobody else had their memory since
   std::uint64_t replayed = 0;         // bytes made again on the device from other bytes
   std::uint64_t engine_out = 0;       // counted by the copy engine, independently of the decisions above
   std::uint64_t engine_in = 0;

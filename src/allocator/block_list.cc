@@ -26,8 +26,8 @@ Block* BlockList::CutBehind(Block* block, std::size_t bytes) {
   return rest;
 }
 
-Block* BlockList::Carve(Block* hole, std::size_t bytes, std::size_t alignment) {
-  const std::size_t front = RoundUpTo(hole->offset, alignment) - hole->offset;
+Block* BlockList::CarveAt(Block* hole, std::size_t offset, std::size_t bytes) {
+  const std::size_t front = offset - hole->offset;
   Block* block = hole;
   if (front > 0) {
     block = CutBehind(hole, front);
@@ -43,8 +43,7 @@ Block* BlockList::Carve(Block* hole, std::size_t bytes, std::size_t alignment) {
   return block;
 }
 
-Block* BlockList::Append(std::size_t bytes, std::size_t alignment) {
-  const std::size_t offset = NextOffset(alignment);
+Block* BlockList::AppendAt(std::size_t offset, std::size_t bytes) {
   const auto add = [this](std::size_t size) {
     Block* block = TakeNode();
     block->offset = extent_;

@@ -29,12 +29,20 @@ class BlockList {
   Block* FindHole(std::size_t bytes, std::size_t alignment) const {
     return holes_.FindLowest(bytes + (alignment - unit_));
   }
+  // The hole that covers `offset`; null where none does.
+  Block* HoleAt(std::size_t offset) const { return holes_.FindCovering(offset); }
   // A part of a hole becomes a live block, at the first multiple of `alignment`; the rest on both sides stays holes.
-  Block* Carve(Block* hole, std::size_t bytes, std::size_t alignment);
+  Block* Carve(Block* hole, std::size_t bytes, std::size_t alignment) {
+    return CarveAt(hole, RoundUpTo(hole->offset, alignment), bytes);
+  }
+  // The same at `offset`. REQUIRES: the hole has those bytes.
+  Block* CarveAt(Block* hole, std::size_t offset, std::size_t bytes);
   // Where Append would put a block, and where that would end.
   std::size_t NextOffset(std::size_t alignment) const { return RoundUpTo(extent_, alignment); }
   // A live block behind the extent; what alignment leaves between becomes a hole.
-  Block* Append(std::size_t bytes, std::size_t alignment);
+  Block* Append(std::size_t bytes, std::size_t alignment) { return AppendAt(NextOffset(alignment), bytes); }
+  // The same at `offset`. REQUIRES: it is not below the extent.
+  Block* AppendAt(std::size_t offset, std::size_t bytes);
   // Puts a live block back: joined with its free neighbours, as a hole or as a part of the unused end.
   void GiveBack(Block* block);
 

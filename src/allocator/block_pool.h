@@ -18,6 +18,7 @@
 //   I1  exactly the live blocks of the list can be found by their addresses
 //   I2  the accounts are the sums over the live blocks
 //   I3  bytes of live blocks, of holes and of the unused end are what the tier has grown to
+//   I4  blocks that may be taken back lie in holes or in the unused end
 //
 // Thread-safety: all functions lock, except those that say so.
 #ifndef TIERLIB_SRC_ALLOCATOR_BLOCK_POOL_H_
@@ -99,6 +100,19 @@ class BlockPool {
   // streams are the device's or the program's on it (aborts otherwise: our own state would be corrupt).
   void Free(void* block, absl::Span<const Stream> streams);
 
+  // Free, but the bytes may be wanted back: TakeBack makes the block live again, with the bytes that it has, until its
+  // memory is handed out to somebody else or given back to the source. Nothing is held up for that: it is free like all
+  // other. Returns the ticket for it, 0 where it cannot be had back (hardened
+  // mode, or no memory to note it). Poisoning leaves such a block as it is.
+  std::uint64_t FreeWithBytes(void* block, absl::Span<const Stream> streams);
+  // Makes the block of the ticket live again under `tag`; false where its memory went elsewhere, or the tag's limit
+  // does not hold it. Waits for nothing and makes no stream wait: its bytes may be read after the work that wrote them,
+  // and must not be written. From then on it is freed as one that Allocate gave.
+  bool TakeBack(void* block, std::uint64_t ticket, trace::Tag tag);
+  bool MayTakeBack(const void* block, std::uint64_t ticket) const;
+  // Nobody will take it back.
+  void ForgetFreed(const void* block, std::uint64_t ticket);
+
   // Records an event for the frees ordered on `stream` since the last Tick, if there are any.
   void Tick(Stream stream);
 
@@ -152,7 +166,8 @@ class BlockPool {
   // What Hardening stands on: the pool without it.
   friend class Hardening;
   StatusOr<void*> AllocateBlock(std::size_t bytes, Stream stream, trace::Tag tag, std::size_t alignment);
-  void FreeBlock(void* block, absl::Span<const Stream> streams);
+  // `with_bytes`: as FreeWithBytes, whose ticket it returns.
+  std::uint64_t FreeBlock(void* block, absl::Span<const Stream> streams, bool with_bytes = false);
   // Books a live block under another tag, with `asked` of its bytes as asked for and the rest as waste.
   void Book(const void* block, std::size_t asked, trace::Tag tag);
   std::size_t PlainBlockBytes(const void* block) const;

@@ -173,6 +173,18 @@ Block* HoleIndex::FindLowest(std::size_t bytes) const {
   return leaf.blocks[lowest % HoleLeaf::kHoles];
 }
 
+Block* HoleIndex::FindCovering(std::size_t offset) const {
+  // A hole that grew upwards may cover where the range of the next leaf begins.
+  const std::size_t index = LeafFor(offset);
+  for (std::size_t i = index == 0 ? 0 : index - 1; i <= index; ++i) {
+    for (std::size_t slot = 0; slot < leaves_[i]->count; ++slot) {
+      Block* const hole = leaves_[i]->blocks[slot];
+      if (hole->offset <= offset && offset - hole->offset < hole->bytes) return hole;
+    }
+  }
+  return nullptr;
+}
+
 void HoleIndex::CheckInvariants() const {
   std::size_t count = 0;
   TIERLIB_CHECK(first_.front() == 0, "HoleIndex I1: the first range does not begin at 0");

@@ -48,6 +48,8 @@ class HoleIndex {
 
   // The hole with the lowest address among those of at least `bytes` > 0; null where there is none.
   Block* FindLowest(std::size_t bytes) const;
+  // The hole that covers `offset`; null where none does.
+  Block* FindCovering(std::size_t offset) const;
   // Bytes of the largest hole; 0 where there is none.
   std::size_t largest() const { return tree_[0]; }
   std::size_t size() const { return size_; }

@@ -27,7 +27,8 @@ bool SavedStore::MayGo(const Snapshot& snapshot, const DeviceTier& tier, const E
   if (snapshot.buffer.use_count() != 1) return false;  // leased, or the storage itself is alive: nothing would be freed
   if (!eviction.adopted && !snapshot.buffer->stream_ordered()) return false;
   if (eviction.tag && snapshot.buffer->tag() != *eviction.tag) return false;
-  return !eviction.reloads_only || snapshot.residence.state() == Residency::kReplayed || snapshot.reload != nullptr;
+  return !eviction.reloads_only || snapshot.residence.state() == Residency::kReplayed || snapshot.reload != nullptr ||
+         snapshot.taken_back;
 }
 
 std::uint64_t SavedStore::EvictNext(DeviceTier& tier, Eviction& eviction) {
@@ -55,8 +56,8 @@ bool SavedStore::Evict(Snapshot& snapshot) {
   }
   const std::uint64_t device_bytes = snapshot.buffer->bytes();
   // Bytes of a registered storage are booked when it is retired; blocks that came back take none away from the program.
-  const bool frees =
-      snapshot.reload == nullptr && snapshot.replayed == nullptr && !table_.Find(snapshot.key.storage).ok();
+  const bool came_back = snapshot.reload != nullptr || snapshot.replayed != nullptr || snapshot.taken_back;
+  const bool frees = !came_back && !table_.Find(snapshot.key.storage).ok();
   bool replayable = state == Residency::kReplayed;
   if (state == Residency::kDevice) {
     PackQuestion question;

@@ -29,6 +29,7 @@ Snapshot* ToReload(Snapshot* snapshot, bool checksums) {
   // To compare bytes with their checksum is to wait for the copy out.
   if (state != Residency::kHost && (state != Residency::kLeaving || checksums)) return nullptr;
   if (snapshot->buffer != nullptr || snapshot->packed || !IsReadable(*snapshot)) return nullptr;
+  if (snapshot->former != nullptr && snapshot->former->may_come_back()) return nullptr;
   const std::shared_ptr<DeviceBuffer> original = snapshot->original.lock();
   return original != nullptr && !original->adopted() ? nullptr : snapshot;
 }

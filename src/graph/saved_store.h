@@ -9,6 +9,7 @@
 //   snapshots.cc        what is held of each content, and on the device
 //   pack.cc             take a value: decide (offload_policy), copy it out, book it (ledger)
 //   unpack.cc           give it back: from the device, by a copy in, or by replaying a recipe
+//   take_back.cc        have the device bytes that a value had before, where nobody else has had their memory
 //   replay.cc           find a recipe, and run it
 //   prefetch.cc         bring values back before they are asked for
 //   short_of_memory.cc  device memory, and what is tried where there is none
@@ -209,6 +210,11 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   void DropFailedReload(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status WaitFor(const Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status CheckReadable(const Snapshot& snapshot) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- take_back.cc ---
+  bool TakesBack(int device) const;
+  // The storage's own block, where nobody had its memory since it was given back; null otherwise.
+  std::shared_ptr<DeviceBuffer> TakeBack(Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- prefetch.cc ---
   // The snapshot was unpacked; true for the first time.

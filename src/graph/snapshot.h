@@ -65,10 +65,12 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   std::shared_ptr<DeviceBuffer> buffer;  // device bytes that the snapshot itself holds
   ByteRanges buffer_bytes;
   std::weak_ptr<DeviceBuffer> original;  // the storage's own device bytes, while it lives and is unwritten
+  std::shared_ptr<FormerBlock> former;   // their block, where it may be had back after that
   MarkRef produced;                      // work that wrote the storage's own device bytes
   // What brought `buffer` back, if it is a block of our own: a copy, or a replay.
   TransferRef reload;
   MarkRef replayed;
+  bool taken_back = false;  // or neither: `buffer` is on the storage's own block, had back
 
   absl::InlinedVector<HostPiece, 1> host;
   ByteRanges host_bytes;

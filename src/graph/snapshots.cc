@@ -38,6 +38,7 @@ std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool s
   snapshot->pack_order = next_pack_++;
   snapshot->shared = shared;
   snapshot->original = storage.buffer;
+  if (TakesBack(storage.device)) snapshot->former = storage.buffer->Former();
   if (prefetches_) reload_order_.Add(snapshot->pack_order, snapshot.get());
   if (shared) {
     snapshots_[snapshot->key] = snapshot;
@@ -84,7 +85,8 @@ void SavedStore::SettleArrivals(Snapshot& snapshot) {
   for (HostPiece& piece : snapshot.host) {
     if (!piece.arrival->ended) return;
     if (!piece.arrival->status.ok()) {
-      if (snapshot.reload != nullptr) LetGo(snapshot);  // it came back from a copy that was not there
+      if (snapshot.reload != nullptr || snapshot.taken_back)
+        LetGo(snapshot);  // it came back, from a copy that was not there or for nothing
       snapshot.residence.MoveTo(Residency::kLost, snapshot.key.storage, snapshot.needed.bytes(), recorder());
       return;
     }
@@ -126,6 +128,7 @@ void SavedStore::LetGo(Snapshot& snapshot) {
   snapshot.buffer.reset();
   snapshot.reload.reset();
   snapshot.replayed.reset();
+  snapshot.taken_back = false;
 }
 
 void SavedStore::LetGoWithout(Snapshot& snapshot, const ByteRanges& bytes,

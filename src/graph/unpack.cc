@@ -132,6 +132,10 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::MakeResident(const std::shar
     }
     if (snapshot->residence.state() == Residency::kLost) return LostError(*snapshot);  // what others are made from
     if (snapshot->packed) return ReloadPacked(*snapshot, stream);
+    if (std::shared_ptr<DeviceBuffer> back = TakeBack(*snapshot, stream)) {
+      TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));
+      return back;
+    }
     if (snapshot->residence.state() == Residency::kReplayable) return RunRecipe(snapshot, stream);
     TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> reloaded, Reload(*snapshot, /*ahead=*/false));
     TIERLIB_RETURN_IF_ERROR(WaitFor(*snapshot, stream));

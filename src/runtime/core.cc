@@ -18,7 +18,7 @@ Ledger Difference(const Ledger& later, const Ledger& earlier) {
   // clang-format off
   constexpr std::uint64_t Ledger::*kCounters[] = {
       &Ledger::packs, &Ledger::unpacks, &Ledger::naive, &Ledger::moved, &Ledger::avoided_identity, &Ledger::avoided_lineage,
-      &Ledger::frees_nothing, &Ledger::kept, &Ledger::moved_in, &Ledger::replayed, &Ledger::engine_out, &Ledger::engine_in,
+      &Ledger::frees_nothing, &Ledger::kept, &Ledger::moved_in, &Ledger::taken_back, &Ledger::replayed, &Ledger::engine_out, &Ledger::engine_in,
       &Ledger::freed, &Ledger::copies_out, &Ledger::copies_in, &Ledger::stalls, &Ledger::reconsidered,
       &Ledger::prefetched, &Ledger::prefetched_in_vain};
   // clang-format on

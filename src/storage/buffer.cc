@@ -1,6 +1,7 @@
 #include "storage/buffer.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace tierlib {
@@ -31,7 +32,9 @@ DeviceBuffer::DeviceBuffer(Keepalive keepalive, KeepaliveQueue& keepalives, Stre
       readers_(std::move(readers)) {}
 
 DeviceBuffer::~DeviceBuffer() {
-  if (pool_ != nullptr) {
+  if (pool_ != nullptr && former_ != nullptr && former_.use_count() > 1) {
+    former_->ticket_ = pool_->FreeWithBytes(data_, streams_.Get());
+  } else if (pool_ != nullptr) {
     pool_->Free(data_, streams_.Get());
   } else if (direct_ != nullptr) {
     direct_->Free(data_, streams_.Get());
@@ -42,6 +45,33 @@ DeviceBuffer::~DeviceBuffer() {
     readers.erase(std::remove(readers.begin(), readers.end(), home_), readers.end());
     keepalives_->DropAfter(std::move(keepalive_), readers);
   }
+}
+
+const std::shared_ptr<FormerBlock>& DeviceBuffer::Former() {
+  if (former_ == nullptr && pool_ != nullptr) former_ = std::make_shared<FormerBlock>(*pool_, data_, origin_, bytes_);
+  return former_;
+}
+
+FormerBlock::~FormerBlock() {
+  if (ticket_ != 0) pool_.ForgetFreed(data_, ticket_);
+}
+
+bool FormerBlock::may_come_back() const { return ticket_ != 0 && pool_.MayTakeBack(data_, ticket_); }
+
+std::unique_ptr<DeviceBuffer> FormerBlock::TakeBack(trace::Tag tag) {
+  const std::uint64_t ticket = ticket_.exchange(0);
+  if (ticket == 0) return nullptr;
+  if (!pool_.TakeBack(data_, ticket, tag)) {
+    ticket_ = ticket;  // where a tag's limit was in the way it may come back later
+    return nullptr;
+  }
+  std::unique_ptr<DeviceBuffer> buffer(new (std::nothrow) DeviceBuffer(pool_, data_, origin_, bytes_, tag));
+  if (buffer == nullptr) {
+    pool_.Free(data_, {});
+    throw std::bad_alloc();
+  }
+  buffer->former_ = shared_from_this();
+  return buffer;
 }
 
 void DeviceBuffer::ReturnToAllocator() {

@@ -3,6 +3,7 @@
 #ifndef TIERLIB_SRC_STORAGE_BUFFER_H_
 #define TIERLIB_SRC_STORAGE_BUFFER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -37,6 +38,33 @@ class StreamSet {
  private:
   mutable Mutex mutex_;
   absl::InlinedVector<Stream, 4> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
+class DeviceBuffer;
+
+// A block of a pool that a DeviceBuffer had, for those who may want its bytes again once it gave the block back. The
+// pool, which outlives this, may hand the memory out to anybody meanwhile. Thread-safety: all functions are.
+class FormerBlock : public std::enable_shared_from_this<FormerBlock> {
+ public:
+  FormerBlock(BlockPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes)
+      : pool_(pool), data_(data), origin_(origin), bytes_(bytes) {}
+  ~FormerBlock();
+  FormerBlock(const FormerBlock&) = delete;
+  FormerBlock& operator=(const FormerBlock&) = delete;
+
+  // Whether TakeBack would give the block now.
+  bool may_come_back() const;
+  // The block as it was, booked under `tag`: its bytes may be read after the work that wrote them. Null where it was
+  // not given back yet, or was handed out to others since. On std::bad_alloc it is free, and may come back no more.
+  std::unique_ptr<DeviceBuffer> TakeBack(trace::Tag tag);
+
+ private:
+  friend class DeviceBuffer;
+  BlockPool& pool_;
+  void* const data_;
+  const std::uint64_t origin_;
+  const std::uint64_t bytes_;
+  std::atomic<std::uint64_t> ticket_{0};  // of the pool, once the block was given back
 };
 
 // Bytes [origin, origin + bytes) of a storage on the device. Shared by the storage, its snapshots and the leases on it;
@@ -78,6 +106,8 @@ class DeviceBuffer {
   bool adopted() const { return !stream_ordered() && allocator_ == nullptr; }
   trace::Tag tag() const { return tag_; }
   bool has_keepalive() const { return keepalive_ != nullptr; }
+  // Who holds this when the buffer goes may take its block back. Null where it is not of a pool. Not synchronised.
+  const std::shared_ptr<FormerBlock>& Former();
 
  private:
   void ReturnToAllocator();
@@ -96,6 +126,8 @@ class DeviceBuffer {
   const trace::Tag tag_ = trace::Tag::kNone;
   StreamSet streams_;
   const std::shared_ptr<StreamSet> readers_;
+  std::shared_ptr<FormerBlock> former_;
+  friend class FormerBlock;
 };
 
 // A block of a host tier.

@@ -30,8 +30,8 @@ struct Variant {
 void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
 
 const Variant kVariants[] = {
-    {"All", 250'000, [](Options&) {}},
-    {"AllWritesWait", 200'000, [](Options& o) { o.write_waits = true; }},
+    {"All", 200'000, [](Options&) {}},
+    {"AllWritesWait", 150'000, [](Options& o) { o.write_waits = true; }},
     {"AllOnASmallHost", 150'000,
      [](Options& o) {
        o.pinned_limit = 1024;
@@ -44,6 +44,15 @@ const Variant kVariants[] = {
        o.devices[0].reload_budget = 768;
        o.hop_limit = 2;
      }},
+    {"AllTakesBack", 75'000, [](Options& o) { o.devices[0].take_back = true; }},
+    {"FitTakesBackOnASmallDevice", 25'000,
+     [](Options& o) {
+       o.policy = OffloadPolicy::kFit;
+       o.devices[0].take_back = true;
+       o.devices[0].capacity = SmallPrograms::kOwnMemory + 2048;
+       o.write_waits = true;
+     },
+     true},
     {"Naive", 100'000, [](Options& o) { o.mode = OffloadMode::kNaive; }},
     {"NaiveWritesWait", 50'000,
      [](Options& o) {

@@ -401,6 +401,27 @@ const Variant kVariants[] = {
        o.devices[0].prefetch_bytes = 8192;
      },
      true},
+    {"AllTakesBack", kMarshal, kAll, [](Options& o) { o.devices[0].take_back = true; }},
+    {"AllTakesBackFewReloads", kMarshal, kAll,
+     [](Options& o) {
+       o.write_waits = true;
+       o.devices[0].take_back = true;
+       o.devices[0].reload_budget = 8192;
+       o.devices[0].prefetch_bytes = 8192;
+       o.devices[0].spare_bytes = KiB(64);
+     }},
+    {"FitTakesBackOnASmallDevice", kMarshal, kFit,
+     [](Options& o) {
+       o.devices[0].capacity = Program::kMemory + KiB(32);
+       o.devices[0].take_back = true;
+       LateEvents(o);
+     }},
+    {"AllTakesBackCountsWrites", kMarshal, kAll,
+     [](Options& o) {
+       o.devices[0].take_back = true;
+       o.hop_limit = 0;
+     },
+     false, true},
     {"Fit", kMarshal, kFit, [](Options&) {}},
     {"FitPrefetches", kMarshal, kFit,
      [](Options& o) {

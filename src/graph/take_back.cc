@@ -1,0 +1,40 @@
+// SavedStore: a value that was moved out, or that others can be replayed from, and whose device memory is free but was
+// handed out to nobody since: it is had back as it is, without a copy. What was moved in vain then is what the program
+// was ready to give for memory that it did not need.
+#include <memory>
+#include <utility>
+
+#include "graph/saved_store.h"
+
+namespace tierlib {
+
+// Not with checksums: they vouch for what was packed, not for what was on the device when its memory was let go.
+bool SavedStore::TakesBack(int device) const {
+  return options_.mode == OffloadMode::kMarshal && !options_.checksums && (*FindTier(device))->options.take_back;
+}
+
+std::shared_ptr<DeviceBuffer> SavedStore::TakeBack(Snapshot& snapshot, Stream stream) {
+  if (snapshot.former == nullptr) return nullptr;
+  const ByteRange needed = snapshot.needed.hull();
+  if (needed.end - needed.begin < snapshot.storage_bytes) return nullptr;  // a reload takes less memory
+  DeviceTier& tier = **FindTier(snapshot.device);
+  const std::uint64_t budget = tier.options.reload_budget;
+  if (budget > 0 && reloaded_bytes_.load() + snapshot.storage_bytes > budget) return nullptr;
+  std::unique_ptr<DeviceBuffer> block = snapshot.former->TakeBack(trace::Tag::kReload);
+  if (block == nullptr) return nullptr;
+  const std::shared_ptr<DeviceBuffer> buffer = Counted(std::move(block), stream);
+  buffer->SetOwner(snapshot.key.storage);
+  Hold(snapshot, buffer, ByteRanges({0, snapshot.storage_bytes}));
+  snapshot.taken_back = true;
+  ledger_.taken_back += snapshot.storage_bytes;
+  trace::Write(recorder(), trace::Event::kTakeBack, trace::Tag::kReload, 0, snapshot.trace_label,
+               snapshot.key.storage.ToInteger(), snapshot.storage_bytes);
+  const Residency state = snapshot.residence.state();
+  if (state == Residency::kHost || state == Residency::kReplayable) {
+    snapshot.residence.MoveTo(state == Residency::kHost ? Residency::kBoth : Residency::kReplayed, snapshot.key.storage,
+                              snapshot.storage_bytes, recorder());
+  }
+  return buffer;
+}
+
+}  // namespace tierlib
