@@ -163,7 +163,8 @@ TEST(TakeBackInOrder, FollowsAModel) {
     const std::uint64_t choice = random() % 10;
     if (choice < 4) {
       const std::size_t bytes = 256 * (1 + random() % 64);
-      const StatusOr<void*> block = test.pool->Allocate(bytes, on);
+      const std::size_t alignment = std::size_t{256} << random() % 5;
+      const StatusOr<void*> block = test.pool->Allocate(bytes, on, trace::Tag::kNone, alignment);
       if (block.ok()) handed_out(static_cast<std::byte*>(*block), bytes);
     } else if (choice < 8 && !live.empty()) {
       const auto one = std::next(live.begin(), static_cast<std::ptrdiff_t>(random() % live.size()));

@@ -32,6 +32,16 @@ Saved PackAway(Program& p, std::size_t pattern) {
   return saved;
 }
 
+// Several, each of which had memory of its own.
+std::vector<Saved> PackAwayApart(Program& p, std::size_t count) {
+  std::vector<Allocation> made;
+  std::vector<Saved> saved;
+  for (std::size_t i = 0; i < count; ++i) made.push_back(p.Make(Pattern(i)));
+  for (const Allocation& one : made) saved.push_back(p.Pack(one.storage, WholeOf(kSize)));
+  for (const Allocation& one : made) p.Retire(one.storage);
+  return saved;
+}
+
 TEST(TakesBack, OnlyWhenAskedTo) {
   Program p(With(false));
   const Saved saved = PackAway(p, 1);
@@ -114,6 +124,23 @@ TEST(TakesBack, NotAnotherVersion) {
   EXPECT_EQ(p.ledger().taken_back, kSize);
 }
 
+TEST(TakesBack, NotForAReplayOfWhatWasWrittenSince) {
+  Program p(With(true));
+  const Allocation source = p.Make(Pattern(1));
+  const Allocation derived = p.Make(Pattern(1));
+  const View view = {source.storage, WholeOf(kSize)};
+  ASSERT_TRUE(p.runtime->Derive({derived.storage, WholeOf(kSize)}, view, Replay::Copy()).ok());
+  const Saved first = p.Pack(source.storage, WholeOf(kSize));
+  const Saved second = p.Pack(derived.storage, WholeOf(kSize));
+  ASSERT_TRUE(p.runtime->Drain().ok());
+  p.Retire(derived.storage);
+  (void)p.Make(Pattern(3));  // where the derived one was
+  p.BeginWrite(source.storage);
+  p.Write(source.data, Pattern(2), p.compute());
+  p.Retire(source.storage);
+  EXPECT_EQ(p.Unpack(second), Pattern(1)) << "made from what the source was, which the host has";
+}
+
 TEST(TakesBack, NotForAPart) {
   Program p(With(true));
   const Allocation made = p.Make(Pattern(1));
@@ -128,14 +155,27 @@ TEST(TakesBack, WithinTheBudgetForReloads) {
   Options options = With(true);
   options.devices[0].reload_budget = kSize;
   Program p(options);
-  std::vector<Saved> saved;
-  for (std::size_t i = 0; i < 2; ++i) saved.push_back(PackAway(p, i));
+  const std::vector<Saved> saved = PackAwayApart(p, 2);
   // Both leases are alive at once, which the budget does not hold: what is leased stays, and the second comes all the
   // same.
   const StatusOr<Loaded> first = p.runtime->Unpack(saved[1], p.compute());
   ASSERT_TRUE(first.ok());
   EXPECT_EQ(p.Unpack(saved[0]), Pattern(0));
   EXPECT_EQ(p.ledger().taken_back, kSize);
+}
+
+TEST(TakesBack, NothingComesAheadOfWhatIsStillThere) {
+  Options options = With(true);
+  options.devices[0].prefetch_bytes = MiB(1);
+  Program p(options);
+  const std::vector<Saved> saved = PackAwayApart(p, 4);
+  const Allocation other = p.Make(Pattern(5));  // where the first was
+  p.Retire(other.storage);
+  p.runtime->BeginBackward();
+  for (std::size_t i = saved.size(); i-- > 0;) EXPECT_EQ(p.Unpack(saved[i]), Pattern(i));
+  EXPECT_EQ(p.ledger().taken_back, 3 * kSize);
+  EXPECT_EQ(p.ledger().prefetched, kSize);
+  EXPECT_EQ(p.ledger().copies_in, 1u);
 }
 
 TEST(TakesBack, NotWithChecksums) {
@@ -160,7 +200,6 @@ TEST(TakesBack, AValueWhoseCopyOutFailedIsLostAllTheSame) {
       ASSERT_GE(failure.calls(), 1);
     }
     EXPECT_EQ(p.runtime->Unpack(saved, p.compute()).status().code(), StatusCode::kDataLoss);
-    saved = Saved();
     ASSERT_TRUE(p.runtime->Drain().ok());
     EXPECT_EQ(p.runtime->statistics().device.live, 0u);
   }

@@ -67,6 +67,30 @@ TEST_F(DeviceBufferTest, CountsAddressesFromByteZeroOfTheStorage) {
   EXPECT_EQ(static_cast<char*>(part.storage_base()) + 40, block);
 }
 
+TEST_F(DeviceBufferTest, ABlockMayComeBackAsLongAsSomebodyWantsIt) {
+  BlockPool pool({.source = MakeDeviceSource(device_).value(), .device = &device_});
+  void* const block = pool.Allocate(100, first_).value();
+  auto buffer = std::make_unique<DeviceBuffer>(pool, block, /*origin=*/40, 100);
+  std::shared_ptr<FormerBlock> former = buffer->Former();
+  EXPECT_FALSE(former->may_come_back()) << "it is there";
+  EXPECT_EQ(former->TakeBack(trace::Tag::kReload), nullptr);
+  for (int i = 0; i < 2; ++i) {
+    buffer.reset();
+    ASSERT_TRUE(former->may_come_back());
+    buffer = former->TakeBack(trace::Tag::kReload);
+    ASSERT_NE(buffer, nullptr);
+    EXPECT_EQ(buffer->data(), block);
+    EXPECT_EQ(buffer->origin(), 40u);
+    EXPECT_EQ(buffer->bytes(), 100u);
+    EXPECT_EQ(pool.statistics().live, 100u);
+  }
+  constexpr std::uint64_t kThird = 3;  // the pool's tickets are numbered
+  buffer.reset();
+  EXPECT_TRUE(pool.MayTakeBack(block, kThird));
+  former.reset();
+  EXPECT_FALSE(pool.MayTakeBack(block, kThird)) << "nobody is left who could want it";
+}
+
 TEST_F(DeviceBufferTest, ABlockOfThePoolGoesBackWithTheLastReference) {
   BlockPool::Options options;
   options.source = MakeDeviceSource(device_).value();
