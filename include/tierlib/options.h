@@ -90,6 +90,9 @@ struct DeviceOptions {
   // its values, or else in reverse pack order: so that copies in run beside the work before them. Takes memory that is
   // free alone, and gives it up where it is needed. 0: nothing comes back before it is asked for.
   std::uint64_t prefetch_bytes = 0;
+  // What copies between the host and this device achieve, each way, as far as Recompute::cost_ns is compared with them.
+  // 0: that of the emulated options where those have both, and else not known, so that no recompute counts as cheaper.
+  double copy_bytes_per_s = 0;
   std::uint64_t in_flight_limit = 0;           // cap on bytes of copies in flight; 0: none
   std::shared_ptr<DeviceAllocator> allocator;  // null: tierlib's own pool
   EmulatedOptions emulated;                    // where kind is kEmulated

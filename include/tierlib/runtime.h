@@ -22,6 +22,7 @@
 #include "tierlib/options.h"
 #include "tierlib/owner.h"
 #include "tierlib/placement.h"
+#include "tierlib/recompute.h"
 #include "tierlib/replay.h"
 #include "tierlib/saved.h"
 #include "tierlib/shortage.h"
@@ -79,6 +80,16 @@ class Runtime {
   // version, `derived` may be lost (FailedPrecondition of Unpack, naming the source). kCopy needs equal sizes and
   // dtypes. The two must be of different storages: views of one storage need no telling.
   Status Derive(const View& derived, const View& source, Replay replay);
+
+  // Tells that the program can compute `value` again to the same bits (tierlib/recompute.h). In mode kMarshal a value
+  // of those bytes that is packed from now on, or is kept until memory is short, is then computed again by Unpack
+  // rather than copied: where `recompute.always` says so, where that costs less than the copies, and where the host has
+  // no room for one. Only as a whole: bytes of the content that are on the host, or kept for other values already, stay
+  // what they are, and a value that is computed again serves all values within it, so that each byte has one owner.
+  // Nothing is told of what it is computed from: that it is still there is the program's concern. As for other values
+  // Unpack is FailedPrecondition after a write to `value`. Told again, the later telling counts for what is not
+  // to be computed again yet. InvalidArgument without a function.
+  Status Recomputes(const View& value, Recompute recompute);
 
   // --- Saved values -------------------------------------------------------------------------------------------------
   // Hands a value to the runtime until backward needs it. Returns at once; copies run beside compute, ordered after the

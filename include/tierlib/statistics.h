@@ -12,7 +12,7 @@ namespace tierlib {
 
 // Every packed byte is booked once, where its treatment is decided. A decision that is overturned later, because memory
 // ran short or a source was written, is booked a second time, and in `reconsidered`:
-//   naive + reconsidered == moved + avoided_identity + avoided_lineage + frees_nothing + kept
+//   naive + reconsidered == moved + avoided_identity + avoided_lineage + avoided_recompute + frees_nothing + kept
 // holds to the byte because each is counted, none computed from the others. With policy kAll and room on the host
 // nothing is reconsidered. All in bytes unless the name says otherwise; all since Create or since the step began.
 struct Ledger {
@@ -22,16 +22,19 @@ struct Ledger {
   std::uint64_t moved = 0;    // packed bytes whose copy out was enqueued
   std::uint64_t avoided_identity =
       0;  // already there: the same storage at the same version, through this or another view
-  std::uint64_t avoided_lineage = 0;  // made again from bytes that are there
-  std::uint64_t frees_nothing = 0;    // persistent storages: moving them would free no device memory
-  std::uint64_t kept = 0;             // left on the device by mode, policy, size or a full host
-  std::uint64_t reconsidered = 0;     // booked when packed, and moved or avoided by lineage later
-  std::uint64_t moved_in = 0;         // bytes whose copy in was enqueued
-  std::uint64_t taken_back = 0;       // bytes that came back without a copy, as nobody else had their memory since
-  std::uint64_t replayed = 0;         // bytes made again on the device from other bytes
-  std::uint64_t engine_out = 0;       // counted by the copy engine, independently of the decisions above
+  std::uint64_t avoided_lineage = 0;    // made again from bytes that are there
+  std::uint64_t avoided_recompute = 0;  // computed again by the program (Runtime::Recomputes)
+  std::uint64_t frees_nothing = 0;      // persistent storages: moving them would free no device memory
+  std::uint64_t kept = 0;               // left on the device by mode, policy, size or a full host
+  std::uint64_t reconsidered = 0;       // booked when packed, and moved, or avoided by lineage or recompute, later
+  std::uint64_t moved_in = 0;           // bytes whose copy in was enqueued
+  std::uint64_t taken_back = 0;         // bytes that came back without a copy, as nobody else had their memory since
+  std::uint64_t replayed = 0;           // bytes made again on the device from other bytes
+  std::uint64_t recomputed = 0;         // bytes that the program computed again on the device
+  std::uint64_t recomputes = 0;         // how often it did (count)
+  std::uint64_t engine_out = 0;         // counted by the copy engine, independently of the decisions above
   std::uint64_t engine_in = 0;
-  std::uint64_t freed = 0;       // device bytes given back because their contents had been moved or can be replayed
+  std::uint64_t freed = 0;       // device bytes given back because their contents had been moved or can be made again
   std::uint64_t copies_out = 0;  // count
   std::uint64_t copies_in = 0;   // count
   std::uint64_t prefetched = 0;  // of moved_in, what came back before it was asked for
@@ -64,12 +67,14 @@ struct TierStatistics {
   std::vector<TagStatistics> tags;  // those that hold something now, or did at the peak
 };
 
-// Copies of saved values to the host that pinned memory had no room for, by where they went. All since Create.
+// Saved values that pinned memory had no room for when they were first to move, by where they went. All since Create.
 struct HostFallbacks {
   std::uint64_t to_pageable = 0;  // count
   std::uint64_t to_pageable_bytes = 0;
   std::uint64_t to_file = 0;  // count
   std::uint64_t to_file_bytes = 0;
+  std::uint64_t to_recompute = 0;  // no tier had a place: the program computes them again (count)
+  std::uint64_t to_recompute_bytes = 0;
   std::uint64_t refused = 0;  // had no place when they were first to move, and stayed on the device (count)
   std::uint64_t refused_bytes = 0;
 };

@@ -9,6 +9,7 @@
 #include "tierlib/options.h"
 #include "tierlib/owner.h"
 #include "tierlib/placement.h"
+#include "tierlib/recompute.h"
 #include "tierlib/replay.h"
 #include "tierlib/runtime.h"
 #include "tierlib/saved.h"

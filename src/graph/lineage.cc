@@ -8,12 +8,22 @@
 
 namespace tierlib {
 
+void Lineage::SetRecomputation(const ContentKey& key, Recomputation recomputation) {
+  recomputations_[key] = std::move(recomputation);
+}
+
+Recomputation Lineage::RecomputationOf(const ContentKey& key) const {
+  const auto found = recomputations_.find(key);
+  return found == recomputations_.end() ? Recomputation() : found->second;
+}
+
 void Lineage::Add(std::shared_ptr<const Derivation> derivation) {
   edges_[derivation->source].push_back(derivation);
   edges_[derivation->derived].push_back(std::move(derivation));
 }
 
 void Lineage::Forget(const ContentKey& key) {
+  ForgetRecomputation(key);
   const auto found = edges_.find(key);
   if (found == edges_.end()) return;
   const Edges edges = std::move(found->second);

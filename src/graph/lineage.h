@@ -38,7 +38,7 @@ struct ContentKey {
 
 struct Derivation {
   ContentKey derived;
-  ContentKey source;
+  ContentKey source;  // no storage: the program computes it by itself (Recomputation)
   Layout derived_layout;
   Layout source_layout;
   ByteRanges derived_bytes;  // what derived_layout reaches
@@ -59,10 +59,26 @@ struct RecipeStep {
   const Layout& to_layout() const { return reversed ? derivation->source_layout : derivation->derived_layout; }
 };
 
+// How the program computes a content again by itself, and when that is to be.
+struct Recomputation {
+  std::shared_ptr<const Derivation> derivation;  // without a source; null: it can not
+  std::uint64_t cost_ns = 0;                     // 0: not known
+  bool always = false;
+
+  bool Gives(const ByteRanges& bytes) const {
+    return derivation != nullptr && derivation->derived_bytes.Contains(bytes);
+  }
+};
+
 class Lineage {
  public:
+  // In place of what was told of the content before.
+  void SetRecomputation(const ContentKey& key, Recomputation recomputation);
+  Recomputation RecomputationOf(const ContentKey& key) const;
+  void ForgetRecomputation(const ContentKey& key) { recomputations_.erase(key); }
+
   void Add(std::shared_ptr<const Derivation> derivation);
-  // Forgets the edges of one content. Their other ends keep none of it.
+  // Forgets the edges of one content, whose other ends keep none of it, and how it is computed.
   void Forget(const ContentKey& key);
   // Forgets the edges of every content for which `dead` holds.
   void ForgetWhere(const std::function<bool(const ContentKey&)>& dead);
@@ -78,6 +94,7 @@ class Lineage {
  private:
   using Edges = absl::InlinedVector<std::shared_ptr<const Derivation>, 2>;
   absl::flat_hash_map<ContentKey, Edges> edges_;  // each edge stands at both of its ends
+  absl::flat_hash_map<ContentKey, Recomputation> recomputations_;
 };
 
 }  // namespace tierlib

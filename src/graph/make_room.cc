@@ -58,42 +58,33 @@ bool SavedStore::Evict(Snapshot& snapshot) {
   // Bytes of a registered storage are booked when it is retired; blocks that came back take none away from the program.
   const bool came_back = snapshot.reload != nullptr || snapshot.replayed != nullptr || snapshot.taken_back;
   const bool frees = !came_back && !table_.Find(snapshot.key.storage).ok();
-  bool replayable = state == Residency::kReplayed;
+  Treatment treatment;
+  treatment.decision = {trace::DecisionAction::kMove, trace::DecisionReason::kMemoryShort};
   if (state == Residency::kDevice) {
     PackQuestion question;
-    question.mode = options_.mode;
-    question.policy = options_.policy;
-    question.holds = snapshot.holds;
     question.logical_bytes = snapshot.needed.bytes();
-    question.minimum_bytes = options_.minimum_bytes;
-    question.missing_bytes = snapshot.needed.bytes();
     question.memory_short = true;
-    std::vector<RecipeStep> recipe;
-    std::shared_ptr<Snapshot> source;
-    question.lineage_found = FindRecipe(snapshot, snapshot.needed, &recipe, &source);
-    const Decision decision = Decide(question);
-    replayable = decision.action == trace::DecisionAction::kReplay;
-    if (!replayable && decision.action != trace::DecisionAction::kMove) return false;
-    if (replayable) {
-      RecordDecision(snapshot, decision, snapshot.needed.bytes());
-      ledger_.avoided_lineage += snapshot.needed.bytes();
-      ledger_.reconsidered += snapshot.needed.bytes();
-      AdoptRecipe(snapshot.shared_from_this(), std::move(recipe), std::move(source));
-    }
+    treatment = DecideOn(snapshot, question, snapshot.needed, /*whole=*/true);
+    if (!treatment.is_made_again() && treatment.decision.action != trace::DecisionAction::kMove) return false;
   }
-  const ByteRanges missing = replayable ? ByteRanges() : snapshot.needed.Minus(snapshot.host_bytes);
+  const bool copies = state != Residency::kReplayed && !treatment.is_made_again();
+  const ByteRanges missing = copies ? snapshot.needed.Minus(snapshot.host_bytes) : ByteRanges();
   if (!missing.empty()) {
     const MarkRef& made = snapshot.replayed != nullptr ? snapshot.replayed : snapshot.produced;
+    const Status copied = CopyOut(snapshot, missing, snapshot.buffer, *made, treatment.recompute != nullptr);
+    if (copied.ok()) BookAgain(snapshot, treatment.decision, missing.bytes());
+    if (copied.code() == StatusCode::kResourceExhausted) DecideWithoutHost(treatment);
     // Where the host is full, or the copy cannot be enqueued, it stays.
-    if (!CopyOut(snapshot, missing, snapshot.buffer, *made).ok()) return false;
-    RecordDecision(snapshot, {trace::DecisionAction::kMove, trace::DecisionReason::kMemoryShort}, missing.bytes());
-    ledger_.moved += missing.bytes();
-    ledger_.reconsidered += missing.bytes();
+    if (!copied.ok() && !treatment.is_made_again()) return false;
+  }
+  if (treatment.is_made_again()) {
+    AdoptRecipe(snapshot.shared_from_this(), std::move(treatment.recipe), std::move(treatment.source));
+    BookAgain(snapshot, treatment.decision, snapshot.needed.bytes());
   }
   if (snapshot.prefetched) PausePrefetch(**FindTier(snapshot.device));
   LetGo(snapshot);
   if (frees) ledger_.freed += device_bytes;
-  if (replayable) {
+  if (!snapshot.recipe.empty()) {
     snapshot.residence.MoveTo(Residency::kReplayable, snapshot.key.storage, device_bytes, recorder());
   } else if (snapshot.residence.state() == Residency::kBoth) {
     snapshot.residence.MoveTo(Residency::kHost, snapshot.key.storage, device_bytes, recorder());

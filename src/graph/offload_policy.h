@@ -20,6 +20,11 @@ struct PackQuestion {
   std::uint64_t missing_bytes = 0;  // of the value, not on the host and not replayable yet
   bool lineage_found = false;       // the missing bytes can be made again within the hop limit
   bool memory_short = false;        // device memory is being asked for right now
+  bool recompute_known = false;     // the program can compute the missing bytes again, and
+  bool recompute_always = false;    // a checkpointed region of it owns them
+  std::uint64_t recompute_ns = 0;   // what that takes; 0: not known
+  std::uint64_t copies_ns = 0;      // what a copy out and in of the missing bytes takes; 0: not known
+  bool host_full = false;           // it has no room for the missing bytes
 };
 
 struct Decision {
@@ -30,6 +35,9 @@ struct Decision {
 // In the order of DESIGN's questions: may it move at all, would moving free anything, is it there already, can it be
 // made again; only then copy.
 Decision Decide(const PackQuestion& question);
+
+// What a copy of `bytes` out of the device and one back take; 0: not known.
+std::uint64_t CopiesNs(const DeviceOptions& device, std::uint64_t bytes);
 
 }  // namespace tierlib
 

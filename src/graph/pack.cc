@@ -90,6 +90,42 @@ void SavedStore::Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& b
   }
 }
 
+SavedStore::Treatment SavedStore::DecideOn(Snapshot& snapshot, PackQuestion question, const ByteRanges& missing,
+                                           bool whole) {
+  Treatment treatment;
+  question.mode = options_.mode;
+  question.policy = options_.policy;
+  question.holds = snapshot.holds;
+  question.minimum_bytes = options_.minimum_bytes;
+  question.missing_bytes = missing.bytes();
+  const Recomputation& recompute = snapshot.recomputation;
+  const bool computed = !snapshot.recipe.empty() && snapshot.source == nullptr;
+  if (computed || (whole && recompute.Gives(missing))) {
+    treatment.recompute = recompute.derivation;
+    question.recompute_known = true;
+    question.recompute_always = recompute.always;
+    question.recompute_ns = recompute.cost_ns;
+    const StatusOr<DeviceTier*> tier = FindTier(snapshot.device);
+    if (tier.ok()) question.copies_ns = CopiesNs((*tier)->options, missing.bytes());
+  }
+  treatment.decision = Decide(question);
+  const bool cheaper = treatment.decision.reason == trace::DecisionReason::kCheaper;
+  if (whole && (cheaper || treatment.decision.action == trace::DecisionAction::kMove)) {
+    question.lineage_found = FindRecipe(snapshot, missing, &treatment.recipe, &treatment.source);
+    if (!question.lineage_found) treatment.recipe.clear();
+    treatment.decision = Decide(question);
+  }
+  if (treatment.decision.action == trace::DecisionAction::kRecompute) treatment.recipe = {{treatment.recompute, false}};
+  treatment.question = question;
+  return treatment;
+}
+
+void SavedStore::DecideWithoutHost(Treatment& treatment) {
+  treatment.question.host_full = true;
+  treatment.decision = Decide(treatment.question);
+  if (treatment.decision.action == trace::DecisionAction::kRecompute) treatment.recipe = {{treatment.recompute, false}};
+}
+
 StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& storage, const Layout& layout,
                                                             const std::shared_ptr<DeviceBuffer>& buffer, Stream stream,
                                                             std::string_view label) {
@@ -102,22 +138,12 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
   const ByteRanges missing = bytes.Minus(there);
 
   PackQuestion question;
-  question.mode = options_.mode;
-  question.policy = options_.policy;
-  question.holds = saved.holds;
   question.logical_bytes = logical;
-  question.minimum_bytes = options_.minimum_bytes;
-  question.missing_bytes = missing.bytes();
-  Decision decision = {trace::DecisionAction::kKeep, trace::DecisionReason::kPolicy};
-  std::vector<RecipeStep> recipe;
-  std::shared_ptr<Snapshot> source;
-  if (exact) decision = Decide(question);  // a view scattered beyond description stays on the device
-  if (decision.action == trace::DecisionAction::kMove && there.empty() && saved.needed.empty()) {
-    question.lineage_found = FindRecipe(saved, missing, &recipe, &source);
-    if (question.lineage_found) decision = Decide(question);
-  }
+  Treatment treatment;  // a view scattered beyond description stays on the device
+  treatment.decision = {trace::DecisionAction::kKeep, trace::DecisionReason::kPolicy};
+  if (exact) treatment = DecideOn(saved, question, missing, there.empty() && saved.needed.empty());
 
-  const bool moves = decision.action == trace::DecisionAction::kMove;
+  const bool moves = treatment.decision.action == trace::DecisionAction::kMove;
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceChecksum> checksum, LaunchChecksum(saved, bytes, *buffer, stream));
   MarkRef now;
   if (moves || saved.produced == nullptr || checksum != nullptr) {
@@ -125,9 +151,9 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
     TIERLIB_ASSIGN_OR_RETURN(now, tier->events->MarkNow(stream));
   }
   if (moves) {
-    const Status copied = CopyOut(saved, missing, buffer, *now);
+    const Status copied = CopyOut(saved, missing, buffer, *now, treatment.recompute != nullptr);
     if (copied.code() == StatusCode::kResourceExhausted) {
-      decision = {trace::DecisionAction::kKeep, trace::DecisionReason::kHostFull};
+      DecideWithoutHost(treatment);
     } else {
       TIERLIB_RETURN_IF_ERROR(copied);
     }
@@ -139,15 +165,16 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
   if (!saved.needed.empty()) NoteSavedAgain(saved);
   LetGoWithout(saved, bytes, buffer);
   saved.needed = saved.needed.Union(bytes);
-  if (decision.action == trace::DecisionAction::kReplay) {
-    AdoptRecipe(snapshot, std::move(recipe), std::move(source));
+  const Decision decision = treatment.decision;
+  const bool made_again = treatment.is_made_again();
+  if (made_again) {
+    AdoptRecipe(snapshot, std::move(treatment.recipe), std::move(treatment.source));
     saved.residence.MoveTo(Residency::kReplayable, saved.key.storage, missing.bytes(), recorder());
   } else if (decision.action == trace::DecisionAction::kKeep ||
              decision.action == trace::DecisionAction::kFreesNothing) {
     Keep(saved, buffer);
   }
-  Book(saved, decision, logical,
-       moves || decision.action == trace::DecisionAction::kReplay ? missing.bytes() : logical);
+  Book(saved, decision, logical, moves || made_again ? missing.bytes() : logical);
   return snapshot;
 }
 
@@ -159,14 +186,26 @@ void SavedStore::Book(const Snapshot& snapshot, Decision decision, std::uint64_t
     ledger_.avoided_identity += there;
     RecordDecision(snapshot, {trace::DecisionAction::kReference, trace::DecisionReason::kSameStorage}, there);
   }
-  switch (decision.action) {
-    case trace::DecisionAction::kFreesNothing: ledger_.frees_nothing += decided; break;
-    case trace::DecisionAction::kKeep: ledger_.kept += decided; break;
-    case trace::DecisionAction::kReference: ledger_.avoided_identity += decided; break;
-    case trace::DecisionAction::kReplay: ledger_.avoided_lineage += decided; break;
-    case trace::DecisionAction::kMove: ledger_.moved += decided; break;
-  }
+  CounterOf(decision.action) += decided;
   RecordDecision(snapshot, decision, decided);
+}
+
+void SavedStore::BookAgain(const Snapshot& snapshot, Decision decision, std::uint64_t bytes) {
+  CounterOf(decision.action) += bytes;
+  ledger_.reconsidered += bytes;
+  RecordDecision(snapshot, decision, bytes);
+}
+
+std::uint64_t& SavedStore::CounterOf(trace::DecisionAction action) {
+  switch (action) {
+    case trace::DecisionAction::kFreesNothing: return ledger_.frees_nothing;
+    case trace::DecisionAction::kKeep: break;
+    case trace::DecisionAction::kReference: return ledger_.avoided_identity;
+    case trace::DecisionAction::kReplay: return ledger_.avoided_lineage;
+    case trace::DecisionAction::kRecompute: return ledger_.avoided_recompute;
+    case trace::DecisionAction::kMove: return ledger_.moved;
+  }
+  return ledger_.kept;
 }
 
 StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackNaive(const Storage& storage, const Layout& layout,
@@ -206,7 +245,7 @@ Status SavedStore::CopyOutNaive(Snapshot& saved, const Layout& layout, const std
     TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
     AddChecksum(saved, bytes, std::move(checksum), saved.produced);
     saved.needed = bytes;
-    return CopyOut(saved, bytes, buffer, *saved.produced);
+    return CopyOut(saved, bytes, buffer, *saved.produced, /*else_recomputed=*/false);
   }
   TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
   TIERLIB_ASSIGN_OR_RETURN(const std::shared_ptr<DeviceBuffer> gathered,
@@ -219,11 +258,11 @@ Status SavedStore::CopyOutNaive(Snapshot& saved, const Layout& layout, const std
   TIERLIB_ASSIGN_OR_RETURN(const MarkRef done, tier->events->MarkNow(stream));
   AddChecksum(saved, bytes, std::move(checksum), done);
   saved.needed = bytes;
-  return CopyOut(saved, bytes, gathered, *done);
+  return CopyOut(saved, bytes, gathered, *done, /*else_recomputed=*/false);
 }
 
 Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer,
-                           const Mark& produced) {
+                           const Mark& produced, bool else_recomputed) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
   if (tier->options.in_flight_limit > 0) {
     const std::uint64_t limit = tier->options.in_flight_limit;
@@ -232,7 +271,7 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
   const Stream out = tier->transfers->out_stream();
   StatusOr<std::shared_ptr<HostBuffer>> allocated = tier->AllocateHost(bytes.bytes(), out);
   if (allocated.status().code() == StatusCode::kResourceExhausted && !std::exchange(snapshot.refused, true)) {
-    tier->NoteRefused(bytes.bytes());
+    tier->NoteRefused(bytes.bytes(), else_recomputed);
   }
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<HostBuffer> host, std::move(allocated));
   host->SetOwner(snapshot.key.storage);
@@ -244,6 +283,7 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
   ++ledger_.copies_out;
   snapshot.host.push_back({bytes, std::move(host), std::move(arrival)});
   snapshot.host_bytes = snapshot.host_bytes.Union(bytes);
+  snapshot.recomputation = Recomputation();  // and what its function keeps may go
   leaving_.push_back(snapshot.weak_from_this());
   if (snapshot.residence.state() != Residency::kLeaving) {
     snapshot.residence.MoveTo(Residency::kLeaving, snapshot.key.storage, bytes.bytes(), recorder());

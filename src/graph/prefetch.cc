@@ -24,6 +24,7 @@ Snapshot* ToReload(Snapshot* snapshot, bool checksums) {
   if (!IsReadable(*snapshot)) return nullptr;
   while (snapshot->buffer == nullptr && snapshot->residence.state() == Residency::kReplayable) {
     snapshot = snapshot->source.get();
+    if (snapshot == nullptr) return nullptr;  // the program computes it
   }
   const Residency state = snapshot->residence.state();
   // To compare bytes with their checksum is to wait for the copy out.

@@ -65,12 +65,15 @@ bool SavedStore::FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, std::ve
 
 void SavedStore::AdoptRecipe(const std::shared_ptr<Snapshot>& snapshot, std::vector<RecipeStep> recipe,
                              std::shared_ptr<Snapshot> source) {
-  source->needed = source->needed.Union(recipe.front().from_bytes());
-  if (source->produced == nullptr) source->produced = snapshot->produced;
-  auto& dependents = source->dependents;
-  dependents.erase(std::remove_if(dependents.begin(), dependents.end(), [](const auto& one) { return one.expired(); }),
-                   dependents.end());
-  dependents.push_back(snapshot);
+  if (source != nullptr) {
+    source->needed = source->needed.Union(recipe.front().from_bytes());
+    if (source->produced == nullptr) source->produced = snapshot->produced;
+    auto& dependents = source->dependents;
+    dependents.erase(
+        std::remove_if(dependents.begin(), dependents.end(), [](const auto& one) { return one.expired(); }),
+        dependents.end());
+    dependents.push_back(snapshot);
+  }
   snapshot->recipe = std::move(recipe);
   snapshot->source = std::move(source);
 }
@@ -80,26 +83,31 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot->device));
   const std::vector<RecipeStep> recipe = snapshot->recipe;
   const std::shared_ptr<Snapshot> source = snapshot->source;
-  TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceBuffer> from, MakeResident(source, stream));
+  std::shared_ptr<DeviceBuffer> from;
+  if (source != nullptr) {
+    TIERLIB_ASSIGN_OR_RETURN(from, MakeResident(source, stream));
+  }
   // While the program's allocator or a callback ran, another thread may have announced a write to the source: what was
   // read then may be torn, and the snapshot may have been made again by that thread. What we made is dropped.
-  const std::uint64_t version = source->written_version;
-  const auto overtaken = [&] { return snapshot->source != source || source->written_version != version; };
+  const std::uint64_t version = source != nullptr ? source->written_version : 0;
+  const auto overtaken = [&] {
+    return snapshot->source != source || (source != nullptr && source->written_version != version);
+  };
   for (const RecipeStep& step : recipe) {
     const ByteRange hull = step.to_bytes().hull();
     TIERLIB_ASSIGN_OR_RETURN(
         std::shared_ptr<DeviceBuffer> to,
         AllocateDevice(*tier, hull.begin, hull.end - hull.begin, stream, trace::Tag::kReload, /*reload=*/true));
     to->SetOwner(step.to().storage);
-    if (overtaken()) return MakeResident(snapshot, stream);
-    from->UsedOn(stream);
-    TIERLIB_RETURN_IF_ERROR(RunStep(step, *to, *from, *tier, stream));
+    // Where the program's own computing has been done by another thread meanwhile, once is enough.
+    if (overtaken() || (from == nullptr && snapshot->buffer != nullptr)) return MakeResident(snapshot, stream);
+    if (from != nullptr) from->UsedOn(stream);
+    TIERLIB_RETURN_IF_ERROR(from != nullptr ? RunStep(step, *to, *from, *tier, stream)
+                                            : RunRecompute(*snapshot, step, *to, stream));
     if (overtaken()) return MakeResident(snapshot, stream);
     // No write comes between the check and the note, which the next one waits for.
-    if (&step == &recipe.front()) TIERLIB_RETURN_IF_ERROR(NoteReplay(*source, *tier, stream));
-    ledger_.replayed += hull.end - hull.begin;
-    trace::Write(recorder(), trace::Event::kReplay, trace::Tag::kReload, 0, snapshot->trace_label,
-                 step.to().storage.ToInteger(), hull.end - hull.begin);
+    if (source != nullptr && &step == &recipe.front()) TIERLIB_RETURN_IF_ERROR(NoteReplay(*source, *tier, stream));
+    NoteMade(*snapshot, step, hull.end - hull.begin, /*recomputed=*/from == nullptr);
     from = std::move(to);
   }
   TIERLIB_RETURN_IF_ERROR(VerifyReplay(*snapshot, recipe.back().to_bytes(), *from, stream));
@@ -112,6 +120,13 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
   Hold(*snapshot, from, recipe.back().to_bytes());
   snapshot->replayed = std::move(replayed);
   return from;
+}
+
+void SavedStore::NoteMade(const Snapshot& snapshot, const RecipeStep& step, std::uint64_t bytes, bool recomputed) {
+  (recomputed ? ledger_.recomputed : ledger_.replayed) += bytes;
+  ledger_.recomputes += recomputed ? 1 : 0;
+  trace::Write(recorder(), trace::Event::kReplay, trace::Tag::kReload, recomputed ? 1 : 0, snapshot.trace_label,
+               step.to().storage.ToInteger(), bytes);
 }
 
 Status SavedStore::NoteReplay(const Snapshot& source, DeviceTier& tier, Stream stream) {

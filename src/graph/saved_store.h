@@ -11,13 +11,14 @@
 //   unpack.cc           give it back: from the device, by a copy in, or by replaying a recipe
 //   take_back.cc        have the device bytes that a value had before, where nobody else has had their memory
 //   replay.cc           find a recipe, and run it
+//   recompute.cc        values that the program computes again by itself
 //   prefetch.cc         bring values back before they are asked for
 //   short_of_memory.cc  device memory, and what is tried where there is none
 //   make_room.cc        give the device bytes of saved values up
 //   explain_shortage.cc say why there was none
 //
-// Thread-safety: all public functions lock the one mutex of the store. A program's callbacks (replays, allocators,
-// keepalives) run on the caller's thread after the mutex was released.
+// Thread-safety: all public functions lock the one mutex of the store. A program's callbacks (replays, recomputes,
+// allocators, keepalives) run on the caller's thread after the mutex was released.
 #ifndef TIERLIB_SRC_GRAPH_SAVED_STORE_H_
 #define TIERLIB_SRC_GRAPH_SAVED_STORE_H_
 
@@ -43,6 +44,7 @@
 #include "storage/owner_index.h"
 #include "storage/storage_table.h"
 #include "tierlib/options.h"
+#include "tierlib/recompute.h"
 #include "tierlib/replay.h"
 #include "tierlib/saved.h"
 #include "tierlib/shortage.h"
@@ -102,6 +104,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Status Retire(StorageId id, Stream stream);
   Status BeginWrite(StorageId id, Stream stream);
   Status Derive(const View& derived, const View& source, Replay replay);
+  Status Recomputes(const View& value, Recompute recompute);
   StatusOr<Saved> Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label);
   StatusOr<Loaded> Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version);
   StatusOr<std::uint64_t> Reclaim(int device, std::uint64_t bytes);
@@ -115,6 +118,9 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   Status Drain(std::int64_t deadline_ns);
   // Forgets lineage of contents that nothing holds any more.
   void SweepLineage();
+  // Forgets all of it, as the runtime goes and nothing more is packed: the program's functions may hold handles, which
+  // hold us.
+  void ForgetLineage();
 
   // Phases of a step, for the ledger of time, and for prefetching.
   void BeginStep(std::uint64_t number);
@@ -177,6 +183,21 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- pack.cc ---
+  // What becomes of bytes that are saved, and what they are made again from where they are.
+  struct Treatment {
+    PackQuestion question;
+    Decision decision;
+    std::vector<RecipeStep> recipe;               // where it is kReplay or kRecompute
+    std::shared_ptr<Snapshot> source;             // where it is kReplay
+    std::shared_ptr<const Derivation> recompute;  // null: the program can not compute them
+    bool is_made_again() const { return !recipe.empty(); }
+  };
+  // Decides on `missing` bytes of the snapshot. `whole`: nothing else of it is on the host or kept, so it may be made
+  // again. Fills in what of the question does not depend on the value.
+  Treatment DecideOn(Snapshot& snapshot, PackQuestion question, const ByteRanges& missing, bool whole)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The same once the host turned out to have no room.
+  static void DecideWithoutHost(Treatment& treatment);
   // The snapshot that a value of `bytes` is saved in: what the storage's content has, or a new one.
   std::shared_ptr<Snapshot> SnapshotFor(const Storage& storage, const ByteRanges& bytes, std::string_view label)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -189,10 +210,14 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   void Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Book(const Snapshot& snapshot, Decision decision, std::uint64_t logical, std::uint64_t decided)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What was booked when it was packed is decided otherwise.
+  void BookAgain(const Snapshot& snapshot, Decision decision, std::uint64_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::uint64_t& CounterOf(trace::DecisionAction action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Enqueues a copy of `bytes` of `buffer`, which the work up to `produced` wrote. On an error nothing has changed;
-  // ResourceExhausted where the host is full.
+  // ResourceExhausted where the host is full: the bytes then stay, or `else_recomputed`.
   Status CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer,
-                 const Mark& produced) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+                 const Mark& produced, bool else_recomputed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same of a value's elements, in row-major order; ResourceExhausted also where the device has no room for them.
   Status CopyOutNaive(Snapshot& saved, const Layout& layout, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -257,15 +282,25 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // Looks for a recipe that gives `bytes` of `snapshot`, within the limit of hops.
   bool FindRecipe(Snapshot& snapshot, const ByteRanges& bytes, std::vector<RecipeStep>* recipe,
                   std::shared_ptr<Snapshot>* source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // From now on the snapshot is made again from `source`.
+  // From now on the snapshot is made again from `source`, or from what the program knows.
   void AdoptRecipe(const std::shared_ptr<Snapshot>& snapshot, std::vector<RecipeStep> recipe,
                    std::shared_ptr<Snapshot> source) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StatusOr<std::shared_ptr<DeviceBuffer>> RunRecipe(const std::shared_ptr<Snapshot>& snapshot, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffer& from, DeviceTier& tier, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A step of the snapshot's recipe made so many bytes.
+  void NoteMade(const Snapshot& snapshot, const RecipeStep& step, std::uint64_t bytes, bool recomputed)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Remembers that work on `stream` reads the device bytes of the source's storage: a write must wait for it.
   Status NoteReplay(const Snapshot& source, DeviceTier& tier, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- recompute.cc ---
+  // A program's function may own things of it whose end calls us: it goes without the lock.
+  std::shared_ptr<const Derivation> Own(Derivation derivation);
+  // FailedPrecondition where this thread is computing the snapshot already.
+  Status RunRecompute(Snapshot& snapshot, const RecipeStep& step, DeviceBuffer& to, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- overwrite.cc ---
   Status CheckNoCopyOut(const Snapshot& snapshot, const Storage& storage) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

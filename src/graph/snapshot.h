@@ -3,7 +3,8 @@
 //
 //   I1  kHost: host_bytes contains needed (kBoth may need more of the storage than the host has)
 //   I2  kDevice and kReplayed hold device bytes, unless they were written or abandoned; kHost and kReplayable hold none
-//   I3  a recipe is there exactly for kReplayable and kReplayed, and gives needed; its source needs what it reads
+//   I3  a recipe is there exactly for kReplayable and kReplayed, and gives needed; its source, where it has one, needs
+//       what it reads
 //   I4  where there is a buffer, buffer_bytes are those of the storage's bytes that it has
 //
 // Thread-safety: not synchronised; the store's lock guards every member.
@@ -15,6 +16,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/container/inlined_vector.h"
 #include "graph/lineage.h"
@@ -78,9 +81,12 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   absl::InlinedVector<PackedChecksum, 1> checksums;
 
   // How a replayable snapshot is made again: the last step ends here; `source` is the content that the first starts
-  // from.
+  // from. Null where the one step is the program's own computing.
   std::vector<RecipeStep> recipe;
   std::shared_ptr<Snapshot> source;
+  // What that could be, while the host has nothing of it.
+  Recomputation recomputation;
+  absl::InlinedVector<std::thread::id, 1> computing;  // the threads that are at it
   // The other way round: snapshots whose source this one is, or was.
   absl::InlinedVector<std::weak_ptr<Snapshot>, 1> dependents;
 

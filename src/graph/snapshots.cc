@@ -39,6 +39,7 @@ std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool s
   snapshot->shared = shared;
   snapshot->original = storage.buffer;
   if (TakesBack(storage.device)) snapshot->former = storage.buffer->Former();
+  snapshot->recomputation = lineage_.RecomputationOf(snapshot->key);
   if (prefetches_) reload_order_.Add(snapshot->pack_order, snapshot.get());
   if (shared) {
     snapshots_[snapshot->key] = snapshot;

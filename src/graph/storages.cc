@@ -156,6 +156,7 @@ Status SavedStore::Retire(StorageId id, Stream stream) {
   const std::vector<std::shared_ptr<Snapshot>> snapshots = SnapshotsOf({id, known->version});
   known->buffer->UsedOn(stream);
   TIERLIB_ASSIGN_OR_RETURN(Storage storage, table_.Retire(id));
+  lineage_.ForgetRecomputation({id, storage.version});  // the snapshots have their own
   if (storage.adopted) owners_.Release(storage.buffer->data(), id);
   for (const std::shared_ptr<Snapshot>& snapshot : snapshots) {
     const bool on_own_bytes = snapshot->buffer != nullptr && snapshot->buffer->data() == storage.buffer->data();
@@ -223,16 +224,13 @@ Status SavedStore::Derive(const View& derived, const View& source, Replay replay
   trace::Write(recorder(), trace::Event::kDerive, trace::Tag::kNone, static_cast<std::uint16_t>(replay.kind),
                recorder_ != nullptr ? recorder_->Intern(replay.name) : 0, derived.storage.ToInteger(),
                source.storage.ToInteger());
-  // A replay may own things of the program whose end calls us: it goes without the lock.
-  lineage_.Add(
-      std::shared_ptr<const Derivation>(new Derivation{{derived.storage, to->version},
-                                                       {source.storage, from->version},
-                                                       derived.layout,
-                                                       source.layout,
-                                                       *std::move(derived_bytes),
-                                                       *std::move(source_bytes),
-                                                       std::move(replay)},
-                                        [this](const Derivation* gone) { deferred_.Later([gone] { delete gone; }); }));
+  lineage_.Add(Own({{derived.storage, to->version},
+                    {source.storage, from->version},
+                    derived.layout,
+                    source.layout,
+                    *std::move(derived_bytes),
+                    *std::move(source_bytes),
+                    std::move(replay)}));
   constexpr std::uint64_t kSweepEvery = 4096;  // for programs that never end a step
   if (++derives_since_sweep_ >= kSweepEvery) Sweep();
   return OkStatus();

@@ -46,6 +46,8 @@ void Accumulate(HostFallbacks& sum, const HostFallbacks& part) {
   sum.to_pageable_bytes += part.to_pageable_bytes;
   sum.to_file += part.to_file;
   sum.to_file_bytes += part.to_file_bytes;
+  sum.to_recompute += part.to_recompute;
+  sum.to_recompute_bytes += part.to_recompute_bytes;
   sum.refused += part.refused;
   sum.refused_bytes += part.refused_bytes;
 }

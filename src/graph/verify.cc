@@ -170,7 +170,9 @@ Status SavedStore::VerifyReplay(Snapshot& snapshot, const ByteRanges& bytes, con
     TIERLIB_ASSIGN_OR_RETURN(const MarkRef looked, tier->events->MarkNow(stream));
     TIERLIB_RETURN_IF_ERROR(tier->backend->SynchronizeEvent(looked->event));
     if (!packed.checksum->differed) continue;
-    return Lose(snapshot, "what was made again is not what was saved (checksum): what it is made from was written");
+    return Lose(snapshot, snapshot.recipe.empty() || snapshot.source != nullptr
+                              ? "what was made again is not what was saved (checksum): what it is made from was written"
+                              : "what the program computed again is not what was saved (checksum)");
   }
   return OkStatus();
 }

@@ -1,5 +1,6 @@
 #include "runtime/core.h"
 
+#include <cmath>
 #include <cstdlib>
 #include <new>
 #include <string>
@@ -20,7 +21,8 @@ Ledger Difference(const Ledger& later, const Ledger& earlier) {
       &Ledger::packs, &Ledger::unpacks, &Ledger::naive, &Ledger::moved, &Ledger::avoided_identity, &Ledger::avoided_lineage,
       &Ledger::frees_nothing, &Ledger::kept, &Ledger::moved_in, &Ledger::taken_back, &Ledger::replayed, &Ledger::engine_out, &Ledger::engine_in,
       &Ledger::freed, &Ledger::copies_out, &Ledger::copies_in, &Ledger::stalls, &Ledger::reconsidered,
-      &Ledger::prefetched, &Ledger::prefetched_in_vain};
+      &Ledger::prefetched, &Ledger::prefetched_in_vain, &Ledger::avoided_recompute,
+      &Ledger::recomputed, &Ledger::recomputes};
   // clang-format on
   static_assert(sizeof(Ledger) == sizeof(kCounters) / sizeof(kCounters[0]) * sizeof(std::uint64_t),
                 "every counter of Ledger stands in kCounters");
@@ -36,6 +38,10 @@ Status CheckOptions(const Options& options) {
       if (options.devices[j].device == device.device) {
         return InvalidArgumentError("options.devices names device " + std::to_string(device.device) + " twice");
       }
+    }
+    if (!std::isfinite(device.copy_bytes_per_s) || device.copy_bytes_per_s < 0) {
+      return InvalidArgumentError("options.devices[" + std::to_string(i) + "].copy_bytes_per_s is " +
+                                  std::to_string(device.copy_bytes_per_s) + ": a rate, or 0, is needed");
     }
     if (device.allocator != nullptr && (!device.allocator->allocate || !device.allocator->deallocate)) {
       return InvalidArgumentError("options.devices[" + std::to_string(i) +

@@ -31,6 +31,7 @@ StatusOr<std::unique_ptr<Runtime>> Runtime::Create(Options options) {
 }
 
 Runtime::~Runtime() {
+  core_->store()->ForgetLineage();
   const std::int64_t deadline = DeadlineIn(core_->options().shutdown_deadline_ns);
   (void)Guarded([&] { return core_->store()->Drain(deadline); });
 }
@@ -54,6 +55,10 @@ Status Runtime::BeginWrite(StorageId storage, Stream stream) {
 
 Status Runtime::Derive(const View& derived, const View& source, Replay replay) {
   return Guarded([&] { return core_->store()->Derive(derived, source, std::move(replay)); });
+}
+
+Status Runtime::Recomputes(const View& value, Recompute recompute) {
+  return Guarded([&] { return core_->store()->Recomputes(value, std::move(recompute)); });
 }
 
 StatusOr<Saved> Runtime::Pack(const View& view, Keepalive keepalive, Stream stream, std::string_view label) {

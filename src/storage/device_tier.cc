@@ -150,7 +150,7 @@ StatusOr<std::shared_ptr<HostBuffer>> DeviceTier::AllocateHost(std::uint64_t byt
   for (BlockPool* host : HostPools()) {
     const StatusOr<void*> block = host->Allocate(bytes, stream, trace::Tag::kSaved);
     if (block.ok()) {
-      if (host != pinned.get()) NoteFallback(host->tier(), bytes);
+      if (host != pinned.get()) NoteFallback(static_cast<std::uint16_t>(host->tier()), bytes);
       try {
         auto buffer = std::make_shared<HostBuffer>(*host, *block, bytes);
         buffer->UsedOn(stream);
@@ -170,13 +170,20 @@ HostFallbacks DeviceTier::fallbacks() const {
   return fallbacks_;
 }
 
-void DeviceTier::NoteFallback(std::optional<Tier> tier, std::uint64_t bytes) {
-  trace::Write(recorder_, trace::Event::kHostFallback, trace::Tag::kSaved,
-               tier ? static_cast<std::uint16_t>(*tier) : trace::kNoTier, 0, 0, bytes);
+void DeviceTier::NoteFallback(std::uint16_t where, std::uint64_t bytes) {
+  trace::Write(recorder_, trace::Event::kHostFallback, trace::Tag::kSaved, where, 0, 0, bytes);
   MutexLock lock(fallbacks_mutex_);
-  const bool to_pageable = tier == Tier::kPageable;
-  ++(!tier ? fallbacks_.refused : to_pageable ? fallbacks_.to_pageable : fallbacks_.to_file);
-  (!tier ? fallbacks_.refused_bytes : to_pageable ? fallbacks_.to_pageable_bytes : fallbacks_.to_file_bytes) += bytes;
+  const auto count = [bytes](std::uint64_t& values, std::uint64_t& sum) {
+    ++values;
+    sum += bytes;
+  };
+  switch (where) {
+    case static_cast<std::uint16_t>(Tier::kPageable):
+      return count(fallbacks_.to_pageable, fallbacks_.to_pageable_bytes);
+    case static_cast<std::uint16_t>(Tier::kFile): return count(fallbacks_.to_file, fallbacks_.to_file_bytes);
+    case trace::kRecomputedInstead: return count(fallbacks_.to_recompute, fallbacks_.to_recompute_bytes);
+    default: return count(fallbacks_.refused, fallbacks_.refused_bytes);
+  }
 }
 
 }  // namespace tierlib

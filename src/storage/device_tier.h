@@ -85,11 +85,15 @@ struct DeviceTier {
   // ResourceExhausted where all are. What pinned memory had no room for is counted, and in the trace.
   StatusOr<std::shared_ptr<HostBuffer>> AllocateHost(std::uint64_t bytes, Stream stream);
   // Counts bytes that AllocateHost had no place for. Apart from it, as who asks may ask again and again.
-  void NoteRefused(std::uint64_t bytes) { NoteFallback(std::nullopt, bytes); }
+  // `recomputed`: the program computes them again; where not, they stay on the device.
+  void NoteRefused(std::uint64_t bytes, bool recomputed) {
+    NoteFallback(recomputed ? trace::kRecomputedInstead : trace::kNoTier, bytes);
+  }
   HostFallbacks fallbacks() const;
 
  private:
-  void NoteFallback(std::optional<Tier> tier, std::uint64_t bytes);
+  // `where`: as HostFallback's detail in the event table.
+  void NoteFallback(std::uint16_t where, std::uint64_t bytes);
 
   trace::Recorder* recorder_ = nullptr;
   mutable Mutex fallbacks_mutex_;

@@ -16,7 +16,7 @@ enum class Residency : std::uint8_t {
              // order
   kBoth,     // on the device and whole on the host
   kHost,     // on the host only
-  kReplayable,  // nowhere: made again from another storage when needed
+  kReplayable,  // nowhere: made again when needed, from another storage or by the program alone
   kReplayed,    // made again on the device; can be dropped and made again
   kLost,        // a copy failed: reading is DataLoss
 };

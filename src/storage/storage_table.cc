@@ -14,7 +14,9 @@ std::string DescribeStorage(StorageId id, std::string_view label) {
 
 Status NameStorage(Status status, StorageId id, std::string_view label) {
   if (status.code() != StatusCode::kUnavailable) return status;
-  return UnavailableError(DescribeStorage(id, label) + ": " + std::string(status.message()));
+  const std::string name = DescribeStorage(id, label);
+  if (status.message().substr(0, name.size()) == name) return status;
+  return UnavailableError(name + ": " + std::string(status.message()));
 }
 
 StorageId StorageTable::Register(Storage storage) {

@@ -65,6 +65,7 @@ const char* DecisionActionName(DecisionAction action) {
     case DecisionAction::kReference: return "identity";
     case DecisionAction::kReplay: return "lineage";
     case DecisionAction::kFreesNothing: return "frees nothing";
+    case DecisionAction::kRecompute: return "recompute";
   }
   return "?";
 }
@@ -79,6 +80,8 @@ const char* DecisionReasonName(DecisionReason reason) {
     case DecisionReason::kSameStorage: return "same storage";
     case DecisionReason::kLineage: return "lineage";
     case DecisionReason::kMemoryShort: return "memory short";
+    case DecisionReason::kCheaper: return "cheaper";
+    case DecisionReason::kClaimed: return "claimed";
   }
   return "?";
 }

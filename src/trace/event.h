@@ -51,8 +51,9 @@ enum class DecisionAction : std::uint8_t {
   kReference,     // avoided by identity: the host has these bytes already
   kReplay,        // avoided by lineage: made again from bytes that the host has
   kFreesNothing,  // avoided: the storage stays on the device whatever happens
+  kRecompute,     // avoided: computed again by the program
 };
-inline constexpr std::size_t kDecisionActionCount = 5;
+inline constexpr std::size_t kDecisionActionCount = 6;
 const char* DecisionActionName(DecisionAction action);
 
 enum class DecisionReason : std::uint8_t {
@@ -64,8 +65,10 @@ enum class DecisionReason : std::uint8_t {
   kSameStorage,
   kLineage,
   kMemoryShort,
+  kCheaper,  // than a copy out and in
+  kClaimed,  // by a checkpointed region of the program
 };
-inline constexpr std::size_t kDecisionReasonCount = 8;
+inline constexpr std::size_t kDecisionReasonCount = 10;
 const char* DecisionReasonName(DecisionReason reason);
 
 constexpr std::uint16_t DecisionDetail(DecisionAction action, DecisionReason reason) {
@@ -77,6 +80,7 @@ constexpr std::uint16_t DecisionDetail(DecisionAction action, DecisionReason rea
 enum class TierCode : std::uint8_t { kDevice, kPinned, kPageable, kFile };
 inline constexpr std::size_t kTierCodeCount = 4;
 inline constexpr std::uint16_t kNoTier = 255;
+inline constexpr std::uint16_t kRecomputedInstead = 254;  // of a tier: the program computes the bytes again
 const char* TierCodeName(TierCode tier);
 enum class DirectionCode : std::uint8_t { kOut, kIn, kWithin };  // device to host, host to device, device to device
 inline constexpr std::size_t kDirectionCodeCount = 3;

@@ -112,7 +112,7 @@ class Summarizer {
         out_.naive += record.value;
         return;
       case Event::kUnpack: ++out_.unpacks; return;
-      case Event::kReplay: out_.replayed += record.value; return;
+      case Event::kReplay: return TakeReplay(record);
       case Event::kDecision: return TakeDecision(record);
       case Event::kTransferAsk:
       case Event::kTransferBegin:
@@ -158,9 +158,18 @@ class Summarizer {
     }
   }
 
+  void TakeReplay(const Record& record) {
+    const bool by_the_program = record.detail == 1;
+    (by_the_program ? out_.recomputed : out_.replayed) += record.value;
+    out_.recomputes += by_the_program ? 1 : 0;
+  }
+
   void TakeFallback(const Record& record) {
-    if (record.detail >= kTierCodeCount && record.detail != kNoTier) return;
-    FallbackSummary& sum = record.detail == kNoTier ? out_.refused : out_.fallbacks[record.detail];
+    const bool instead = record.detail == kRecomputedInstead;
+    if (record.detail >= kTierCodeCount && record.detail != kNoTier && !instead) return;
+    FallbackSummary& sum = instead                    ? out_.recomputed_instead
+                           : record.detail == kNoTier ? out_.refused
+                                                      : out_.fallbacks[record.detail];
     ++sum.count;
     sum.bytes += record.value;
   }
@@ -261,6 +270,7 @@ class Summarizer {
     out_.moved = bytes[static_cast<std::size_t>(DecisionAction::kMove)];
     out_.avoided_identity = bytes[static_cast<std::size_t>(DecisionAction::kReference)];
     out_.avoided_lineage = bytes[static_cast<std::size_t>(DecisionAction::kReplay)];
+    out_.avoided_recompute = bytes[static_cast<std::size_t>(DecisionAction::kRecompute)];
     out_.frees_nothing = bytes[static_cast<std::size_t>(DecisionAction::kFreesNothing)];
   }
 

@@ -106,9 +106,12 @@ struct Summary {
   std::uint64_t moved = 0;
   std::uint64_t avoided_identity = 0;
   std::uint64_t avoided_lineage = 0;
+  std::uint64_t avoided_recompute = 0;
   std::uint64_t frees_nothing = 0;
   std::uint64_t kept = 0;
-  std::uint64_t replayed = 0;              // made again on the device
+  std::uint64_t replayed = 0;              // made again on the device, from other bytes
+  std::uint64_t recomputed = 0;            // by the program
+  std::uint64_t recomputes = 0;            // how often (count)
   std::vector<DecisionSummary> decisions;  // by action, then reason
 
   std::array<TransferSummary, kDirectionCodeCount> transfers;  // by DirectionCode
@@ -120,6 +123,7 @@ struct Summary {
   std::vector<StallSummary> stalls;  // by label and cause, largest first
 
   std::array<FallbackSummary, kTierCodeCount> fallbacks;  // by the tier that took them
+  FallbackSummary recomputed_instead;                     // that no tier took: the program computes them again
   FallbackSummary refused;                                // that no tier took: they stayed on the device
 
   std::vector<TierSummary> tiers;  // those that were used, in the order of TierCode

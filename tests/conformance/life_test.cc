@@ -67,6 +67,60 @@ TEST(Life, AFailureInAnyPhaseLosesNothing) {
   });
 }
 
+// 38: a region computes y and z from x again; the offload side saves y too, before, after or within. Each storage has
+// one owner: its bytes come from one place, and nobody waits for what nobody makes.
+TEST(Life, ARegionThatIsComputedAgainOwnsItsStorages) {
+  InEverySetting([](const Setting& setting) {
+    for (const bool offload_first : {false, true}) {
+      Case c(setting);
+      Program& p = c.program;
+      Tensor x = c.Make(KiB(16));
+      Tensor y = c.Make(KiB(16));
+      Tensor z = c.Make(KiB(16));
+      const Layout whole = WholeOf(KiB(16));
+      const Saved input = c.Pack(x);
+      int calls = 0;
+      const auto claim = [&](const Tensor& t) {  // from the input, element by element
+        Bytes key = t.bytes;
+        for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::uint8_t>(key[i] ^ x.bytes[i]);
+        const auto compute = [&p, &calls, input, key](const RecomputeArguments& a) -> Status {
+          ++calls;
+          TIERLIB_ASSIGN_OR_RETURN(const Loaded loaded, p.runtime->Unpack(input, a.stream));
+          const auto* from = static_cast<const std::uint8_t*>(loaded.origin());
+          auto* to = static_cast<std::uint8_t*>(a.destination);
+          p.Launch(a.stream, {{from, key.size(), false}, {to, key.size(), true}}, [from, to, key] {
+            for (std::size_t i = 0; i < key.size(); ++i) to[i] = static_cast<std::uint8_t>(from[i] ^ key[i]);
+          });
+          return OkStatus();
+        };
+        ASSERT_TRUE(p.runtime->Recomputes({t.storage, whole}, {compute, "region", 0, /*always=*/true}).ok());
+      };
+      std::vector<Saved> of_y;
+      if (offload_first) of_y.push_back(c.Pack(y));
+      claim(y);
+      claim(z);
+      of_y.push_back(c.Pack(y));
+      of_y.push_back(c.Pack(y, PartOf(100, 5000)));
+      const Saved of_z = c.Pack(z);
+      Ledger ledger = p.ledger();
+      EXPECT_EQ(ledger.moved, KiB(16) * (offload_first ? 2 : 1)) << "the input, and what was copied before the claim";
+      EXPECT_EQ(ledger.avoided_recompute, KiB(16) * (offload_first ? 1 : 2));
+      EXPECT_EQ(ledger.kept, 0u);
+      for (Tensor* t : {&x, &y, &z}) c.Drop(*t);
+      c.Overwrite(KiB(16));
+      c.ExpectBack(of_y.back(), y.bytes, PartOf(100, 5000));
+      c.ExpectBack(of_z, z);
+      c.ExpectBack(of_y.front(), y);
+      const Loaded again = p.runtime->Unpack(of_z, p.other()).value();
+      EXPECT_EQ(p.Read(again, p.other()), z.bytes);
+      EXPECT_EQ(calls, offload_first ? 1 : 2) << "what came back is shared";
+      ledger = p.ledger();
+      EXPECT_EQ(ledger.recomputes, static_cast<std::uint64_t>(calls));
+      ExpectBookedOnce(ledger);
+    }
+  });
+}
+
 TEST(Life, StepsOfChangingShapesAreExact) {  // 39
   InEverySetting([](const Setting& setting) {
     Case c(setting);

@@ -30,6 +30,21 @@ PackQuestion Ask(OffloadMode mode, OffloadPolicy policy, Holds holds, std::uint6
   return {mode, policy, holds, /*logical_bytes=*/100, minimum, missing, lineage, memory_short};
 }
 
+// With a recompute that takes `ns` where the copies take 1000, on a host that is full or not.
+PackQuestion Computable(PackQuestion q, std::uint64_t ns, bool always = false, bool host_full = false) {
+  q.recompute_known = true;
+  q.recompute_always = always;
+  q.recompute_ns = ns;
+  q.copies_ns = 1000;
+  q.host_full = host_full;
+  return q;
+}
+
+PackQuestion OnAFullHost(PackQuestion q) {
+  q.host_full = true;
+  return q;
+}
+
 TEST(OffloadPolicy, AnswersAsTheTableSays) {
   const Row rows[] = {
       {"off moves nothing", Ask(kOff, kAll, kTransient, 100), {Action::kKeep, Reason::kMode}},
@@ -70,6 +85,45 @@ TEST(OffloadPolicy, AnswersAsTheTableSays) {
       {"fit replays before it moves",
        Ask(kMarshal, kFit, kTransient, 100, true, true),
        {Action::kReplay, Reason::kLineage}},
+      {"a full host keeps", OnAFullHost(Ask(kMarshal, kAll, kTransient, 100)), {Action::kKeep, Reason::kHostFull}},
+      {"what is there needs no host",
+       OnAFullHost(Ask(kMarshal, kAll, kTransient, 0)),
+       {Action::kReference, Reason::kSameStorage}},
+      {"what can be computed moves while it may",
+       Computable(Ask(kMarshal, kAll, kTransient, 100), 0),
+       {Action::kMove, Reason::kPolicy}},
+      {"and is computed where the host is full",
+       Computable(Ask(kMarshal, kAll, kTransient, 100), 0, false, true),
+       {Action::kRecompute, Reason::kHostFull}},
+      {"computing that is cheaper",
+       Computable(Ask(kMarshal, kAll, kTransient, 100), 999),
+       {Action::kRecompute, Reason::kCheaper}},
+      {"computing that is as dear",
+       Computable(Ask(kMarshal, kAll, kTransient, 100), 1000),
+       {Action::kMove, Reason::kPolicy}},
+      {"lineage comes before computing",
+       Computable(Ask(kMarshal, kAll, kTransient, 100, true), 1),
+       {Action::kReplay, Reason::kLineage}},
+      {"small values stay though they could be computed",
+       Computable(Ask(kMarshal, kAll, kTransient, 100, false, false, 101), 1),
+       {Action::kKeep, Reason::kTooSmall}},
+      {"fit keeps what could be computed",
+       Computable(Ask(kMarshal, kFit, kTransient, 100), 1),
+       {Action::kKeep, Reason::kPolicy}},
+      {"until memory is short",
+       Computable(Ask(kMarshal, kFit, kTransient, 100, false, true), 1),
+       {Action::kRecompute, Reason::kCheaper}},
+      {"what a region claims is computed whatever the rest",
+       Computable(Ask(kMarshal, kFit, kTransient, 100, true, false, 101), 5000, true),
+       {Action::kRecompute, Reason::kClaimed}},
+      {"unless it is there",
+       Computable(Ask(kMarshal, kFit, kTransient, 0, true, false, 101), 5000, true),
+       {Action::kReference, Reason::kSameStorage}},
+      {"parameters stay though they are claimed",
+       Computable(Ask(kMarshal, kAll, kPersistent, 100), 1, true, true),
+       {Action::kFreesNothing, Reason::kPersistent}},
+      {"off computes nothing", Computable(Ask(kOff, kAll, kTransient, 100), 1, true), {Action::kKeep, Reason::kMode}},
+      {"nor does naive", Computable(Ask(kNaive, kAll, kTransient, 100), 1, true), {Action::kMove, Reason::kMode}},
   };
   for (const Row& row : rows) {
     const Decision decision = Decide(row.question);
@@ -81,11 +135,16 @@ TEST(OffloadPolicy, AnswersAsTheTableSays) {
 // Every question there is: what must hold whatever else is asked.
 TEST(OffloadPolicy, NeverMovesWhatMayNotMove) {
   int questions = 0;
-  for (int bits = 0; bits < 256; ++bits) {
+  for (int bits = 0; bits < 4096; ++bits) {
     for (const OffloadMode mode : {kOff, kNaive, kMarshal}) {
       PackQuestion q = Ask(mode, (bits & 1) != 0 ? kFit : kAll, (bits & 2) != 0 ? kPersistent : kTransient,
                            (bits & 4) != 0 ? 100 : 0, (bits & 8) != 0, (bits & 16) != 0, (bits & 32) != 0 ? 101 : 0);
       q.logical_bytes = (bits & 64) != 0 ? 1000 : 100;
+      q.host_full = (bits & 128) != 0;
+      q.recompute_known = (bits & 256) != 0;
+      q.recompute_always = q.recompute_known && (bits & 512) != 0;
+      q.recompute_ns = (bits & 1024) != 0 ? 7 : 0;
+      q.copies_ns = (bits & 2048) != 0 ? 8 : 0;
       const Decision decision = Decide(q);
       const bool moves = decision.action == Action::kMove;
       EXPECT_EQ(mode == kOff && decision.action != Action::kKeep, false);
@@ -98,10 +157,34 @@ TEST(OffloadPolicy, NeverMovesWhatMayNotMove) {
       EXPECT_FALSE(moves && q.policy == kFit && !q.memory_short) << bits;
       EXPECT_EQ(decision.action == Action::kReplay, decision.reason == Reason::kLineage) << bits;
       EXPECT_FALSE(decision.action == Action::kReplay && !q.lineage_found) << bits;
+      const bool computed = decision.action == Action::kRecompute;
+      EXPECT_FALSE(computed && (!q.recompute_known || q.missing_bytes == 0 || q.holds == kPersistent)) << bits;
+      EXPECT_FALSE((moves || decision.action == Action::kKeep) && q.recompute_always) << bits;
+      EXPECT_FALSE(moves && q.host_full) << bits;
+      EXPECT_FALSE(decision.reason == Reason::kCheaper && (q.recompute_ns == 0 || q.copies_ns == 0)) << bits;
       ++questions;
     }
   }
-  EXPECT_EQ(questions, 256);
+  EXPECT_EQ(questions, 4096);
+}
+
+TEST(OffloadPolicy, KnowsWhatCopiesTakeWhereSomebodySaidIt) {
+  DeviceOptions device;
+  EXPECT_EQ(CopiesNs(device, 1000), 0u);
+  device.emulated.copy_out_bytes_per_s = 1e9;
+  EXPECT_EQ(CopiesNs(device, 1000), 0u) << "one way alone";
+  device.emulated.copy_in_bytes_per_s = 0.5e9;
+  EXPECT_EQ(CopiesNs(device, 1000), 3000u);
+  device.emulated.copy_latency_ns = 50;
+  EXPECT_EQ(CopiesNs(device, 1000), 3100u);
+  device.copy_bytes_per_s = 2e9;
+  EXPECT_EQ(CopiesNs(device, 1000), 1000u) << "what the program says counts";
+  device.kind = DeviceKind::kCuda;
+  EXPECT_EQ(CopiesNs(device, 1000), 1000u);
+  device.copy_bytes_per_s = 0;
+  EXPECT_EQ(CopiesNs(device, 1000), 0u) << "emulated options say nothing of a GPU";
+  device.copy_bytes_per_s = 1e-300;
+  EXPECT_GT(CopiesNs(device, 1000), std::uint64_t{1} << 62);
 }
 
 }  // namespace

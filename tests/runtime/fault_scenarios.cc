@@ -108,6 +108,45 @@ void ReplayLineage(Injector& injector, const Options& base) {
   t.Finish();
 }
 
+// y is claimed, z is computed again where the host has no room, both from x.
+void ComputeAgain(Injector& injector, const Options& base) {
+  Options options = base;
+  options.pinned_limit = kSize;
+  options.pageable_limit = 0;
+  Trial t(injector, options);
+  t.Start();
+  {
+    const Allocation x = t.Make(Pattern(1));
+    Saved input = t.Pack(x.storage, WholeOf(kSize));
+    const auto compute = [&t, input](const RecomputeArguments& a) -> Status {
+      TIERLIB_ASSIGN_OR_RETURN(const Loaded loaded, t.runtime->Unpack(input, a.stream));
+      const NotInjecting paused(t.injector);
+      HostKernel kernel;
+      kernel.name = "same";
+      kernel.run = [to = a.destination, from = loaded.origin()](KernelContext&) { std::memcpy(to, from, kSize); };
+      return t.device->Launch(a.stream, std::move(kernel));
+    };
+    std::vector<Saved> saved;
+    for (const bool always : {true, false}) {
+      const Allocation y = t.Make(Pattern(1));
+      (void)t.Try("recomputes", [&] {
+        return t.runtime->Recomputes({y.storage, WholeOf(kSize)}, {compute, "same", 0, always});
+      });
+      saved.push_back(t.Pack(y.storage, WholeOf(kSize)));
+      saved.push_back(t.Pack(y.storage, PartOf(0, 100)));
+      t.Retire(y.storage);
+    }
+    t.Retire(x.storage);
+    EXPECT_GE(t.runtime->statistics().total.avoided_recompute, kSize) << "the other where the input took the room";
+    for (const Saved& one : saved) t.ExpectBack(one, Pattern(1));
+    (void)t.Try("reclaim", [&] { return t.runtime->Reclaim(0, MiB(1)); });
+    for (const Saved& one : saved) t.ExpectBack(one, Pattern(1), 1);
+    t.Drop(saved);
+    t.Drop(input);
+  }
+  t.Finish();
+}
+
 void WriteAfterPack(Injector& injector, const Options& base) {
   Options options = base;
   options.write_waits = true;
@@ -319,6 +358,7 @@ const std::vector<Scenario>& FaultScenarios() {
       {"AllocateWhereTheDeviceIsFull", AllocateWhereTheDeviceIsFull, 20},
       {"SeveralViews", SeveralViews, 20},
       {"ReplayLineage", ReplayLineage, 20},
+      {"ComputeAgain", ComputeAgain, 20},
       {"WriteAfterPack", WriteAfterPack, 20},
       {"ReloadIntoTheProgramsMemory", ReloadIntoTheProgramsMemory, 20},
       {"TwoStreams", TwoStreams, 20},
@@ -330,6 +370,7 @@ const std::vector<Scenario>& FaultScenarios() {
       {"AskForFigures", AskForFigures, 10},
       {"SeveralViewsWithChecksums", [](Injector& i, const Options& o) { SeveralViews(i, WithChecksums(o)); }, 30},
       {"ReplayLineageWithChecksums", [](Injector& i, const Options& o) { ReplayLineage(i, WithChecksums(o)); }, 30},
+      {"ComputeAgainWithChecksums", [](Injector& i, const Options& o) { ComputeAgain(i, WithChecksums(o)); }, 30},
       {"CopyNaivelyWithChecksums", [](Injector& i, const Options& o) { CopyNaively(i, WithChecksums(o)); }, 20},
   };
   return scenarios;

@@ -121,6 +121,55 @@ TEST_F(HostLadder, AFullDiskLeavesValuesOnTheDevice) {
   EXPECT_TRUE(p.runtime->health().ok());
 }
 
+// The last rung: what the program can compute again is, and the rest stays on the device. Each is told.
+TEST_F(HostLadder, AfterTheFileComesComputingAgain) {
+  Options options = SmallHost(5);
+  options.file_limit = 4 * kValue;
+  options.trace = folder_ + "/run.tlt";
+  {
+    Program p(options);
+    Random random(14);
+    std::vector<SavedBytes> values;
+    for (std::uint64_t i = 0; i < kValues; ++i) {
+      SavedBytes value;
+      value.bytes = RandomBytes(random, kValue);
+      const Allocation x = p.Make(value.bytes);
+      const auto write = [&p, bytes = value.bytes](const RecomputeArguments& a) {
+        p.Write(a.destination, bytes, a.stream);
+        return OkStatus();
+      };
+      if (i % 2 == 0) {
+        ASSERT_TRUE(p.runtime->Recomputes({x.storage, WholeOf(kValue)}, {write, "write"}).ok());
+      }
+      value.saved = p.Pack(x.storage, WholeOf(kValue));
+      p.Retire(x.storage);
+      values.push_back(std::move(value));
+    }
+    const Statistics now = p.runtime->statistics();
+    EXPECT_EQ(now.pinned.live, 2 * kValue);
+    EXPECT_EQ(now.pageable.live, 2 * kValue);
+    EXPECT_EQ(now.file.live, 4 * kValue);
+    EXPECT_EQ(now.fallbacks.to_recompute, 8u);
+    EXPECT_EQ(now.fallbacks.to_recompute_bytes, 8 * kValue);
+    EXPECT_EQ(now.fallbacks.refused, 8u);
+    EXPECT_EQ(now.total.moved, 8 * kValue);
+    EXPECT_EQ(now.total.avoided_recompute, 8 * kValue);
+    EXPECT_EQ(now.total.kept, 8 * kValue);
+    EXPECT_EQ(now.device.live, 8 * kValue);
+    ExpectBookedOnce(now.total);
+    for (const SavedBytes& value : values) ASSERT_EQ(p.Unpack(value.saved), value.bytes);
+    EXPECT_EQ(p.ledger().recomputes, 8u);
+  }
+  const StatusOr<trace::Trace> read = trace::ReadTraceFile(options.trace);
+  ASSERT_TRUE(read.ok()) << read.status();
+  const trace::Summary summary = trace::Summarize(*read);
+  EXPECT_EQ(summary.avoided_recompute, 8 * kValue);
+  EXPECT_EQ(summary.recomputes, 8u);
+  EXPECT_EQ(summary.recomputed_instead.count, 8u);
+  EXPECT_EQ(summary.recomputed_instead.bytes, 8 * kValue);
+  EXPECT_EQ(summary.refused.count, 8u);
+}
+
 TEST_F(HostLadder, WithoutADirectoryThereIsNoFile) {
   Options options = SmallHost(5);
   options.file_directory.clear();

@@ -53,8 +53,11 @@ constexpr std::uint8_t kKey = 0x5A;  // of the callback that the programs derive
 
 class RandomProgram {
  public:
-  RandomProgram(const Options& options, std::uint64_t seed, bool with_allocator, bool counts)
-      : counts_(counts), random_(seed), p_(WithAllocator(options, with_allocator), /*with_memory=*/true) {}
+  RandomProgram(const Options& options, std::uint64_t seed, bool with_allocator, bool counts, bool computes)
+      : counts_(counts),
+        computes_(computes),
+        random_(seed),
+        p_(WithAllocator(options, with_allocator), /*with_memory=*/true) {}
 
   void Run(int verbs) {
     for (int i = 0; i < verbs && !testing::Test::HasFatalFailure(); ++i) {
@@ -65,6 +68,7 @@ class RandomProgram {
   }
 
   int unpacked = 0;  // values that came back
+  int computed = 0;  // calls for what is computed again
   int lost = 0;      // that did not, though nobody wrote their own storage
 
  private:
@@ -108,7 +112,7 @@ class RandomProgram {
   Stream AnyStream() { return Any(p_.streams); }
 
   void Step() {
-    switch (random_.UniformInt(16)) {
+    switch (random_.UniformInt(computes_ ? 18 : 16)) {
       case 0:
       case 1: return MakeOne();
       case 2: return DeriveOne(/*callback=*/false);
@@ -131,6 +135,8 @@ class RandomProgram {
         return;
       case 14: return (void)p_.runtime->Reclaim(0, random_.UniformInt(20'000)).value();
       case 15: return PassTime();
+      case 16:
+      case 17: return TellToCompute();
     }
   }
 
@@ -202,6 +208,35 @@ class RandomProgram {
     tensors_.push_back(std::move(derived));
   }
 
+  // Some part of a storage can be computed again, and at times has to be. As a rule it is saved then, and dropped.
+  void TellToCompute() {
+    if (tensors_.empty()) return;
+    const std::size_t index = random_.UniformInt(tensors_.size());
+    const Tensor& tensor = tensors_[index];
+    const Bytes bytes = tensor.content->bytes;
+    const Layout layout = OneIn(3) ? RandomLayout(random_, bytes.size()) : WholeOf(bytes.size());
+    const auto compute = [this, bytes, layout](const RecomputeArguments& a) {
+      (void)p_.runtime->statistics();  // it may call
+      ++computed;
+      if (bytes.size() % 7 == 0 && computed % 5 == 0) return Status(StatusCode::kInternal, "on purpose");
+      HostKernel kernel;
+      kernel.name = "compute";
+      kernel.run = [a, bytes](KernelContext&) {
+        ForEachElement(a.layout, [&](std::int64_t, std::int64_t offset) {
+          std::memcpy(static_cast<std::uint8_t*>(a.destination) + offset, bytes.data() + offset,
+                      ElementBytes(a.layout.dtype));
+        });
+      };
+      return p_.device->Launch(a.stream, std::move(kernel));
+    };
+    Recompute recompute{compute, "compute", random_.UniformInt(3) * 4000, OneIn(3)};
+    ASSERT_TRUE(p_.runtime->Recomputes(ViewOf(tensor, layout), std::move(recompute)).ok());
+    if (OneIn(4) || saved_.size() > 40) return;
+    for (int i = 0; i < 2; ++i) PackSome(tensor);
+    RetireOne(index);
+    if (OneIn(2)) UnpackSome(saved_.back());
+  }
+
   Status Xor(const ReplayArguments& a) {
     (void)p_.runtime->statistics();  // a callback may call
     HostKernel kernel;
@@ -229,7 +264,8 @@ class RandomProgram {
     const Stream stream = AnyStream();
     p_.OrderAfterKernels(stream);
     const Status begun = counts_ && OneIn(2) ? OkStatus() : p_.runtime->BeginWrite(tensor.storage, stream);
-    if (begun.code() == StatusCode::kResourceExhausted) return;  // no room for what was to be made from it
+    if (begun.code() == StatusCode::kResourceExhausted) return;      // no room for what was to be made from it
+    if (computes_ && begun.code() == StatusCode::kInternal) return;  // nor does what failed compute it
     if (!begun.ok()) {
       ASSERT_EQ(begun.code(), StatusCode::kFailedPrecondition) << begun;
       ASSERT_FALSE(p_.runtime->options().write_waits) << begun;
@@ -246,8 +282,10 @@ class RandomProgram {
   }
 
   void PackOne() {
-    if (tensors_.empty() || saved_.size() > 40) return;
-    Tensor& tensor = Any(tensors_);
+    if (!tensors_.empty() && saved_.size() <= 40) PackSome(Any(tensors_));
+  }
+
+  void PackSome(const Tensor& tensor) {
     // The program's memory is used again in the order of `compute`, so that is where adopted ones are packed.
     const Stream stream = tensor.memory != nullptr ? p_.compute() : AnyStream();
     p_.OrderAfterKernels(stream);
@@ -262,8 +300,11 @@ class RandomProgram {
   }
 
   void UnpackOne() {
-    if (saved_.empty() || loaded_.size() > 6) return;
-    const SavedModel& saved = Any(saved_);
+    if (!saved_.empty()) UnpackSome(Any(saved_));
+  }
+
+  void UnpackSome(const SavedModel& saved) {
+    if (loaded_.size() > 6) return;
     const Stream stream = AnyStream();  // ordered after nothing: that is tierlib's part
     StatusOr<Loaded> loaded = p_.runtime->Unpack(saved.saved, stream, VersionOf(*saved.content));
     if (saved.content->written && saved.layout.elements() > 0) {
@@ -271,6 +312,7 @@ class RandomProgram {
       return;
     }
     if (loaded.status().code() == StatusCode::kResourceExhausted) return;
+    if (computes_ && loaded.status().code() == StatusCode::kInternal) return;  // the function that fails at times
     // What it is made from was written, and nobody announced that.
     const bool may_be_lost = counts_ && (loaded.status().code() == StatusCode::kFailedPrecondition ||
                                          loaded.status().code() == StatusCode::kDataLoss);
@@ -319,8 +361,8 @@ class RandomProgram {
 
   void CheckLedger() {
     const Ledger ledger = p_.ledger();
-    ASSERT_EQ(ledger.naive + ledger.reconsidered,
-              ledger.moved + ledger.avoided_identity + ledger.avoided_lineage + ledger.frees_nothing + ledger.kept);
+    ASSERT_EQ(ledger.naive + ledger.reconsidered, ledger.moved + ledger.avoided_identity + ledger.avoided_lineage +
+                                                      ledger.avoided_recompute + ledger.frees_nothing + ledger.kept);
     ASSERT_EQ(ledger.engine_out, ledger.moved);
     ASSERT_EQ(ledger.engine_in, ledger.moved_in);
   }
@@ -340,7 +382,8 @@ class RandomProgram {
     EXPECT_TRUE(p_.runtime->health().ok() || lost > 0) << p_.runtime->health();
   }
 
-  const bool counts_;  // writes, of which it announces some
+  const bool counts_;    // writes, of which it announces some
+  const bool computes_;  // some of its values again
   Random random_;
   std::size_t reloads_ = 0;  // bytes that the program's allocator handed out
   Program p_;
@@ -358,6 +401,7 @@ struct Variant {
   void (*change)(Options& options);
   bool with_allocator = false;
   bool counts = false;
+  bool computes = false;
 };
 
 void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
@@ -475,6 +519,37 @@ const Variant kVariants[] = {
      },
      true},
     {"NaiveWithChecksums", OffloadMode::kNaive, kAll, [](Options& o) { o.checksums = true; }},
+    // Values are computed again: claimed, cheaper than copies, or where the host is full.
+    {"AllComputes", kMarshal, kAll,
+     [](Options& o) {
+       o.devices[0].copy_bytes_per_s = 1e9;
+       o.devices[0].emulated.strict = true;
+     },
+     false, false, true},
+    {"AllComputesOnASmallHost", kMarshal, kAll,
+     [](Options& o) {
+       o.pinned_limit = KiB(8);
+       o.pageable_limit = 0;
+       o.write_waits = true;
+     },
+     true, false, true},
+    {"FitComputes", kMarshal, kFit,
+     [](Options& o) {
+       o.devices[0].capacity = Program::kMemory + KiB(32);
+       o.devices[0].copy_bytes_per_s = 1e9;
+       o.devices[0].prefetch_bytes = 8192;
+       o.pinned_limit = KiB(16);
+       o.pageable_limit = 0;
+     },
+     false, false, true},
+    {"FitComputesWithChecksums", kMarshal, kFit,
+     [](Options& o) {
+       o.devices[0].copy_bytes_per_s = 1e9;
+       o.checksums = true;
+       o.write_waits = true;
+       LateEvents(o);
+     },
+     true, false, true},
 };
 
 class RandomPrograms : public testing::TestWithParam<Variant> {};
@@ -482,19 +557,21 @@ class RandomPrograms : public testing::TestWithParam<Variant> {};
 TEST_P(RandomPrograms, GetBackWhatTheyPacked) {
   const Variant& variant = GetParam();
   const int programs = std::max(2, 60 / TIERLIB_RANDOM_SCALE);
-  int unpacked = 0;
+  int unpacked = 0, computed = 0;
   for (int i = 0; i < programs; ++i) {
     const auto seed = static_cast<std::uint64_t>(1000 + i);
     SCOPED_TRACE("seed " + std::to_string(seed));
     Options options = DeterministicOptions(seed, variant.mode, variant.policy);
     options.devices[0].emulated.find_races = !variant.counts;  // which write beside copies, on purpose
     variant.change(options);
-    RandomProgram program(options, seed, variant.with_allocator, variant.counts);
+    RandomProgram program(options, seed, variant.with_allocator, variant.counts, variant.computes);
     program.Run(250);
     unpacked += program.unpacked;
+    computed += program.computed;
     if (HasFailure()) return;
   }
   EXPECT_GT(unpacked, programs * 4) << "the programs are meant to get values back";
+  EXPECT_EQ(computed > programs / 4, variant.computes);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, RandomPrograms, testing::ValuesIn(kVariants),

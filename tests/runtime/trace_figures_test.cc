@@ -28,7 +28,8 @@ class TraceFigures : public testing::Test {
 };
 
 // Steps in which every way of treating a value occurs: moved, shared, made again, kept, persistent, expanded,
-// overlapping.
+// overlapping,
+// computed again.
 Statistics RunSteps(const Options& options) {
   Program p(options);
   Random random(9);
@@ -49,8 +50,16 @@ Statistics RunSteps(const Options& options) {
       }
       saved.push_back(p.Pack(y.storage, WholeOf(kSize)));
       saved.push_back(p.Pack(w.storage, PartOf(0, 512)));
+      const Allocation z = p.Make(bytes);
+      const auto write = [&p, bytes](const RecomputeArguments& a) {
+        p.Write(a.destination, bytes, a.stream);
+        return OkStatus();
+      };
+      EXPECT_TRUE(p.runtime->Recomputes({z.storage, WholeOf(kSize)}, {write, "write", 0, i % 2 == 0}).ok());
+      saved.push_back(p.Pack(z.storage, WholeOf(kSize)));
       p.Retire(x.storage);
       p.Retire(y.storage);
+      p.Retire(z.storage);
     }
     EXPECT_TRUE(p.runtime->Reclaim(0, 4 * kSize).ok());
     p.runtime->BeginBackward();
@@ -104,6 +113,10 @@ TEST_F(TraceFigures, AreThoseOfTheStatistics) {
     EXPECT_EQ(s.frees_nothing, l.frees_nothing);
     EXPECT_EQ(s.kept, l.kept);
     EXPECT_EQ(s.replayed, l.replayed);
+    EXPECT_EQ(s.avoided_recompute, l.avoided_recompute);
+    EXPECT_EQ(s.recomputed, l.recomputed);
+    EXPECT_EQ(s.recomputes, l.recomputes);
+    EXPECT_EQ(s.recomputed_instead.bytes, statistics.fallbacks.to_recompute_bytes);
     const trace::TransferSummary& out = s.transfers[static_cast<std::size_t>(trace::DirectionCode::kOut)];
     const trace::TransferSummary& in = s.transfers[static_cast<std::size_t>(trace::DirectionCode::kIn)];
     EXPECT_EQ(out.bytes, l.engine_out);

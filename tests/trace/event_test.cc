@@ -38,7 +38,11 @@ TEST(Event, CodesKeepTheirMeaning) {
   EXPECT_EQ(static_cast<int>(Event::kTransferEnd), 42);
   EXPECT_EQ(static_cast<int>(Event::kStallEnd), 51);
   EXPECT_EQ(static_cast<int>(DecisionAction::kFreesNothing), 4);
+  EXPECT_EQ(static_cast<int>(DecisionAction::kRecompute), 5);
   EXPECT_EQ(static_cast<int>(DecisionReason::kMemoryShort), 7);
+  EXPECT_EQ(static_cast<int>(DecisionReason::kCheaper), 8);
+  EXPECT_EQ(static_cast<int>(DecisionReason::kClaimed), 9);
+  EXPECT_EQ(static_cast<int>(Event::kRecomputes), 15);
   EXPECT_EQ(static_cast<int>(StallCause::kHostPool), 4);
   EXPECT_EQ(static_cast<int>(StallCause::kProducer), 5);
   EXPECT_EQ(static_cast<int>(Tag::kClient), 8);

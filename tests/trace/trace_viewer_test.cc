@@ -143,18 +143,18 @@ TEST(TierlibTrace, SaysWhereValuesWentThatPinnedMemoryHadNoRoomFor) {
   TemporaryFolder folder;
   {
     const auto recorder = std::move(trace::Recorder::Open({.path = folder / "run.tlt"})).value();
-    for (const std::uint16_t tier : {2, 3, 3, 255})
+    for (const std::uint16_t tier : {2, 3, 3, 254, 255})
       recorder->Write(Event::kHostFallback, Tag::kSaved, tier, 0, 0, 1024);
   }
   const std::string text = RunProgram({"summary", folder / "run.tlt"}).out;
-  EXPECT_NE(
-      text.find("pinned memory had no room: 1 KiB to pageable 1 time, 2 KiB to file 2 times, 1 KiB nowhere 1 time\n"),
-      std::string::npos)
+  EXPECT_NE(text.find("pinned memory had no room: 1 KiB to pageable 1 time, 2 KiB to file 2 times, "
+                      "1 KiB to be computed again 1 time, 1 KiB nowhere 1 time\n"),
+            std::string::npos)
       << text;
   const nlohmann::json json = nlohmann::json::parse(RunProgram({"summary", "--json", folder / "run.tlt"}).out);
   EXPECT_EQ(json["host_fallbacks"].dump(),
             R"([{"bytes":1024,"count":1,"to":"pageable"},{"bytes":2048,"count":2,"to":"file"},)"
-            R"({"bytes":1024,"count":1,"to":"none"}])");
+            R"({"bytes":1024,"count":1,"to":"recompute"},{"bytes":1024,"count":1,"to":"none"}])");
 }
 
 TEST(TierlibTrace, ReadsStandardInput) {

@@ -38,9 +38,12 @@ Json Bytes(const trace::Summary& summary) {
           {"avoided",
            {{"identity", summary.avoided_identity},
             {"lineage", summary.avoided_lineage},
+            {"recompute", summary.avoided_recompute},
             {"frees_nothing", summary.frees_nothing}}},
           {"kept", summary.kept},
           {"replayed", summary.replayed},
+          {"recomputed", summary.recomputed},
+          {"recomputes", summary.recomputes},
           {"decisions", decisions}};
 }
 
@@ -94,6 +97,7 @@ Json Fallbacks(const trace::Summary& summary) {
   for (std::size_t tier = 0; tier < trace::kTierCodeCount; ++tier) {
     add(trace::TierCodeName(static_cast<trace::TierCode>(tier)), summary.fallbacks[tier]);
   }
+  add("recompute", summary.recomputed_instead);
   add("none", summary.refused);
   return list;
 }

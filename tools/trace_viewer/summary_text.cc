@@ -31,15 +31,20 @@ std::string Headline(const std::string& file, const Summary& summary) {
   return text + '\n';
 }
 
+std::uint64_t Avoided(const Summary& summary) {
+  return summary.avoided_identity + summary.avoided_lineage + summary.avoided_recompute + summary.frees_nothing;
+}
+
 // What was avoided, a line for the sum and one for each kind that happened.
 std::vector<std::string> AvoidedLines(const Summary& summary) {
-  const std::uint64_t avoided = summary.avoided_identity + summary.avoided_lineage + summary.frees_nothing;
+  const std::uint64_t avoided = Avoided(summary);
   std::vector<std::string> lines = {FormatBytes(avoided) + " (" + FormatPercent(avoided, summary.naive) + ")"};
   const auto add = [&](const char* kind, std::uint64_t bytes) {
     if (bytes > 0) lines.push_back(std::string(kind) + ' ' + FormatBytes(bytes));
   };
   add("identity", summary.avoided_identity);
   add("lineage", summary.avoided_lineage);
+  add("recompute", summary.avoided_recompute);
   add("frees nothing", summary.frees_nothing);
   return lines;
 }
@@ -75,13 +80,15 @@ std::uint64_t MovedLater(const Summary& summary) {
 std::string PackedLine(const Summary& summary) {
   if (summary.packs == 0) return "";
   std::string text = "packed " + FormatBytes(summary.naive) + " in " + FormatCount(summary.packs, "value") +
-                     ": moved " + FormatBytes(summary.moved) + ", avoided " +
-                     FormatBytes(summary.avoided_identity + summary.avoided_lineage + summary.frees_nothing) +
+                     ": moved " + FormatBytes(summary.moved) + ", avoided " + FormatBytes(Avoided(summary)) +
                      ", kept on the device " + FormatBytes(summary.kept);
   // A value that was kept at first is booked again when memory runs short, so the parts may add up to more than the
   // whole.
   if (const std::uint64_t later = MovedLater(summary); later > 0) text += " (" + FormatBytes(later) + " moved later)";
   if (summary.replayed > 0) text += "; made again " + FormatBytes(summary.replayed);
+  if (summary.recomputed > 0) {
+    text += "; computed again " + FormatBytes(summary.recomputed) + " in " + FormatCount(summary.recomputes, "call");
+  }
   return text + '\n';
 }
 
@@ -180,6 +187,7 @@ std::string FallbackLine(const Summary& summary) {
   for (std::size_t tier = 0; tier < summary.fallbacks.size(); ++tier) {
     add(std::string("to ") + trace::TierCodeName(static_cast<TierCode>(tier)), summary.fallbacks[tier]);
   }
+  add("to be computed again", summary.recomputed_instead);
   add("nowhere", summary.refused);
   return text.empty() ? "" : text + '\n';
 }
