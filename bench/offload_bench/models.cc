@@ -18,6 +18,10 @@ Value Norm(Tape& tape, Inputs& in, const Value& x) {
   return LayerNorm(x, in.Leaf(tape, {kWidth}, 0, 1), Value(), 1e-5);
 }
 
+Value RootMeanSquareNorm(Tape& tape, Inputs& in, const Value& x) {
+  return RmsNorm(x, in.Leaf(tape, {kWidth}, 0, 1), 1e-5);
+}
+
 Value Project(Tape& tape, Inputs& in, const Value& x, std::int64_t to, std::int64_t from = kWidth) {
   return Linear(x, in.Leaf(tape, {to, from}, kDeviation));
 }
@@ -45,16 +49,16 @@ auto GptBlock(std::int64_t batch, std::int64_t length) {
   };
 }
 
-// SwiGLU. LayerNorm without a bias in place of RMSNorm, which is no op of tierlib's: both save their input.
+// RMSNorm and SwiGLU, q, k and v apart. PyTorch's figure is of one with LayerNorm, which saves one float a row more.
 Value LlamaBlock(Tape& tape, Inputs& in) {
   constexpr std::int64_t kBatch = 1;
   constexpr std::int64_t kLength = 1024;
   const Value x = BlockInput(tape, in, kBatch, kLength);
-  const Value h = Norm(tape, in, x);
+  const Value h = RootMeanSquareNorm(tape, in, x);
   std::vector<Value> qkv;
   for (int i = 0; i < 3; ++i) qkv.push_back(Project(tape, in, h, kWidth));
   const Value middle = Add(x, Attention(tape, in, qkv, kBatch, kLength));
-  const Value normed = Norm(tape, in, middle);
+  const Value normed = RootMeanSquareNorm(tape, in, middle);
   const Value gate = Silu(Project(tape, in, normed, 4 * kWidth));
   const Value hidden = Mul(gate, Project(tape, in, normed, 4 * kWidth));
   return Sum(Add(middle, Project(tape, in, hidden, kWidth, 4 * kWidth)));

@@ -1,4 +1,4 @@
-// Sums, LayerNorm, softmax, cross-entropy and embedding against plain loops over doubles.
+// Sums, LayerNorm, RMSNorm, softmax, cross-entropy and embedding against plain loops over doubles.
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -209,6 +209,56 @@ TEST(LayerNormKernel, BackwardIsThePlainLoopAndEachGradientMayBeLeftOut) {
         const double rows = static_cast<double>(c.rows);
         ASSERT_NEAR(dweight[j], want_weight[at], 16 * e * rows * 4 + Epsilon(dtype) * std::abs(want_weight[at]));
         ASSERT_NEAR(dbias[j], want_bias[at], 16 * e * rows + Epsilon(dtype) * std::abs(want_bias[at]));
+      }
+    }
+  }
+}
+
+// y = x r w with r = 1 / sqrt(mean of x^2 + epsilon); dx = r (h - z mean(h z)) with h = dy w and z = x r.
+TEST(RmsNormKernel, IsThePlainLoop) {
+  constexpr double kEpsilon = 0.25;
+  Random random(309);
+  for (const DType dtype : kFloatTypes) {
+    for (const LayerNormCase& c : kLayerNormCases) {
+      const TestTensor x = TestTensor::Uniform(random, dtype, {c.rows, c.columns}, -1, 4);
+      const TestTensor dy = TestTensor::Uniform(random, dtype, {c.rows, c.columns});
+      const TestTensor weight = TestTensor::Uniform(random, dtype, {c.columns});
+      TestTensor y(dtype, {c.rows, c.columns});
+      TestTensor rstd(ComputeType(dtype), {c.rows});
+      RunOnPools(y, [&](KernelContext& context, TestTensor& out) {
+        LayerNormForward(context, {dtype, c.rows, c.columns, kEpsilon, x.data(), weight.data(), nullptr, out.data(),
+                                   nullptr, rstd.data()});
+      });
+      TestTensor dx(dtype, {c.rows, c.columns});
+      TestTensor dweight(dtype, {c.columns});
+      RunOnPools(dx, [&](KernelContext& context, TestTensor& out) {
+        Workspace workspace(LayerNormBackwardWorkspaceBytes(dtype, c.rows, c.columns));
+        LayerNormBackward(context, {dtype, c.rows, c.columns, dy.data(), x.data(), weight.data(), nullptr, rstd.data(),
+                                    out.data(), dweight.data(), nullptr, workspace.data()});
+      });
+      const double e = ComputeEpsilon(dtype);
+      const auto n = static_cast<double>(c.columns);
+      std::vector<double> want_weight(static_cast<std::size_t>(c.columns), 0);
+      for (std::int64_t i = 0; i < c.rows; ++i) {
+        const std::int64_t row = i * c.columns;
+        double squares = 0;
+        for (std::int64_t j = 0; j < c.columns; ++j) squares += x[row + j] * x[row + j] / n;
+        const double r = 1 / std::sqrt(squares + kEpsilon);
+        ASSERT_NEAR(rstd[i], r, 12 * e * r);
+        double hz_mean = 0;
+        for (std::int64_t j = 0; j < c.columns; ++j) hz_mean += dy[row + j] * weight[j] * x[row + j] * r / n;
+        for (std::int64_t j = 0; j < c.columns; ++j) {
+          const double z = x[row + j] * r;
+          const double want = z * weight[j];
+          ASSERT_NEAR(y[row + j], want, 64 * e + Epsilon(dtype) * std::abs(want));
+          const double want_dx = r * (dy[row + j] * weight[j] - z * hz_mean);
+          ASSERT_NEAR(dx[row + j], want_dx, r * 256 * e + Epsilon(dtype) * std::abs(want_dx));
+          want_weight[static_cast<std::size_t>(j)] += dy[row + j] * z;
+        }
+      }
+      for (std::int64_t j = 0; j < c.columns; ++j) {
+        const double want = want_weight[static_cast<std::size_t>(j)];
+        ASSERT_NEAR(dweight[j], want, 64 * e * static_cast<double>(c.rows) + Epsilon(dtype) * std::abs(want));
       }
     }
   }

@@ -92,6 +92,8 @@ TEST_F(TapeTest, ErrorsNameTheOpAndTheSizes) {
        "embedding: indices f32[3,4]{4,1}+0: they must be i32 of rank 7 at most"},
       {[](Tape&, const Value& a, const Value& b) { LayerNorm(a, b, Value(), 1e-5); },
        "layer_norm: weight f32[5,6]{6,1}+0 for x f32[3,4]{4,1}+0: it must be f32[4]"},
+      {[](Tape&, const Value& a, const Value& b) { RmsNorm(a, b, 1e-5); },
+       "rms_norm: weight f32[5,6]{6,1}+0 for x f32[3,4]{4,1}+0: it must be f32[4]"},
       {[](Tape&, const Value& a, const Value&) { CausalAttention(a, a, a, AttentionForm::kFused); },
        "attention: q [3,4], k [3,4], v [3,4]: they must be [B, H, T, D] of one dtype, all the same"},
   };

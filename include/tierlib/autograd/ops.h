@@ -55,6 +55,8 @@ Value Linear(const Value& x, const Value& w);                // x [.., in] times
 Value Embedding(const Value& table, const Tensor& indices);  // table [V, C], indices i32 of any sizes
 // Over the last dimension; the bias may be undefined.
 Value LayerNorm(const Value& x, const Value& weight, const Value& bias, double epsilon);
+// x / sqrt(mean of x^2 + epsilon) * weight, over the last dimension; weight: [its size].
+Value RmsNorm(const Value& x, const Value& weight, double epsilon);
 Value Softmax(const Value& x, int dim);
 // The mean over N of logits [N, V] and targets i32 [N]; f32 for 16-bit logits.
 Value CrossEntropy(const Value& logits, const Tensor& targets);

@@ -1,4 +1,5 @@
-// Layer normalisation over the last dimension (Ba, Kiros, Hinton, arXiv 1607.06450).
+// Normalisation over the last dimension: LayerNorm (Ba, Kiros, Hinton, arXiv 1607.06450) and RMSNorm (Zhang, Sennrich,
+// arXiv 1910.07467), which is the same with a mean of 0.
 #ifndef TIERLIB_SRC_AUTOGRAD_KERNELS_LAYER_NORM_H_
 #define TIERLIB_SRC_AUTOGRAD_KERNELS_LAYER_NORM_H_
 
@@ -12,7 +13,8 @@ namespace tierlib::autograd::host {
 
 // y = (x - mean) * rstd * weight + bias per row, rstd = 1 / sqrt(variance + epsilon), the variance over `columns`
 // (biased). x, y: [rows, columns] row-major; weight, bias: [columns]; all of one dtype. mean, rstd: [rows] of
-// ComputeType(dtype).
+// ComputeType(dtype). Where `mean` is null it counts as 0, and rstd is the reciprocal of the root mean square:
+// y = x / sqrt(mean of x^2 + epsilon) * weight.
 struct LayerNormForwardArguments {
   DType dtype = DType::kF32;
   std::int64_t rows = 0;
@@ -22,7 +24,7 @@ struct LayerNormForwardArguments {
   const void* weight = nullptr;
   const void* bias = nullptr;  // may be null
   void* y = nullptr;
-  void* mean = nullptr;
+  void* mean = nullptr;  // null: RMSNorm
   void* rstd = nullptr;
 };
 void LayerNormForward(KernelContext& context, const LayerNormForwardArguments& a);
@@ -35,7 +37,7 @@ struct LayerNormBackwardArguments {
   const void* dy = nullptr;
   const void* x = nullptr;
   const void* weight = nullptr;
-  const void* mean = nullptr;
+  const void* mean = nullptr;  // null: RMSNorm
   const void* rstd = nullptr;
   void* dx = nullptr;
   void* dweight = nullptr;

@@ -35,18 +35,21 @@ void ForwardRow(const LayerNormForwardArguments& a, std::int64_t row) {
   T bias_buffer[kChunk];
   T y_buffer[kChunk];
   const std::int64_t start = row * a.columns;
-  double sum = 0;
-  ForEachChunk(a.columns, [&](std::int64_t j, std::int64_t n) {
-    sum += SumLanes(ReadChunk(a.dtype, a.x, start + j, 1, n, x_buffer), static_cast<std::size_t>(n));
-  });
-  const T mean = static_cast<T>(sum / static_cast<double>(a.columns));
+  T mean = 0;
+  if (a.mean != nullptr) {
+    double sum = 0;
+    ForEachChunk(a.columns, [&](std::int64_t j, std::int64_t n) {
+      sum += SumLanes(ReadChunk(a.dtype, a.x, start + j, 1, n, x_buffer), static_cast<std::size_t>(n));
+    });
+    mean = static_cast<T>(sum / static_cast<double>(a.columns));
+    static_cast<T*>(a.mean)[row] = mean;
+  }
   double squares = 0;
   ForEachChunk(a.columns, [&](std::int64_t j, std::int64_t n) {
     squares +=
         SquaredDeviationLanes(ReadChunk(a.dtype, a.x, start + j, 1, n, x_buffer), mean, static_cast<std::size_t>(n));
   });
   const T rstd = static_cast<T>(1 / std::sqrt(squares / static_cast<double>(a.columns) + a.epsilon));
-  static_cast<T*>(a.mean)[row] = mean;
   static_cast<T*>(a.rstd)[row] = rstd;
   ForEachChunk(a.columns, [&](std::int64_t j, std::int64_t n) {
     const T* x = ReadChunk(a.dtype, a.x, start + j, 1, n, x_buffer);
@@ -66,7 +69,7 @@ void BackwardRow(const LayerNormBackwardArguments& a, std::int64_t row, double* 
   T weight_buffer[kChunk];
   T dx_buffer[kChunk];
   const std::int64_t start = row * a.columns;
-  const T mean = static_cast<const T*>(a.mean)[row];
+  const T mean = a.mean == nullptr ? 0 : static_cast<const T*>(a.mean)[row];
   const T rstd = static_cast<const T*>(a.rstd)[row];
   NormalizeSums sums;
   ForEachChunk(a.columns, [&](std::int64_t j, std::int64_t n) {
@@ -81,7 +84,8 @@ void BackwardRow(const LayerNormBackwardArguments& a, std::int64_t row, double* 
     sums.hz += part.hz;
   });
   if (a.dx == nullptr) return;
-  const T mean_h = static_cast<T>(sums.h / static_cast<double>(a.columns));
+  // By way of the mean, which RMSNorm does not have.
+  const T mean_h = a.mean == nullptr ? 0 : static_cast<T>(sums.h / static_cast<double>(a.columns));
   const T mean_hz = static_cast<T>(sums.hz / static_cast<double>(a.columns));
   ForEachChunk(a.columns, [&](std::int64_t j, std::int64_t n) {
     const T* dy = ReadChunk(a.dtype, a.dy, start + j, 1, n, dy_buffer);
