@@ -93,7 +93,12 @@ struct DeviceOptions {
   // What copies between the host and this device achieve, each way, as far as Recompute::cost_ns is compared with them.
   // 0: that of the emulated options where those have both, and else not known, so that no recompute counts as cheaper.
   double copy_bytes_per_s = 0;
-  std::uint64_t in_flight_limit = 0;           // cap on bytes of copies in flight; 0: none
+  std::uint64_t in_flight_limit = 0;  // cap on bytes of copies in flight; 0: none
+  // A copy of more bytes is given to the device in pieces of so many, or in 16 where those would be more, and each
+  // piece can be waited for: a value that is asked for while it still leaves comes back piece by piece behind its own
+  // copy out, and in_flight_limit counts pieces as they end. Smaller pieces come back sooner and cost a call and an
+  // event each. 0: no copy is split.
+  std::uint64_t chunk_bytes = MiB(8);
   std::shared_ptr<DeviceAllocator> allocator;  // null: tierlib's own pool
   EmulatedOptions emulated;                    // where kind is kEmulated
   std::shared_ptr<Faults> faults;              // for tests: what is to fail (tierlib/faults.h). Null: nothing

@@ -25,72 +25,135 @@ TransferEngine::~TransferEngine() {
 }
 
 StatusOr<std::unique_ptr<TransferEngine>> TransferEngine::Create(DeviceBackend& device, EventPool& events,
-                                                                 trace::Recorder* recorder, TimeLedger* time) {
-  std::unique_ptr<TransferEngine> engine(new TransferEngine(device, events, recorder, time));
+                                                                 trace::Recorder* recorder, TimeLedger* time,
+                                                                 std::uint64_t chunk_bytes) {
+  std::unique_ptr<TransferEngine> engine(new TransferEngine(device, events, recorder, time, chunk_bytes));
   TIERLIB_ASSIGN_OR_RETURN(engine->out_, device.CreateStream("copy out"));
   TIERLIB_ASSIGN_OR_RETURN(engine->in_, device.CreateStream("copy in"));
   return engine;
 }
 
+// The copies that a copy in comes after, and how far its stream waits for each of them so far.
+class TransferEngine::Sources {
+ public:
+  explicit Sources(absl::Span<const TransferRef> sources) : sources_(sources), waited_(sources.size(), 0) {}
+
+  // OK, or the first that failed.
+  Status Check() const {
+    for (const TransferRef& source : sources_) TIERLIB_RETURN_IF_ERROR(source->status);
+    return OkStatus();
+  }
+  // Later work of `stream` starts after the chunks that have bytes of `host`.
+  Status Wait(EventPool& events, Stream stream, const HostSpan& host) {
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      const auto& chunks = sources_[i]->chunks;
+      const std::size_t done = std::max(waited_[i], sources_[i]->ended_chunks);
+      std::size_t last = chunks.size();
+      while (last > done && !chunks[last - 1].host.Meets(host)) --last;
+      if (last <= done) continue;
+      TIERLIB_RETURN_IF_ERROR(events.WaitOn(stream, *chunks[last - 1].end));
+      waited_[i] = last;
+    }
+    return OkStatus();
+  }
+
+ private:
+  const absl::Span<const TransferRef> sources_;
+  absl::InlinedVector<std::size_t, 4> waited_;  // chunks
+};
+
 StatusOr<TransferRef> TransferEngine::CopyOut(absl::Span<const CopyRun> runs, const Mark& produced, StorageId storage,
                                               std::shared_ptr<void> keeps) {
   TIERLIB_RETURN_IF_ERROR(events_.WaitOn(*out_, produced));
-  return Enqueue(runs, CopyDirection::kDeviceToHost, *out_, storage, std::move(keeps));
+  Sources none({});
+  const CopyChunks copy(runs, CopyDirection::kDeviceToHost, chunk_bytes_);
+  return Enqueue(copy, CopyDirection::kDeviceToHost, none, storage, std::move(keeps));
 }
 
 StatusOr<TransferRef> TransferEngine::CopyIn(absl::Span<const CopyRun> runs, absl::Span<const TransferRef> sources,
                                              StorageId storage, std::shared_ptr<void> keeps) {
-  for (const TransferRef& source : sources) {
-    TIERLIB_RETURN_IF_ERROR(WaitOn(*in_, source).status());
-  }
-  return Enqueue(runs, CopyDirection::kHostToDevice, *in_, storage, std::move(keeps));
+  Sources after(sources);
+  TIERLIB_RETURN_IF_ERROR(after.Check());
+  const CopyChunks copy(runs, CopyDirection::kHostToDevice, chunk_bytes_);
+  return Enqueue(copy, CopyDirection::kHostToDevice, after, storage, std::move(keeps));
 }
 
-StatusOr<TransferRef> TransferEngine::Enqueue(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream,
+StatusOr<TransferRef> TransferEngine::Enqueue(const CopyChunks& copy, CopyDirection direction, Sources& sources,
                                               StorageId storage, std::shared_ptr<void> keeps) {
   auto transfer = std::make_shared<Transfer>();
   transfer->number = next_number_++;
   transfer->direction = direction;
   transfer->storage = storage;
-  for (const CopyRun& run : runs) transfer->bytes += run.bytes;
+  transfer->bytes = copy.bytes();
+  transfer->chunks.reserve(copy.chunks().size());
   transfer->keeps = std::move(keeps);
-  MarkBegin(*transfer, stream);
-  if (copy_is_refused.Fails()) return UnavailableError("the copy was refused by a failpoint");
-  auto& queue = in_flight_[direction == CopyDirection::kDeviceToHost ? 0 : 1];
+  Queue& queue = QueueOf(direction);
   queue.push_back(transfer);  // before the copy: what may throw comes before what memory is needed for
-  Status copied(StatusCode::kResourceExhausted);
-  try {
-    copied = device_.Copy(runs, direction, stream);
-  } catch (const std::bad_alloc&) {
-  }
-  if (!copied.ok()) {
+  const Status enqueued = EnqueueChunks(copy, sources, *transfer);
+  if (!enqueued.ok()) {
     queue.pop_back();
-    return copied;
-  }
-  StatusOr<MarkRef> end = events_.MarkNow(stream);
-  if (!end.ok()) {  // nothing will tell when the copy ends, and its memory may be let go on return: wait for it now
-    queue.pop_back();
-    TIERLIB_RETURN_IF_ERROR(device_.SynchronizeStream(stream));
+    return enqueued;
   }
   copied_bytes_[static_cast<int>(direction)] += transfer->bytes;
-  bytes_in_flight_ += transfer->bytes;
-  if (end.ok()) {
-    transfer->end = *std::move(end);
+  transfer->end = transfer->chunks.back().end;
+  if (transfer->end == nullptr) {  // it was waited for
+    queue.pop_back();
+    Finish(*transfer);
   } else {
-    Finish(*transfer, OkStatus());
+    bytes_in_flight_ += transfer->bytes;
   }
   return transfer;
 }
 
+// On an error nothing of the transfer is running: its memory may be let go on return.
+Status TransferEngine::EnqueueChunks(const CopyChunks& copy, Sources& sources, Transfer& transfer) {
+  const Stream stream = StreamOf(transfer.direction);
+  bool begun = false;
+  Status status;
+  try {
+    for (const CopyChunks::Chunk& chunk : copy.chunks()) {
+      // What is not split waits for all of its sources.
+      status = sources.Wait(events_, stream, copy.chunks().size() == 1 ? HostSpan() : chunk.host);
+      if (!status.ok()) break;
+      if (!begun) MarkBegin(transfer);
+      status = copy_is_refused.Fails() ? UnavailableError("the copy was refused by a failpoint")
+                                       : device_.Copy(chunk.runs, transfer.direction, stream);
+      if (!status.ok()) break;
+      begun = true;
+      AddChunk(transfer, chunk);
+    }
+  } catch (const std::bad_alloc&) {
+    status = Status(StatusCode::kResourceExhausted);
+  }
+  if (!status.ok()) {
+    if (begun) (void)device_.SynchronizeStream(stream);
+    return status;
+  }
+  // Nothing tells when the last chunk ends.
+  return transfer.chunks.back().end != nullptr ? OkStatus() : device_.SynchronizeStream(stream);
+}
+
+// A chunk that gets no mark ends with the one after it.
+void TransferEngine::AddChunk(Transfer& transfer, const CopyChunks::Chunk& chunk) {
+  if (transfer.chunks.empty() || transfer.chunks.back().end != nullptr) {
+    transfer.chunks.push_back({nullptr, chunk.bytes, chunk.host});
+  } else {
+    transfer.chunks.back().bytes += chunk.bytes;
+    transfer.chunks.back().host = transfer.chunks.back().host.With(chunk.host);
+  }
+  StatusOr<MarkRef> end = events_.MarkNow(StreamOf(transfer.direction));
+  if (end.ok()) transfer.chunks.back().end = *std::move(end);
+}
+
 // Without its mark the copy goes unmeasured, and all the same.
-void TransferEngine::MarkBegin(Transfer& transfer, Stream stream) {
+void TransferEngine::MarkBegin(Transfer& transfer) {
   const auto detail = static_cast<std::uint16_t>(transfer.direction);
   trace::Write(recorder_, trace::Event::kTransferStorage, trace::Tag::kSaved, detail, 0, transfer.number,
                transfer.storage.ToInteger());
   trace::Write(recorder_, trace::Event::kTransferAsk, trace::Tag::kSaved, detail, 0, transfer.number, transfer.bytes);
   if (time_ != nullptr) transfer.claim = time_->NewClaim();
   if (recorder_ == nullptr && transfer.claim == nullptr) return;
-  StatusOr<MarkRef> begin = events_.MarkNow(stream);
+  StatusOr<MarkRef> begin = events_.MarkNow(StreamOf(transfer.direction));
   if (begin.ok()) transfer.begin = *std::move(begin);
 }
 
@@ -106,10 +169,8 @@ void TransferEngine::BookTime(const Transfer& transfer) {
 }
 
 StatusOr<bool> TransferEngine::WaitOn(Stream stream, const TransferRef& transfer) {
-  if (transfer->ended) {
-    TIERLIB_RETURN_IF_ERROR(transfer->status);
-    return false;
-  }
+  TIERLIB_RETURN_IF_ERROR(transfer->status);
+  if (transfer->ended) return false;
   TIERLIB_RETURN_IF_ERROR(events_.WaitOn(stream, *transfer->end));
   return stream != transfer->end->stream;
 }
@@ -121,26 +182,37 @@ TransferRef TransferEngine::LastCopyOut(StorageId storage) const {
   return last == queue.rend() ? nullptr : *last;
 }
 
-void TransferEngine::Finish(Transfer& transfer, Status status) {
+void TransferEngine::EndChunk(Queue& queue, Status status) {
+  const TransferRef transfer = queue.front();
+  TransferChunk& chunk = transfer->chunks[transfer->ended_chunks++];
+  bytes_in_flight_ -= chunk.bytes;
+  chunk.end = nullptr;
+  if (transfer->status.ok()) transfer->status = std::move(status);
+  if (transfer->ended_chunks < transfer->chunks.size()) return;
+  queue.pop_front();
+  Finish(*transfer);
+}
+
+void TransferEngine::Finish(Transfer& transfer) {
   transfer.ended = true;
-  transfer.status = copy_fails.Fails() ? UnavailableError("the copy failed by a failpoint") : std::move(status);
-  bytes_in_flight_ -= transfer.bytes;
+  if (copy_fails.Fails()) transfer.status = UnavailableError("the copy failed by a failpoint");
   if (!transfer.status.ok() && health_.ok()) health_ = transfer.status;
   if (transfer.begin != nullptr && transfer.end != nullptr && transfer.status.ok()) BookTime(transfer);
   transfer.claim = nullptr;
   transfer.begin = nullptr;
   transfer.end = nullptr;
+  transfer.chunks.clear();
+  transfer.ended_chunks = 0;
   transfer.keeps = nullptr;
 }
 
 void TransferEngine::Poll() {
-  for (auto& queue : in_flight_) {
+  for (Queue& queue : in_flight_) {
     while (!queue.empty()) {
-      const StatusOr<bool> done = device_.EventDone(queue.front()->end->event);
+      const Transfer& oldest = *queue.front();
+      const StatusOr<bool> done = device_.EventDone(oldest.chunks[oldest.ended_chunks].end->event);
       if (done.ok() && !*done) break;
-      const TransferRef transfer = std::move(queue.front());
-      queue.pop_front();
-      Finish(*transfer, done.ok() ? OkStatus() : done.status());
+      EndChunk(queue, done.status());
     }
   }
 }
@@ -154,14 +226,15 @@ MarkRef TransferEngine::OldestKeeping() const {
   return nullptr;
 }
 
+Status TransferEngine::AwaitChunk(Queue& queue) {
+  const TransferRef oldest = queue.front();
+  EndChunk(queue, device_.SynchronizeEvent(oldest->chunks[oldest->ended_chunks].end->event));
+  return oldest->status;
+}
+
 Status TransferEngine::Await(const TransferRef& transfer) {
-  auto& queue = in_flight_[transfer->direction == CopyDirection::kDeviceToHost ? 0 : 1];
-  while (!transfer->ended && !queue.empty()) {
-    const TransferRef oldest = queue.front();
-    Status status = device_.SynchronizeEvent(oldest->end->event);
-    queue.pop_front();
-    Finish(*oldest, std::move(status));
-  }
+  Queue& queue = QueueOf(transfer->direction);
+  while (!transfer->ended && !queue.empty()) (void)AwaitChunk(queue);
   return transfer->status;
 }
 
@@ -185,8 +258,8 @@ Status TransferEngine::Drain(std::int64_t deadline_ns) {
 Status TransferEngine::AwaitBytesInFlight(std::uint64_t limit) {
   Poll();
   while (bytes_in_flight_ > limit) {
-    auto& queue = in_flight_[0].empty() ? in_flight_[1] : in_flight_[0];
-    TIERLIB_RETURN_IF_ERROR(Await(TransferRef(queue.front())));
+    Queue& queue = in_flight_[0].empty() ? in_flight_[1] : in_flight_[0];
+    TIERLIB_RETURN_IF_ERROR(AwaitChunk(queue));
   }
   return OkStatus();
 }

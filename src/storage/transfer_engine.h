@@ -1,6 +1,8 @@
 // TransferEngine: copies between one device and the host on two streams of their own, one per direction.
 //
-// A copy out starts after the producer's work; a copy in after the copy out of the same bytes. Nothing here blocks
+// A copy out starts after the producer's work; a copy in after the copy out of the same bytes. Large copies are split
+// into chunks with a mark after each (copy_chunks.h), and a chunk of a copy in waits for those chunks of the copies out
+// that bring its own bytes: a value that is asked for while it leaves comes back right behind. Nothing here blocks
 // except Await and Drain. Memory is given back in stream order by its owners (BlockPool); memory that the program owns
 // is kept referenced by the transfer until the copy is known to have ended.
 //
@@ -14,8 +16,10 @@
 #include <optional>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "allocator/device_backend.h"
+#include "storage/copy_chunks.h"
 #include "storage/event_pool.h"
 #include "storage/time_ledger.h"
 #include "tierlib/status.h"
@@ -23,6 +27,13 @@
 #include "trace/recorder.h"
 
 namespace tierlib {
+
+// A part of a transfer that can be waited for. Chunks of one transfer end in their order.
+struct TransferChunk {
+  MarkRef end;  // null once the chunk is known to have ended
+  std::uint64_t bytes = 0;
+  HostSpan host;  // where its bytes lie on the host
+};
 
 // One copy operation, from being asked for to being known to have ended.
 struct Transfer {
@@ -32,19 +43,22 @@ struct Transfer {
   std::uint64_t bytes = 0;
   MarkRef begin;  // where a trace is on, or a step under way
   TimeLedger::Claim claim;
-  MarkRef end;
+  absl::InlinedVector<TransferChunk, 1> chunks;  // in flight, and those before them
+  std::size_t ended_chunks = 0;
+  MarkRef end;                  // of the last chunk
   std::shared_ptr<void> keeps;  // memory of the program that the copy reads or writes
   bool ended = false;
-  Status status;  // once ended
+  Status status;  // OK, or why a chunk failed: the transfer has then, though it may not have ended
 };
 using TransferRef = std::shared_ptr<Transfer>;
 
 class TransferEngine {
  public:
   // REQUIRES: `device` and `events` outlive the engine, and so do `recorder` and `time`, which may be null. Its streams
-  // are the device's own.
+  // are the device's own. `chunk_bytes` as in DeviceOptions.
   static StatusOr<std::unique_ptr<TransferEngine>> Create(DeviceBackend& device, EventPool& events,
-                                                          trace::Recorder* recorder, TimeLedger* time = nullptr);
+                                                          trace::Recorder* recorder, TimeLedger* time = nullptr,
+                                                          std::uint64_t chunk_bytes = 0);
   ~TransferEngine();
 
   Stream out_stream() const { return *out_; }
@@ -53,7 +67,8 @@ class TransferEngine {
   // Enqueues a copy to the host of bytes that the work up to `produced` wrote.
   StatusOr<TransferRef> CopyOut(absl::Span<const CopyRun> runs, const Mark& produced, StorageId storage,
                                 std::shared_ptr<void> keeps);
-  // Enqueues a copy to the device, after each of `sources` (the copies that brought the bytes to the host).
+  // Enqueues a copy to the device, each chunk of it after what `sources` (the copies that brought the bytes to the
+  // host) have of its bytes.
   StatusOr<TransferRef> CopyIn(absl::Span<const CopyRun> runs, absl::Span<const TransferRef> sources, StorageId storage,
                                std::shared_ptr<void> keeps);
   // Later work of `stream` starts after the transfer. True where a wait had to be inserted.
@@ -61,7 +76,7 @@ class TransferEngine {
   // The last copy out of the storage that is in flight; null where none is. Those before it end before it.
   TransferRef LastCopyOut(StorageId storage) const;
 
-  // Notices transfers that ended; drops what they kept.
+  // Notices chunks and transfers that ended; drops what these kept.
   void Poll();
   // The end of the oldest transfer that keeps memory of the program; null where none does.
   MarkRef OldestKeeping() const;
@@ -82,21 +97,34 @@ class TransferEngine {
   const Status& health() const { return health_; }
 
  private:
-  TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder, TimeLedger* time)
-      : device_(device), events_(events), recorder_(recorder), time_(time) {}
-  StatusOr<TransferRef> Enqueue(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream,
-                                StorageId storage, std::shared_ptr<void> keeps);
-  void MarkBegin(Transfer& transfer, Stream stream);
-  void Finish(Transfer& transfer, Status status);
+  using Queue = std::deque<TransferRef>;
+  class Sources;
+
+  TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder, TimeLedger* time,
+                 std::uint64_t chunk_bytes)
+      : device_(device), events_(events), recorder_(recorder), time_(time), chunk_bytes_(chunk_bytes) {}
+  StatusOr<TransferRef> Enqueue(const CopyChunks& copy, CopyDirection direction, Sources& sources, StorageId storage,
+                                std::shared_ptr<void> keeps);
+  Status EnqueueChunks(const CopyChunks& copy, Sources& sources, Transfer& transfer);
+  void AddChunk(Transfer& transfer, const CopyChunks::Chunk& chunk);
+  void MarkBegin(Transfer& transfer);
+  // The chunk that the queue's first transfer is at has ended.
+  void EndChunk(Queue& queue, Status status);
+  // Blocks until it has; its status.
+  Status AwaitChunk(Queue& queue);
+  void Finish(Transfer& transfer);
   void BookTime(const Transfer& transfer);
+  Queue& QueueOf(CopyDirection direction) { return in_flight_[direction == CopyDirection::kDeviceToHost ? 0 : 1]; }
+  Stream StreamOf(CopyDirection direction) const { return direction == CopyDirection::kDeviceToHost ? *out_ : *in_; }
 
   DeviceBackend& device_;
   EventPool& events_;
   trace::Recorder* const recorder_;
   TimeLedger* const time_;
+  const std::uint64_t chunk_bytes_;
   std::optional<Stream> out_;  // both once made
   std::optional<Stream> in_;
-  std::deque<TransferRef> in_flight_[2];  // out, in: each ends in order
+  Queue in_flight_[2];  // out, in: each ends in order
   std::uint64_t bytes_in_flight_ = 0;
   std::uint64_t copied_bytes_[3] = {};
   std::uint64_t next_number_ = 1;

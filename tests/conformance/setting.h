@@ -20,15 +20,22 @@ enum class Copier : std::uint8_t {
   kReordered,    // a seeded scheduler decides when each copy and kernel runs
 };
 
+enum class Copies : std::uint8_t {
+  kWhole,     // each is one operation of the device
+  kInChunks,  // each is split where it is larger than a tiny limit
+};
+
 struct Setting {
   Copier copier = Copier::kSynchronous;
   bool adopted = false;  // storages lie in memory of the program, which uses it again as soon as it may
   std::uint64_t seed = 1;
+  Copies copies = Copies::kWhole;
 
   std::string name() const {
     static constexpr const char* kNames[] = {"synchronous", "delayed", "reordered"};
-    return std::string(kNames[static_cast<int>(copier)]) + (adopted ? ", adopted" : ", owned") + ", seed " +
-           std::to_string(seed);
+    static constexpr const char* kCopies[] = {"", ", in chunks"};
+    return std::string(kNames[static_cast<int>(copier)]) + kCopies[static_cast<int>(copies)] +
+           (adopted ? ", adopted" : ", owned") + ", seed " + std::to_string(seed);
   }
 };
 
@@ -129,6 +136,7 @@ class Case {
       options.devices[0].emulated.schedule = EmulatedSchedule::kThreaded;
       options.devices[0].emulated.copy_latency_ns = 200'000;
     }
+    if (setting.copies == Copies::kInChunks) options.devices[0].chunk_bytes = 64;
     if (change) change(options);
     return options;
   }
@@ -145,11 +153,13 @@ class Case {
 inline void InEverySetting(const std::function<void(const Setting&)>& test) {
   for (const bool adopted : {false, true}) {
     for (const Copier copier : {Copier::kSynchronous, Copier::kDelayed, Copier::kReordered}) {
-      const std::uint64_t seeds = copier == Copier::kReordered ? 3 : 1;
-      for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
-        const Setting setting{copier, adopted, seed};
-        SCOPED_TRACE(setting.name());
-        test(setting);
+      for (const Copies copies : {Copies::kWhole, Copies::kInChunks}) {
+        const std::uint64_t seeds = copier == Copier::kReordered ? 3 : 1;
+        for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+          const Setting setting{copier, adopted, seed, copies};
+          SCOPED_TRACE(setting.name());
+          test(setting);
+        }
       }
     }
   }

@@ -24,6 +24,11 @@ Options WithChecksums(Options options) {
   return options;
 }
 
+Options InChunks(Options options) {
+  options.devices[0].chunk_bytes = kSize / 3;
+  return options;
+}
+
 void CreateAndDestroy(Injector& injector, const Options& base) {
   Trial t(injector, base);
   t.Start();
@@ -371,6 +376,8 @@ const std::vector<Scenario>& FaultScenarios() {
       {"SeveralViewsWithChecksums", [](Injector& i, const Options& o) { SeveralViews(i, WithChecksums(o)); }, 30},
       {"ReplayLineageWithChecksums", [](Injector& i, const Options& o) { ReplayLineage(i, WithChecksums(o)); }, 30},
       {"ComputeAgainWithChecksums", [](Injector& i, const Options& o) { ComputeAgain(i, WithChecksums(o)); }, 30},
+      {"RegisterPackUnpackInChunks", [](Injector& i, const Options& o) { RegisterPackUnpack(i, InChunks(o)); }, 40},
+      {"SeveralViewsInChunks", [](Injector& i, const Options& o) { SeveralViews(i, InChunks(o)); }, 30},
       {"CopyNaivelyWithChecksums", [](Injector& i, const Options& o) { CopyNaively(i, WithChecksums(o)); }, 20},
   };
   return scenarios;

@@ -30,7 +30,7 @@ struct Variant {
 void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
 
 const Variant kVariants[] = {
-    {"All", 200'000, [](Options&) {}},
+    {"All", 100'000, [](Options&) {}},
     {"AllWritesWait", 150'000, [](Options& o) { o.write_waits = true; }},
     {"AllOnASmallHost", 150'000,
      [](Options& o) {
@@ -71,6 +71,7 @@ const Variant kVariants[] = {
        o.write_waits = true;
      },
      true},
+    {"AllInChunks", 100'000, [](Options& o) { o.devices[0].chunk_bytes = 48; }},
 };
 
 // Each variant runs other programs.

@@ -438,6 +438,19 @@ const Variant kVariants[] = {
        o.devices[0].in_flight_limit = 8192;
        o.devices[0].reload_budget = 8192;
      }},
+    {"AllInChunks", kMarshal, kAll,
+     [](Options& o) {
+       o.devices[0].chunk_bytes = 256;
+       o.devices[0].in_flight_limit = 8192;
+     }},
+    {"NaiveInChunks", OffloadMode::kNaive, kAll, [](Options& o) { o.devices[0].chunk_bytes = 256; }},
+    {"FitInChunks", kMarshal, kFit,
+     [](Options& o) {
+       o.devices[0].capacity = Program::kMemory + KiB(32);
+       o.devices[0].chunk_bytes = 256;
+       o.write_waits = true;
+       LateEvents(o);
+     }},
     {"AllPrefetches", kMarshal, kAll, [](Options& o) { o.devices[0].prefetch_bytes = 8192; }},
     {"AllPrefetchesWithAllocator", kMarshal, kAll,
      [](Options& o) {

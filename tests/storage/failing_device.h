@@ -21,11 +21,15 @@ class FailingDevice : public DeviceBackend {
   // The next `calls` calls succeed, all later ones fail.
   struct Fuse {
     std::atomic<std::int64_t> calls{-1};  // negative: never
+    std::atomic<bool> once{false};        // one fails, and those after it succeed
     std::atomic<std::uint64_t> count{0};  // of all calls so far
     Status Burn() {
       ++count;
       if (calls < 0) return OkStatus();
-      if (calls == 0) return UnavailableError("the test failed this call");
+      if (calls == 0) {
+        if (once) calls = -1;
+        return UnavailableError("the test failed this call");
+      }
       --calls;
       return OkStatus();
     }
