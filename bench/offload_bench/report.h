@@ -24,7 +24,7 @@ struct BytesRow {
 // The step of median time of one case.
 struct StepRow {
   std::string model;
-  std::string mode;       // off, naive, marshal
+  std::string mode;       // off, naive, marshal, and compact: marshal without spare memory
   std::string link;       // "2 GB/s", "5 GB/s", "unthrottled"; "-" where nothing is moved
   double step_ms = 0;     // on the host's clock, from before BeginStep until the stream had ended it
   double compute_ms = 0;  // this and the rest by the runtime's ledger of time
@@ -34,6 +34,8 @@ struct StepRow {
   double exposed_ms = 0;
   double hidden_ms = 0;
   double moved = 0;                   // bytes
+  double moved_in = 0;                // bytes
+  double taken_back = 0;              // bytes
   double copies = 0;                  // out (count)
   double freed_over_moved = 0;        // of marshal
   std::vector<StorageStalls> stalls;  // of all steps so far, the longest first

@@ -22,17 +22,15 @@ struct Setting {
   OffloadMode mode;
   const char* mode_name;
   Link link;
-  std::uint64_t spare_bytes = 0;
+  std::uint64_t spare_bytes = DeviceOptions::kAutomatic;
 };
-
-constexpr std::uint64_t kSpare = GiB(1);  // a quarter of the device
 
 std::vector<Setting> Settings() {
   std::vector<Setting> settings = {{OffloadMode::kOff, "off", {"-", 0}}};
   for (const Link& link : kLinks) {
     settings.push_back({OffloadMode::kNaive, "naive", link});
     settings.push_back({OffloadMode::kMarshal, "marshal", link});
-    settings.push_back({OffloadMode::kMarshal, "marshal_spare", link, kSpare});
+    settings.push_back({OffloadMode::kMarshal, "compact", link, /*spare_bytes=*/0});
   }
   return settings;
 }
@@ -103,6 +101,8 @@ class Trainer {
     row.exposed_ms = static_cast<double>(times.exposed_ns) / 1e6;
     row.hidden_ms = static_cast<double>(times.hidden_ns) / 1e6;
     row.moved = static_cast<double>(ledger.moved);
+    row.moved_in = static_cast<double>(ledger.moved_in);
+    row.taken_back = static_cast<double>(ledger.taken_back);
     row.copies = static_cast<double>(ledger.copies_out);
     row.steps = statistics.times.front().total.steps;
     row.stalls = statistics.times.front().by_storage;

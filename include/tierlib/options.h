@@ -77,15 +77,18 @@ struct DeviceOptions {
   std::uint64_t capacity = MiB(512);  // bytes of device memory that tierlib may take (a tier's capacity)
   DeviceBacking backing = DeviceBacking::kVirtualMemory;
   std::uint64_t reload_budget = 0;  // cap on reloaded bytes alive at once; 0: the capacity
-  // Free memory that a request may leave alone, in all, rather than wait for work that still uses it: it takes a part
-  // of the capacity that was not used so far. Makes copies run beside compute where values are few and large, for more
-  // memory taken of the device; which addresses are handed out then depends on how fast the device runs. 0: a request
-  // takes the lowest free memory that fits, and its stream waits.
-  std::uint64_t spare_bytes = 0;
-  // Unpack takes a value's own device memory back where it is free and nobody else has had it since the value was
-  // moved: no copy in is made. With policy kAll that is what was moved although the device had room. Which addresses
-  // are handed out then depends on what is unpacked. Memory of adopted storages is the program's, and left alone.
-  bool take_back = false;
+  // Free memory that may be used for speed rather than to keep the memory that is used together:
+  //   - so much of it, in all, a request may leave alone rather than wait for work that still uses it: it takes a part
+  //   of
+  //     the capacity that was not used so far, and copies run beside compute where values are few and large;
+  //   - Unpack takes a value's own device memory back where that is free and nobody else has had it since the value was
+  //     moved: no copy in is made. (Not with Options::checksums. Memory of adopted storages is the program's.)
+  // More memory is taken of the device for that, and which addresses are handed out depends on what is unpacked and on
+  // how fast the device runs. 0: a request takes the lowest free memory that fits, its stream waits, and addresses
+  // depend on the calls alone. kAutomatic: a quarter of the capacity with policy kAll, which moves all there is and
+  // leaves memory free; 0 with kFit, which uses it to the last byte. Runtime::options() tells what was chosen.
+  static constexpr std::uint64_t kAutomatic = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t spare_bytes = kAutomatic;
   // Bytes of saved values that may come back before they are asked for, in the order in which the step before asked for
   // its values, or else in reverse pack order: so that copies in run beside the work before them. Takes memory that is
   // free alone, and gives it up where it is needed. 0: nothing comes back before it is asked for.

@@ -72,6 +72,13 @@ StatusOr<std::unique_ptr<trace::Recorder>> OpenTrace(const Options& options) {
   return trace::Recorder::Open(std::move(recorder));
 }
 
+void ChooseSpareMemory(Options& options) {
+  const bool moves_all = options.mode == OffloadMode::kMarshal && options.policy == OffloadPolicy::kAll;
+  for (DeviceOptions& device : options.devices) {
+    if (device.spare_bytes == DeviceOptions::kAutomatic) device.spare_bytes = moves_all ? device.capacity / 4 : 0;
+  }
+}
+
 bool HardenedByEnvironment() {
   const char* value = std::getenv("TIERLIB_HARDENED");
   return value != nullptr && std::string_view(value) == "1";
@@ -82,6 +89,7 @@ bool HardenedByEnvironment() {
 StatusOr<std::shared_ptr<Core>> Core::Create(Options options, const std::string& system_root) {
   options.hardened = options.hardened || HardenedByEnvironment();
   TIERLIB_RETURN_IF_ERROR(CheckOptions(options));
+  ChooseSpareMemory(options);
   TIERLIB_RETURN_IF_ERROR(FitHostLimits(options, CgroupMemoryLeft(system_root)));
   std::shared_ptr<Core> core(new Core(std::move(options)));
   const auto open_trace = [&core] { return OpenTrace(core->options_); };

@@ -44,11 +44,11 @@ const Variant kVariants[] = {
        o.devices[0].reload_budget = 768;
        o.hop_limit = 2;
      }},
-    {"AllTakesBack", 75'000, [](Options& o) { o.devices[0].take_back = true; }},
+    {"AllTakesBack", 75'000, [](Options& o) { o.devices[0].spare_bytes = KiB(16); }},
     {"FitTakesBackOnASmallDevice", 25'000,
      [](Options& o) {
        o.policy = OffloadPolicy::kFit;
-       o.devices[0].take_back = true;
+       o.devices[0].spare_bytes = 1;
        o.devices[0].capacity = SmallPrograms::kOwnMemory + 2048;
        o.write_waits = true;
      },

@@ -50,6 +50,8 @@ inline Options DeterministicOptions(std::uint64_t seed, OffloadMode mode = Offlo
   options.devices[0].emulated.seed = seed;
   options.devices[0].emulated.kernel_threads = 1;
   options.devices[0].emulated.poison = true;
+  options.devices[0].spare_bytes =
+      0;  // each value is copied in; those that take their memory back have tests of their own
   options.pinned_limit = MiB(8);
   options.pageable_limit = MiB(1);
   options.mode = mode;

@@ -458,11 +458,10 @@ const Variant kVariants[] = {
        o.devices[0].prefetch_bytes = 8192;
      },
      true},
-    {"AllTakesBack", kMarshal, kAll, [](Options& o) { o.devices[0].take_back = true; }},
+    {"AllTakesBack", kMarshal, kAll, [](Options& o) { o.devices[0].spare_bytes = 1; }},
     {"AllTakesBackFewReloads", kMarshal, kAll,
      [](Options& o) {
        o.write_waits = true;
-       o.devices[0].take_back = true;
        o.devices[0].reload_budget = 8192;
        o.devices[0].prefetch_bytes = 8192;
        o.devices[0].spare_bytes = KiB(64);
@@ -470,12 +469,12 @@ const Variant kVariants[] = {
     {"FitTakesBackOnASmallDevice", kMarshal, kFit,
      [](Options& o) {
        o.devices[0].capacity = Program::kMemory + KiB(32);
-       o.devices[0].take_back = true;
+       o.devices[0].spare_bytes = 1;
        LateEvents(o);
      }},
     {"AllTakesBackCountsWrites", kMarshal, kAll,
      [](Options& o) {
-       o.devices[0].take_back = true;
+       o.devices[0].spare_bytes = 1;
        o.hop_limit = 0;
      },
      false, true},

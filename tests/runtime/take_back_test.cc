@@ -1,4 +1,4 @@
-// DeviceOptions::take_back: a value's own device memory is had back where nobody else has had it since.
+// With DeviceOptions::spare_bytes a value's own device memory is had back where nobody else has had it since.
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -20,7 +20,7 @@ Bytes Pattern(std::size_t seed) {
 Options With(bool take_back, std::uint64_t capacity = MiB(4)) {
   Options options = DeterministicOptions(1);
   options.devices[0].emulated.find_races = true;
-  options.devices[0].take_back = take_back;
+  options.devices[0].spare_bytes = take_back ? 1 : 0;  // which is too little to pass over any free block
   options.devices[0].capacity = capacity;
   return options;
 }
