@@ -102,6 +102,15 @@ struct DeviceOptions {
   // copy out, and in_flight_limit counts pieces as they end. Smaller pieces come back sooner and cost a call and an
   // event each. 0: no copy is split.
   std::uint64_t chunk_bytes = MiB(8);
+  // Small copies to the host wait for each other and go as one: up to so many bytes of device blocks, each of at most
+  // a quarter of that. They go at the latest when a larger copy does, when something asks for one of them or for
+  // memory that is not there, and in BeginBackward, EndStep and Drain; so long their blocks are not free, on the device
+  // and on the host, also where storages were retired and values dropped. Saves calls where values are many and small.
+  // Where they cannot be enqueued nothing is lost: the call that needs them says so, and made again tries again. Copies
+  // of memory without a keepalive never wait, nor do those of tierlib's own memory that streams of the program's own
+  // making use. A write that nobody announces meets what waits, as it meets what is in flight. 0: each copy goes by
+  // itself, at once.
+  std::uint64_t coalesce_bytes = 0;
   std::shared_ptr<DeviceAllocator> allocator;  // null: tierlib's own pool
   EmulatedOptions emulated;                    // where kind is kEmulated
   std::shared_ptr<Faults> faults;              // for tests: what is to fail (tierlib/faults.h). Null: nothing

@@ -35,7 +35,7 @@ struct Ledger {
   std::uint64_t engine_out = 0;         // counted by the copy engine, independently of the decisions above
   std::uint64_t engine_in = 0;
   std::uint64_t freed = 0;       // device bytes given back because their contents had been moved or can be made again
-  std::uint64_t copies_out = 0;  // count
+  std::uint64_t copies_out = 0;  // count; of those that DeviceOptions::coalesce_bytes makes go as one, each
   std::uint64_t copies_in = 0;   // count
   std::uint64_t prefetched = 0;  // of moved_in, what came back before it was asked for
   std::uint64_t prefetched_in_vain = 0;  // of that, what went again without being asked for

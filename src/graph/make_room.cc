@@ -71,7 +71,8 @@ bool SavedStore::Evict(Snapshot& snapshot) {
   const ByteRanges missing = copies ? snapshot.needed.Minus(snapshot.host_bytes) : ByteRanges();
   if (!missing.empty()) {
     const MarkRef& made = snapshot.replayed != nullptr ? snapshot.replayed : snapshot.produced;
-    const Status copied = CopyOut(snapshot, missing, snapshot.buffer, *made, treatment.recompute != nullptr);
+    const Status copied = CopyOut(snapshot, missing, snapshot.buffer, made,
+                                  {.at_once = true, .else_recomputed = treatment.recompute != nullptr});
     if (copied.ok()) BookAgain(snapshot, treatment.decision, missing.bytes());
     if (copied.code() == StatusCode::kResourceExhausted) DecideWithoutHost(treatment);
     // Where the host is full, or the copy cannot be enqueued, it stays.
@@ -98,6 +99,7 @@ StatusOr<std::uint64_t> SavedStore::Reclaim(int device, std::uint64_t bytes) {
   Poll();
   (void)RunDue();
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(device));
+  (void)tier->transfers->FlushBatch();  // what it holds of a value would not be freed
   Eviction eviction;
   eviction.adopted = true;
   std::uint64_t freed = 0;

@@ -107,6 +107,8 @@ Status SavedStore::BeginWrite(StorageId id, Stream stream) {
   Poll();
   TIERLIB_ASSIGN_OR_RETURN(Storage * storage, table_.Find(id));
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, storage->device));
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage->device));
+  TIERLIB_RETURN_IF_ERROR(tier->transfers->FlushBatchOf(id));  // what is refused now is not for ever
   const ContentKey content = {id, storage->version};
   const std::vector<std::shared_ptr<Snapshot>> snapshots = SnapshotsOf(content);
   if (!options_.write_waits) {

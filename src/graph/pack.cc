@@ -2,6 +2,7 @@
 //
 // What can fail (marks, room on the host, copies) comes before what it changes: a Pack that fails leaves the snapshot,
 // which other values share, and the ledger as they were.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -41,6 +42,7 @@ StatusOr<Saved> SavedStore::Pack(const View& view, Keepalive keepalive, Stream s
   TIERLIB_RETURN_IF_ERROR(view.layout.Validate(storage->bytes));
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, storage->device));
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage->device));
+  if (!storage->adopted) TIERLIB_RETURN_IF_ERROR(FlushBeforeNaming(*tier, stream));
   TIERLIB_RETURN_IF_ERROR(SeeVersion(*storage, view.version));
   const std::uint64_t logical = static_cast<std::uint64_t>(view.layout.logical_bytes());
   if (logical > 0) {
@@ -151,7 +153,8 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
     TIERLIB_ASSIGN_OR_RETURN(now, tier->events->MarkNow(stream));
   }
   if (moves) {
-    const Status copied = CopyOut(saved, missing, buffer, *now, treatment.recompute != nullptr);
+    const Status copied =
+        CopyOut(saved, missing, buffer, now, {.at_once = false, .else_recomputed = treatment.recompute != nullptr});
     if (copied.code() == StatusCode::kResourceExhausted) {
       DecideWithoutHost(treatment);
     } else {
@@ -245,7 +248,7 @@ Status SavedStore::CopyOutNaive(Snapshot& saved, const Layout& layout, const std
     TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
     AddChecksum(saved, bytes, std::move(checksum), saved.produced);
     saved.needed = bytes;
-    return CopyOut(saved, bytes, buffer, *saved.produced, /*else_recomputed=*/false);
+    return CopyOut(saved, bytes, buffer, saved.produced, {.at_once = false});
   }
   TIERLIB_ASSIGN_OR_RETURN(saved.produced, tier->events->MarkNow(stream));
   TIERLIB_ASSIGN_OR_RETURN(const std::shared_ptr<DeviceBuffer> gathered,
@@ -258,27 +261,36 @@ Status SavedStore::CopyOutNaive(Snapshot& saved, const Layout& layout, const std
   TIERLIB_ASSIGN_OR_RETURN(const MarkRef done, tier->events->MarkNow(stream));
   AddChecksum(saved, bytes, std::move(checksum), done);
   saved.needed = bytes;
-  return CopyOut(saved, bytes, gathered, *done, /*else_recomputed=*/false);
+  return CopyOut(saved, bytes, gathered, done, {.at_once = true});
 }
 
 Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer,
-                           const Mark& produced, bool else_recomputed) {
+                           const MarkRef& produced, CopyTerms terms) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
+  TransferEngine& transfers = *tier->transfers;
   if (tier->options.in_flight_limit > 0) {
     const std::uint64_t limit = tier->options.in_flight_limit;
-    TIERLIB_RETURN_IF_ERROR(tier->transfers->AwaitBytesInFlight(limit > bytes.bytes() ? limit - bytes.bytes() : 0));
+    TIERLIB_RETURN_IF_ERROR(transfers.AwaitBytesInFlight(limit > bytes.bytes() ? limit - bytes.bytes() : 0));
   }
-  const Stream out = tier->transfers->out_stream();
+  const Stream out = transfers.out_stream();
   StatusOr<std::shared_ptr<HostBuffer>> allocated = tier->AllocateHost(bytes.bytes(), out);
+  if (allocated.status().code() == StatusCode::kResourceExhausted && transfers.has_batch()) {
+    TIERLIB_RETURN_IF_ERROR(transfers.FlushBatch());  // it may have blocks of values that were dropped
+    allocated = tier->AllocateHost(bytes.bytes(), out);
+  }
   if (allocated.status().code() == StatusCode::kResourceExhausted && !std::exchange(snapshot.refused, true)) {
-    tier->NoteRefused(bytes.bytes(), else_recomputed);
+    tier->NoteRefused(bytes.bytes(), terms.else_recomputed);
   }
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<HostBuffer> host, std::move(allocated));
   host->SetOwner(snapshot.key.storage);
   if (!buffer->adopted()) buffer->UsedOn(out);  // an adopted one is kept by the copy itself
+  const std::shared_ptr<DeviceBuffer> keeps = buffer->adopted() ? buffer : nullptr;
+  const bool gathers = !terms.at_once && MayGather(*tier, *buffer);
+  std::vector<CopyRun> runs = RunsToHost(bytes, *buffer, host->data());
   TIERLIB_ASSIGN_OR_RETURN(TransferRef arrival,
-                           tier->transfers->CopyOut(RunsToHost(bytes, *buffer, host->data()), produced,
-                                                    snapshot.key.storage, buffer->adopted() ? buffer : nullptr));
+                           gathers ? transfers.GatherCopyOut({nullptr, std::move(runs), buffer->bytes(), buffer, host},
+                                                             produced, snapshot.key.storage, keeps)
+                                   : transfers.CopyOut(runs, *produced, snapshot.key.storage, keeps));
   tier->pool->Tick(out);
   ++ledger_.copies_out;
   snapshot.host.push_back({bytes, std::move(host), std::move(arrival)});
@@ -289,6 +301,19 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
     snapshot.residence.MoveTo(Residency::kLeaving, snapshot.key.storage, bytes.bytes(), recorder());
   }
   return OkStatus();
+}
+
+// Memory of the program that nobody keeps may go as soon as its storage is retired. What is kept names no stream of the
+// program when it goes but the one on which the program orders its next use itself.
+bool SavedStore::MayGather(const DeviceTier& tier, const DeviceBuffer& buffer) const {
+  if (!tier.transfers->Gathers(buffer.bytes())) return false;
+  if (buffer.adopted()) return buffer.has_keepalive();
+  const auto streams = buffer.streams();
+  return std::all_of(streams.begin(), streams.end(), [&](Stream stream) { return tier.backend->Owns(stream); });
+}
+
+Status SavedStore::FlushBeforeNaming(DeviceTier& tier, Stream stream) {
+  return !tier.transfers->has_batch() || tier.backend->Owns(stream) ? OkStatus() : tier.transfers->FlushBatch();
 }
 
 void SavedStore::RecordDecision(const Snapshot& snapshot, Decision decision, std::uint64_t bytes) {

@@ -41,7 +41,10 @@ void SavedStore::BeginBackward() {
   if (fork_.in_child()) return;
   Locked lock(*this);
   Poll();
-  for (const auto& tier : tiers_) PrefetchAfter(ReloadOrder::kStart, *tier);
+  for (const auto& tier : tiers_) {
+    (void)tier->transfers->FlushBatch();  // where that fails, whoever needs it tries again
+    PrefetchAfter(ReloadOrder::kStart, *tier);
+  }
 }
 
 bool SavedStore::NoteAsked(Snapshot& snapshot, DeviceTier& tier) {

@@ -101,6 +101,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
     to->SetOwner(step.to().storage);
     // Where the program's own computing has been done by another thread meanwhile, once is enough.
     if (overtaken() || (from == nullptr && snapshot->buffer != nullptr)) return MakeResident(snapshot, stream);
+    TIERLIB_RETURN_IF_ERROR(FlushBeforeNaming(*tier, stream));
     if (from != nullptr) from->UsedOn(stream);
     TIERLIB_RETURN_IF_ERROR(from != nullptr ? RunStep(step, *to, *from, *tier, stream)
                                             : RunRecompute(*snapshot, step, *to, stream));

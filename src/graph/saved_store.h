@@ -140,6 +140,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // InvalidArgument names a device that the options do not have.
   StatusOr<DeviceTier*> FindTier(int device) const;
   trace::Recorder* recorder() const { return recorder_.get(); }
+  // Later work of `stream` uses the buffer, on which there is a lease.
+  Status NoteUse(DeviceBuffer& buffer, Stream stream);
   // Runs a program's deleters that are due. REQUIRES: the mutex is not held.
   void RunDeferred();
 
@@ -215,9 +217,18 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::uint64_t& CounterOf(trace::DecisionAction action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Enqueues a copy of `bytes` of `buffer`, which the work up to `produced` wrote. On an error nothing has changed;
-  // ResourceExhausted where the host is full: the bytes then stay, or `else_recomputed`.
+  // ResourceExhausted where the host is full.
+  struct CopyTerms {
+    bool at_once = true;           // or when others go too; now where the device bytes are wanted
+    bool else_recomputed = false;  // what becomes of the bytes where the host is full; otherwise they stay
+  };
   Status CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer,
-                 const Mark& produced, bool else_recomputed) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+                 const MarkRef& produced, CopyTerms terms) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether such a copy may wait for others. Its block is given back later then than the program lets it go.
+  bool MayGather(const DeviceTier& tier, const DeviceBuffer& buffer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Call before a stream is named for device bytes of ours: one of the program's own may be gone when a block is given
+  // back that is gathered, so what was gathered goes now.
+  Status FlushBeforeNaming(DeviceTier& tier, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same of a value's elements, in row-major order; ResourceExhausted also where the device has no room for them.
   Status CopyOutNaive(Snapshot& saved, const Layout& layout, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

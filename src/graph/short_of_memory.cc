@@ -1,6 +1,7 @@
 // SavedStore: device memory, and what is tried in turn where there is none.
 //
 //   look      what has ended lets go of what it kept
+//   flush     copies that wait for each other are enqueued: their blocks go back
 //   evict     saved values give their device bytes up, one after the other (make_room.cc)
 //   give back what replays of forgotten contents own, and, to an allocator of the program, the pool's unused end
 //   wait      for copies and readers that keep memory of the program
@@ -108,6 +109,10 @@ bool SavedStore::MakeRoom(RoomRequest& request) {
     if (!request.from_program && request.bytes > tier.backend->info().capacity) return false;
     Poll();
     if (RunDue()) return goes_on();
+  }
+  if (tier.transfers->has_batch() && tier.transfers->FlushBatch().ok()) {
+    (void)RunDue();
+    return goes_on();
   }
   if (const std::uint64_t bytes = EvictFor(request)) {
     ++tier.shortages.evictions;

@@ -152,13 +152,18 @@ Status SavedStore::Retire(StorageId id, Stream stream) {
   Locked lock(*this);
   TIERLIB_ASSIGN_OR_RETURN(const Storage* known, table_.Find(id));
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, known->device));
-  // What may run out of memory comes before what it changes.
+  // What may run out of memory, or fail otherwise, comes before what it changes.
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(known->device));
+  if (known->unkept_readers != nullptr) TIERLIB_RETURN_IF_ERROR(tier->transfers->FlushBatchOf(id));
+  if (!known->adopted) TIERLIB_RETURN_IF_ERROR(FlushBeforeNaming(*tier, stream));
   const std::vector<std::shared_ptr<Snapshot>> snapshots = SnapshotsOf({id, known->version});
   known->buffer->UsedOn(stream);
   TIERLIB_ASSIGN_OR_RETURN(Storage storage, table_.Retire(id));
   lineage_.ForgetRecomputation({id, storage.version});  // the snapshots have their own
   if (storage.adopted) owners_.Release(storage.buffer->data(), id);
+  const bool gathered = tier->transfers->HasInBatch(id);
   for (const std::shared_ptr<Snapshot>& snapshot : snapshots) {
+    if (gathered) snapshot->original.reset();  // they live on for the copy, and a lease on them could write them
     const bool on_own_bytes = snapshot->buffer != nullptr && snapshot->buffer->data() == storage.buffer->data();
     if (on_own_bytes) {
       if (!storage.adopted || snapshot->buffer->has_keepalive()) continue;
@@ -166,8 +171,7 @@ Status SavedStore::Retire(StorageId id, Stream stream) {
     }
     if (snapshot->shared && !snapshot->abandoned) ledger_.freed += snapshot->needed.bytes();
   }
-  if (storage.unkept_readers != nullptr) {  // its memory may go as soon as we return
-    TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(storage.device));
+  if (storage.unkept_readers != nullptr) {      // its memory may go as soon as we return
     (void)tier->transfers->AwaitCopiesOut(id);  // an error stays with the copy
     for (const Stream reader : storage.unkept_readers->Get()) {
       if (reader == stream) continue;  // the program orders the memory's next use after that one

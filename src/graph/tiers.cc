@@ -87,7 +87,10 @@ void SavedStore::BeginStep(std::uint64_t number) {
 
 void SavedStore::EndStep() {
   Locked lock(*this);
-  for (const auto& tier : tiers_) tier->time->EndStep();
+  for (const auto& tier : tiers_) {
+    (void)tier->transfers->FlushBatch();  // where that fails, whoever needs it tries again
+    tier->time->EndStep();
+  }
 }
 
 std::vector<DeviceTimes> SavedStore::times() {

@@ -67,10 +67,23 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream, std::opti
   if (!buffer.ok()) return NameStorage(buffer.status(), snapshot->key.storage, snapshot->label);
   loaded->buffer = *std::move(buffer);
   if (NoteAsked(*snapshot, *tier)) PrefetchAfter(snapshot->pack_order, *tier);
+  TIERLIB_RETURN_IF_ERROR(FlushBeforeNaming(*tier, stream));
   loaded->buffer->UsedOn(stream);
   loaded->storage = snapshot->key.storage;
   loaded->device = snapshot->device;
   return Loaded(std::move(loaded));
+}
+
+Status SavedStore::NoteUse(DeviceBuffer& buffer, Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(stream.device));
+  if (tier->options.coalesce_bytes == 0) {  // there is nothing that the lock guards
+    buffer.UsedOn(stream);
+    return OkStatus();
+  }
+  Locked lock(*this);
+  TIERLIB_RETURN_IF_ERROR(FlushBeforeNaming(*tier, stream));
+  buffer.UsedOn(stream);
+  return OkStatus();
 }
 
 Status SavedStore::CheckReadable(const Snapshot& snapshot) const {

@@ -131,6 +131,7 @@ void SavedStore::NoteArrived(Snapshot& snapshot, HostPiece& piece) {
 Status SavedStore::VerifyHost(Snapshot& snapshot) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
   if (!snapshot.checksums.empty()) {
+    TIERLIB_RETURN_IF_ERROR(tier->transfers->FlushBatch());
     for (const HostPiece& piece : snapshot.host) (void)tier->transfers->Await(piece.arrival);
     SettleArrivals(snapshot);
   }

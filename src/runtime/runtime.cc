@@ -126,8 +126,7 @@ Status Loaded::UsedOn(Stream stream) const {
   if (value_->buffer == nullptr) return OkStatus();
   TIERLIB_RETURN_IF_ERROR(value_->store->fork().Check());
   TIERLIB_RETURN_IF_ERROR(CheckStream(stream, value_->device));
-  value_->buffer->UsedOn(stream);
-  return OkStatus();
+  return value_->store->NoteUse(*value_->buffer, stream);
 }
 
 }  // namespace tierlib

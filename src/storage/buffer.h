@@ -95,6 +95,8 @@ class DeviceBuffer {
   // Where byte 0 of the storage would lie.
   void* storage_base() const { return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(data_) - origin_); }
   void UsedOn(Stream stream) { (readers_ != nullptr ? *readers_ : streams_).Add(stream); }
+  // The streams that use it so far.
+  absl::InlinedVector<Stream, 4> streams() const { return streams_.Get(); }
   // Whose bytes they are, for those who ask the pool about an address. Nothing where the block is not of a pool.
   void SetOwner(StorageId storage) const {
     if (pool_ != nullptr) pool_->SetOwner(data_, storage.ToInteger());

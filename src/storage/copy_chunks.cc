@@ -14,6 +14,12 @@ std::uint64_t ChunkBytes(std::uint64_t bytes, std::uint64_t wanted) {
   return wanted >= least ? wanted : (least - 1) / kAlignment * kAlignment + kAlignment;
 }
 
+}  // namespace
+
+HostSpan HostSpan::With(const HostSpan& other) const {
+  return {std::min(begin, other.begin), std::max(end, other.end)};
+}
+
 HostSpan SpanOnHost(absl::Span<const CopyRun> runs, CopyDirection direction) {
   HostSpan hull = {std::numeric_limits<std::uintptr_t>::max(), 0};
   for (const CopyRun& run : runs) {
@@ -22,12 +28,6 @@ HostSpan SpanOnHost(absl::Span<const CopyRun> runs, CopyDirection direction) {
     if (run.bytes > 0) hull = hull.With({begin, begin + run.bytes});
   }
   return hull;
-}
-
-}  // namespace
-
-HostSpan HostSpan::With(const HostSpan& other) const {
-  return {std::min(begin, other.begin), std::max(end, other.end)};
 }
 
 CopyChunks::CopyChunks(absl::Span<const CopyRun> runs, CopyDirection direction, std::uint64_t chunk_bytes) {

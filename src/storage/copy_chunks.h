@@ -25,6 +25,9 @@ struct HostSpan {
   HostSpan With(const HostSpan& other) const;
 };
 
+// The hull of what the runs read or write on the host; empty where they have no bytes.
+HostSpan SpanOnHost(absl::Span<const CopyRun> runs, CopyDirection direction);
+
 class CopyChunks {
  public:
   static constexpr std::uint64_t kMost = 16;  // chunks of a copy: each costs a call and an event

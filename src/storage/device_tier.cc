@@ -120,8 +120,9 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
                              DirectPool::Create(device, *tier->events, settings.tags.Of(Tier::kDevice), recorder));
   }
   tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);
-  TIERLIB_ASSIGN_OR_RETURN(
-      tier->transfers, TransferEngine::Create(device, *tier->events, recorder, tier->time.get(), options.chunk_bytes));
+  TIERLIB_ASSIGN_OR_RETURN(tier->transfers,
+                           TransferEngine::Create(device, *tier->events, recorder, tier->time.get(),
+                                                  CopyLimits{options.chunk_bytes, options.coalesce_bytes}));
   tier->stalls->SetCopyStreams(tier->transfers->out_stream(), tier->transfers->in_stream());
   return tier;
 }

@@ -19,6 +19,7 @@ Failpoint copy_fails("transfer.end");
 
 TransferEngine::~TransferEngine() {
   (void)Drain(NowNs() + 1'000'000'000);
+  batch_.Clear();  // its blocks go back while the streams that they name are there
   for (const std::optional<Stream>& stream : {out_, in_}) {
     if (stream) (void)device_.DestroyStream(*stream);
   }
@@ -26,8 +27,8 @@ TransferEngine::~TransferEngine() {
 
 StatusOr<std::unique_ptr<TransferEngine>> TransferEngine::Create(DeviceBackend& device, EventPool& events,
                                                                  trace::Recorder* recorder, TimeLedger* time,
-                                                                 std::uint64_t chunk_bytes) {
-  std::unique_ptr<TransferEngine> engine(new TransferEngine(device, events, recorder, time, chunk_bytes));
+                                                                 CopyLimits limits) {
+  std::unique_ptr<TransferEngine> engine(new TransferEngine(device, events, recorder, time, limits));
   TIERLIB_ASSIGN_OR_RETURN(engine->out_, device.CreateStream("copy out"));
   TIERLIB_ASSIGN_OR_RETURN(engine->in_, device.CreateStream("copy in"));
   return engine;
@@ -64,9 +65,10 @@ class TransferEngine::Sources {
 
 StatusOr<TransferRef> TransferEngine::CopyOut(absl::Span<const CopyRun> runs, const Mark& produced, StorageId storage,
                                               std::shared_ptr<void> keeps) {
+  TIERLIB_RETURN_IF_ERROR(FlushBatch());  // copies out end in the order in which they were asked for
   TIERLIB_RETURN_IF_ERROR(events_.WaitOn(*out_, produced));
   Sources none({});
-  const CopyChunks copy(runs, CopyDirection::kDeviceToHost, chunk_bytes_);
+  const CopyChunks copy(runs, CopyDirection::kDeviceToHost, limits_.chunk_bytes);
   return Enqueue(copy, CopyDirection::kDeviceToHost, none, storage, std::move(keeps));
 }
 
@@ -74,19 +76,28 @@ StatusOr<TransferRef> TransferEngine::CopyIn(absl::Span<const CopyRun> runs, abs
                                              StorageId storage, std::shared_ptr<void> keeps) {
   Sources after(sources);
   TIERLIB_RETURN_IF_ERROR(after.Check());
-  const CopyChunks copy(runs, CopyDirection::kHostToDevice, chunk_bytes_);
+  for (const TransferRef& source : sources) {
+    if (source->gathered) TIERLIB_RETURN_IF_ERROR(FlushBatch());
+  }
+  const CopyChunks copy(runs, CopyDirection::kHostToDevice, limits_.chunk_bytes);
   return Enqueue(copy, CopyDirection::kHostToDevice, after, storage, std::move(keeps));
 }
 
-StatusOr<TransferRef> TransferEngine::Enqueue(const CopyChunks& copy, CopyDirection direction, Sources& sources,
-                                              StorageId storage, std::shared_ptr<void> keeps) {
+TransferRef TransferEngine::NewTransfer(CopyDirection direction, StorageId storage, std::uint64_t bytes,
+                                        std::shared_ptr<void> keeps) {
   auto transfer = std::make_shared<Transfer>();
   transfer->number = next_number_++;
   transfer->direction = direction;
   transfer->storage = storage;
-  transfer->bytes = copy.bytes();
-  transfer->chunks.reserve(copy.chunks().size());
+  transfer->bytes = bytes;
   transfer->keeps = std::move(keeps);
+  return transfer;
+}
+
+StatusOr<TransferRef> TransferEngine::Enqueue(const CopyChunks& copy, CopyDirection direction, Sources& sources,
+                                              StorageId storage, std::shared_ptr<void> keeps) {
+  const TransferRef transfer = NewTransfer(direction, storage, copy.bytes(), std::move(keeps));
+  transfer->chunks.reserve(copy.chunks().size());
   Queue& queue = QueueOf(direction);
   queue.push_back(transfer);  // before the copy: what may throw comes before what memory is needed for
   const Status enqueued = EnqueueChunks(copy, sources, *transfer);
@@ -115,7 +126,11 @@ Status TransferEngine::EnqueueChunks(const CopyChunks& copy, Sources& sources, T
       // What is not split waits for all of its sources.
       status = sources.Wait(events_, stream, copy.chunks().size() == 1 ? HostSpan() : chunk.host);
       if (!status.ok()) break;
-      if (!begun) MarkBegin(transfer);
+      if (!begun) {
+        RecordAsk(transfer);
+        if (time_ != nullptr) transfer.claim = time_->NewClaim();
+        transfer.begin = MarkBegin(transfer.direction);
+      }
       status = copy_is_refused.Fails() ? UnavailableError("the copy was refused by a failpoint")
                                        : device_.Copy(chunk.runs, transfer.direction, stream);
       if (!status.ok()) break;
@@ -145,16 +160,18 @@ void TransferEngine::AddChunk(Transfer& transfer, const CopyChunks::Chunk& chunk
   if (end.ok()) transfer.chunks.back().end = *std::move(end);
 }
 
-// Without its mark the copy goes unmeasured, and all the same.
-void TransferEngine::MarkBegin(Transfer& transfer) {
+void TransferEngine::RecordAsk(const Transfer& transfer) {
   const auto detail = static_cast<std::uint16_t>(transfer.direction);
   trace::Write(recorder_, trace::Event::kTransferStorage, trace::Tag::kSaved, detail, 0, transfer.number,
                transfer.storage.ToInteger());
   trace::Write(recorder_, trace::Event::kTransferAsk, trace::Tag::kSaved, detail, 0, transfer.number, transfer.bytes);
-  if (time_ != nullptr) transfer.claim = time_->NewClaim();
-  if (recorder_ == nullptr && transfer.claim == nullptr) return;
-  StatusOr<MarkRef> begin = events_.MarkNow(StreamOf(transfer.direction));
-  if (begin.ok()) transfer.begin = *std::move(begin);
+}
+
+// Where nobody measures there is none. Without it the copy goes unmeasured, and all the same.
+MarkRef TransferEngine::MarkBegin(CopyDirection direction) {
+  if (recorder_ == nullptr && (time_ == nullptr || !time_->in_step())) return nullptr;
+  StatusOr<MarkRef> begin = events_.MarkNow(StreamOf(direction));
+  return begin.ok() ? *std::move(begin) : nullptr;
 }
 
 void TransferEngine::BookTime(const Transfer& transfer) {
@@ -170,12 +187,14 @@ void TransferEngine::BookTime(const Transfer& transfer) {
 
 StatusOr<bool> TransferEngine::WaitOn(Stream stream, const TransferRef& transfer) {
   TIERLIB_RETURN_IF_ERROR(transfer->status);
+  if (transfer->gathered) TIERLIB_RETURN_IF_ERROR(FlushBatch());
   if (transfer->ended) return false;
   TIERLIB_RETURN_IF_ERROR(events_.WaitOn(stream, *transfer->end));
   return stream != transfer->end->stream;
 }
 
 TransferRef TransferEngine::LastCopyOut(StorageId storage) const {
+  if (const TransferRef gathered = batch_.LastOf(storage)) return gathered;
   const auto& queue = in_flight_[0];
   const auto last =
       std::find_if(queue.rbegin(), queue.rend(), [&](const TransferRef& one) { return one->storage == storage; });
@@ -210,9 +229,12 @@ void TransferEngine::Poll() {
   for (Queue& queue : in_flight_) {
     while (!queue.empty()) {
       const Transfer& oldest = *queue.front();
-      const StatusOr<bool> done = device_.EventDone(oldest.chunks[oldest.ended_chunks].end->event);
+      const MarkRef end = oldest.chunks[oldest.ended_chunks].end;
+      const StatusOr<bool> done = device_.EventDone(end->event);
       if (done.ok() && !*done) break;
-      EndChunk(queue, done.status());
+      do {  // copies that were gathered end as one
+        EndChunk(queue, done.status());
+      } while (!queue.empty() && queue.front()->chunks[queue.front()->ended_chunks].end == end);
     }
   }
 }
@@ -233,6 +255,7 @@ Status TransferEngine::AwaitChunk(Queue& queue) {
 }
 
 Status TransferEngine::Await(const TransferRef& transfer) {
+  if (transfer->gathered) TIERLIB_RETURN_IF_ERROR(FlushBatch());
   Queue& queue = QueueOf(transfer->direction);
   while (!transfer->ended && !queue.empty()) (void)AwaitChunk(queue);
   return transfer->status;
@@ -244,9 +267,10 @@ Status TransferEngine::AwaitCopiesOut(StorageId storage) {
 }
 
 Status TransferEngine::Drain(std::int64_t deadline_ns) {
+  const Status flushed = FlushBatch();
   for (;;) {
     Poll();
-    if (in_flight_[0].empty() && in_flight_[1].empty()) return OkStatus();
+    if (in_flight_[0].empty() && in_flight_[1].empty()) return flushed;
     if (NowNs() >= deadline_ns) {
       return Status(StatusCode::kDeadlineExceeded, "copies were still in flight at the deadline");
     }
@@ -258,6 +282,10 @@ Status TransferEngine::Drain(std::int64_t deadline_ns) {
 Status TransferEngine::AwaitBytesInFlight(std::uint64_t limit) {
   Poll();
   while (bytes_in_flight_ > limit) {
+    if (in_flight_[0].empty() && in_flight_[1].empty()) {  // whether it comes to this does not depend on timing
+      TIERLIB_RETURN_IF_ERROR(FlushBatch());
+      continue;
+    }
     Queue& queue = in_flight_[0].empty() ? in_flight_[1] : in_flight_[0];
     TIERLIB_RETURN_IF_ERROR(AwaitChunk(queue));
   }

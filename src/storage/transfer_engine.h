@@ -2,9 +2,11 @@
 //
 // A copy out starts after the producer's work; a copy in after the copy out of the same bytes. Large copies are split
 // into chunks with a mark after each (copy_chunks.h), and a chunk of a copy in waits for those chunks of the copies out
-// that bring its own bytes: a value that is asked for while it leaves comes back right behind. Nothing here blocks
-// except Await and Drain. Memory is given back in stream order by its owners (BlockPool); memory that the program owns
-// is kept referenced by the transfer until the copy is known to have ended.
+// that bring its own bytes: a value that is asked for while it leaves comes back right behind. Small copies out may be
+// gathered (copy_batch.h): they are enqueued as one when something needs one of them, or when there are enough; so long
+// a transfer is gathered, and has no marks. Nothing here blocks except Await and Drain. Memory is given back in stream
+// order by its owners (BlockPool); memory that the program owns is kept referenced by the transfer until the copy is
+// known to have ended.
 //
 // Thread-safety: not synchronised; the store's lock guards it.
 #ifndef TIERLIB_SRC_STORAGE_TRANSFER_ENGINE_H_
@@ -19,6 +21,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "allocator/device_backend.h"
+#include "storage/copy_batch.h"
 #include "storage/copy_chunks.h"
 #include "storage/event_pool.h"
 #include "storage/time_ledger.h"
@@ -47,18 +50,24 @@ struct Transfer {
   std::size_t ended_chunks = 0;
   MarkRef end;                  // of the last chunk
   std::shared_ptr<void> keeps;  // memory of the program that the copy reads or writes
+  bool gathered = false;        // not enqueued yet
   bool ended = false;
   Status status;  // OK, or why a chunk failed: the transfer has then, though it may not have ended
 };
 using TransferRef = std::shared_ptr<Transfer>;
 
+struct CopyLimits {
+  std::uint64_t chunk_bytes = 0;     // 0: no copy is split
+  std::uint64_t coalesce_bytes = 0;  // 0: none waits for others
+};
+
 class TransferEngine {
  public:
   // REQUIRES: `device` and `events` outlive the engine, and so do `recorder` and `time`, which may be null. Its streams
-  // are the device's own. `chunk_bytes` as in DeviceOptions.
+  // are the device's own. `limits` as in DeviceOptions.
   static StatusOr<std::unique_ptr<TransferEngine>> Create(DeviceBackend& device, EventPool& events,
                                                           trace::Recorder* recorder, TimeLedger* time = nullptr,
-                                                          std::uint64_t chunk_bytes = 0);
+                                                          CopyLimits limits = {});
   ~TransferEngine();
 
   Stream out_stream() const { return *out_; }
@@ -67,6 +76,16 @@ class TransferEngine {
   // Enqueues a copy to the host of bytes that the work up to `produced` wrote.
   StatusOr<TransferRef> CopyOut(absl::Span<const CopyRun> runs, const Mark& produced, StorageId storage,
                                 std::shared_ptr<void> keeps);
+  // Whether a copy out that reads a block of so many bytes may wait for others.
+  bool Gathers(std::uint64_t device_bytes) const { return device_bytes <= limits_.coalesce_bytes / 4; }
+  // The same for a copy that may wait: `member` has its runs, its blocks, and no transfer yet. REQUIRES: Gathers.
+  StatusOr<TransferRef> GatherCopyOut(CopyBatch::Member member, MarkRef produced, StorageId storage,
+                                      std::shared_ptr<void> keeps);
+  // Enqueues what was gathered: all / where one of it is of the storage. An error leaves it gathered, and nothing lost.
+  Status FlushBatch();
+  Status FlushBatchOf(StorageId storage);
+  bool has_batch() const { return !batch_.empty(); }
+  bool HasInBatch(StorageId storage) const { return batch_.LastOf(storage) != nullptr; }
   // Enqueues a copy to the device, each chunk of it after what `sources` (the copies that brought the bytes to the
   // host) have of its bytes.
   StatusOr<TransferRef> CopyIn(absl::Span<const CopyRun> runs, absl::Span<const TransferRef> sources, StorageId storage,
@@ -89,9 +108,9 @@ class TransferEngine {
   // Blocks until at most `limit` bytes are in flight.
   Status AwaitBytesInFlight(std::uint64_t limit);
 
-  std::uint64_t bytes_in_flight() const { return bytes_in_flight_; }
-  // What was handed to the device for copying so far, summed over the runs of each copy and independent of every
-  // decision.
+  std::uint64_t bytes_in_flight() const { return bytes_in_flight_; }  // gathered ones included
+  // What was handed to the device for copying so far, or is gathered for it, summed over the runs of each copy and
+  // independent of every decision.
   std::uint64_t copied_bytes(CopyDirection direction) const { return copied_bytes_[static_cast<int>(direction)]; }
   // OK, or the first copy that failed.
   const Status& health() const { return health_; }
@@ -101,13 +120,17 @@ class TransferEngine {
   class Sources;
 
   TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder, TimeLedger* time,
-                 std::uint64_t chunk_bytes)
-      : device_(device), events_(events), recorder_(recorder), time_(time), chunk_bytes_(chunk_bytes) {}
+                 CopyLimits limits)
+      : device_(device), events_(events), recorder_(recorder), time_(time), limits_(limits) {}
   StatusOr<TransferRef> Enqueue(const CopyChunks& copy, CopyDirection direction, Sources& sources, StorageId storage,
                                 std::shared_ptr<void> keeps);
   Status EnqueueChunks(const CopyChunks& copy, Sources& sources, Transfer& transfer);
   void AddChunk(Transfer& transfer, const CopyChunks::Chunk& chunk);
-  void MarkBegin(Transfer& transfer);
+  TransferRef NewTransfer(CopyDirection direction, StorageId storage, std::uint64_t bytes, std::shared_ptr<void> keeps);
+  // Puts the batch's members, which are enqueued, into the queue; `end` is null where they have ended.
+  Status EnqueueBatch(MarkRef& begin, MarkRef& end);
+  void RecordAsk(const Transfer& transfer);
+  MarkRef MarkBegin(CopyDirection direction);
   // The chunk that the queue's first transfer is at has ended.
   void EndChunk(Queue& queue, Status status);
   // Blocks until it has; its status.
@@ -121,10 +144,11 @@ class TransferEngine {
   EventPool& events_;
   trace::Recorder* const recorder_;
   TimeLedger* const time_;
-  const std::uint64_t chunk_bytes_;
+  const CopyLimits limits_;
   std::optional<Stream> out_;  // both once made
   std::optional<Stream> in_;
   Queue in_flight_[2];  // out, in: each ends in order
+  CopyBatch batch_;     // copies out that come after those in flight
   std::uint64_t bytes_in_flight_ = 0;
   std::uint64_t copied_bytes_[3] = {};
   std::uint64_t next_number_ = 1;

@@ -23,6 +23,7 @@ enum class Copier : std::uint8_t {
 enum class Copies : std::uint8_t {
   kWhole,     // each is one operation of the device
   kInChunks,  // each is split where it is larger than a tiny limit
+  kGathered,  // to the host, they wait for each other
 };
 
 struct Setting {
@@ -33,7 +34,7 @@ struct Setting {
 
   std::string name() const {
     static constexpr const char* kNames[] = {"synchronous", "delayed", "reordered"};
-    static constexpr const char* kCopies[] = {"", ", in chunks"};
+    static constexpr const char* kCopies[] = {"", ", in chunks", ", gathered"};
     return std::string(kNames[static_cast<int>(copier)]) + kCopies[static_cast<int>(copies)] +
            (adopted ? ", adopted" : ", owned") + ", seed " + std::to_string(seed);
   }
@@ -137,6 +138,7 @@ class Case {
       options.devices[0].emulated.copy_latency_ns = 200'000;
     }
     if (setting.copies == Copies::kInChunks) options.devices[0].chunk_bytes = 64;
+    if (setting.copies == Copies::kGathered) options.devices[0].coalesce_bytes = KiB(256);
     if (change) change(options);
     return options;
   }
@@ -153,7 +155,7 @@ class Case {
 inline void InEverySetting(const std::function<void(const Setting&)>& test) {
   for (const bool adopted : {false, true}) {
     for (const Copier copier : {Copier::kSynchronous, Copier::kDelayed, Copier::kReordered}) {
-      for (const Copies copies : {Copies::kWhole, Copies::kInChunks}) {
+      for (const Copies copies : {Copies::kWhole, Copies::kInChunks, Copies::kGathered}) {
         const std::uint64_t seeds = copier == Copier::kReordered ? 3 : 1;
         for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
           const Setting setting{copier, adopted, seed, copies};

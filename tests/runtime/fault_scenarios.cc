@@ -29,6 +29,11 @@ Options InChunks(Options options) {
   return options;
 }
 
+Options Gathered(Options options) {
+  options.devices[0].coalesce_bytes = 8 * kSize;
+  return options;
+}
+
 void CreateAndDestroy(Injector& injector, const Options& base) {
   Trial t(injector, base);
   t.Start();
@@ -378,6 +383,19 @@ const std::vector<Scenario>& FaultScenarios() {
       {"ComputeAgainWithChecksums", [](Injector& i, const Options& o) { ComputeAgain(i, WithChecksums(o)); }, 30},
       {"RegisterPackUnpackInChunks", [](Injector& i, const Options& o) { RegisterPackUnpack(i, InChunks(o)); }, 40},
       {"SeveralViewsInChunks", [](Injector& i, const Options& o) { SeveralViews(i, InChunks(o)); }, 30},
+      {"RegisterPackUnpackGathered", [](Injector& i, const Options& o) { RegisterPackUnpack(i, Gathered(o)); }, 20},
+      {"AllocateGatheredWhereTheDeviceIsFull",
+       [](Injector& i, const Options& o) { AllocateWhereTheDeviceIsFull(i, Gathered(o)); }, 20},
+      {"SeveralViewsGathered", [](Injector& i, const Options& o) { SeveralViews(i, Gathered(o)); }, 20},
+      {"WriteAfterPackGathered", [](Injector& i, const Options& o) { WriteAfterPack(i, Gathered(o)); }, 20},
+      {"TwoStreamsGathered", [](Injector& i, const Options& o) { TwoStreams(i, Gathered(o)); }, 20},
+      {"DrainWithFewInFlightGathered", [](Injector& i, const Options& o) { DrainWithFewInFlight(i, Gathered(o)); }, 20},
+      {"ReclaimGathered", [](Injector& i, const Options& o) { Reclaim(i, Gathered(o)); }, 20},
+      {"HostExhaustedGathered", [](Injector& i, const Options& o) { HostExhausted(i, Gathered(o)); }, 20},
+      {"TracedGathered", [](Injector& i, const Options& o) { Traced(i, Gathered(o)); }, 20},
+      {"CopyNaivelyGathered", [](Injector& i, const Options& o) { CopyNaively(i, Gathered(o)); }, 20},
+      {"SeveralViewsGatheredWithChecksums",
+       [](Injector& i, const Options& o) { SeveralViews(i, WithChecksums(Gathered(o))); }, 20},
       {"CopyNaivelyWithChecksums", [](Injector& i, const Options& o) { CopyNaively(i, WithChecksums(o)); }, 20},
   };
   return scenarios;

@@ -31,7 +31,7 @@ void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; 
 
 const Variant kVariants[] = {
     {"All", 100'000, [](Options&) {}},
-    {"AllWritesWait", 150'000, [](Options& o) { o.write_waits = true; }},
+    {"AllWritesWait", 100'000, [](Options& o) { o.write_waits = true; }},
     {"AllOnASmallHost", 150'000,
      [](Options& o) {
        o.pinned_limit = 1024;
@@ -71,6 +71,11 @@ const Variant kVariants[] = {
        o.write_waits = true;
      },
      true},
+    {"AllGathered", 50'000,
+     [](Options& o) {
+       o.devices[0].coalesce_bytes = 2048;
+       o.write_waits = true;
+     }},
     {"AllInChunks", 100'000, [](Options& o) { o.devices[0].chunk_bytes = 48; }},
 };
 

@@ -451,6 +451,46 @@ const Variant kVariants[] = {
        o.write_waits = true;
        LateEvents(o);
      }},
+    {"AllGathered", kMarshal, kAll, [](Options& o) { o.devices[0].coalesce_bytes = 16384; }},
+    {"AllGatheredWritesWait", kMarshal, kAll,
+     [](Options& o) {
+       o.devices[0].coalesce_bytes = 65536;
+       o.write_waits = true;
+       LateEvents(o);
+     },
+     true},
+    {"AllGatheredOnASmallHost", kMarshal, kAll,
+     [](Options& o) {
+       o.devices[0].coalesce_bytes = 16384;
+       o.devices[0].in_flight_limit = 8192;
+       o.devices[0].prefetch_bytes = 8192;
+       o.pinned_limit = KiB(16);
+       o.pageable_limit = KiB(8);
+     }},
+    {"NaiveGathered", OffloadMode::kNaive, kAll, [](Options& o) { o.devices[0].coalesce_bytes = 16384; }},
+    {"FitGathered", kMarshal, kFit,
+     [](Options& o) {
+       o.devices[0].capacity = Program::kMemory + KiB(32);
+       o.devices[0].coalesce_bytes = 16384;
+       o.write_waits = true;
+     }},
+    {"AllGatheredWithoutAPool", kMarshal, kAll,
+     [](Options& o) {
+       o.devices[0].backing = DeviceBacking::kMallocAsync;
+       o.devices[0].coalesce_bytes = 16384;
+     }},
+    {"AllGatheredCountWrites", kMarshal, kAll,
+     [](Options& o) {
+       o.devices[0].coalesce_bytes = 16384;
+       o.hop_limit = 0;
+     },
+     false, true},
+    {"AllGatheredWithChecksums", kMarshal, kAll,
+     [](Options& o) {
+       o.devices[0].coalesce_bytes = 16384;
+       o.checksums = true;
+       o.devices[0].emulated.strict = true;
+     }},
     {"AllPrefetches", kMarshal, kAll, [](Options& o) { o.devices[0].prefetch_bytes = 8192; }},
     {"AllPrefetchesWithAllocator", kMarshal, kAll,
      [](Options& o) {

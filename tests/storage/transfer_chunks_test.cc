@@ -36,7 +36,7 @@ class Engine {
   explicit Engine(const DeviceOptions& options, std::uint64_t chunk_bytes = kChunk)
       : device(options),
         events(device),
-        engine(TransferEngine::Create(device, events, nullptr, nullptr, chunk_bytes).value()),
+        engine(TransferEngine::Create(device, events, nullptr, nullptr, {.chunk_bytes = chunk_bytes}).value()),
         compute(device.CreateStream("compute").value()),
         bytes(static_cast<std::uint8_t*>(device.Reserve(2 * kValue).value())) {}
 
