@@ -111,6 +111,14 @@ struct DeviceOptions {
   // making use. A write that nobody announces meets what waits, as it meets what is in flight. 0: each copy goes by
   // itself, at once.
   std::uint64_t coalesce_bytes = 0;
+  // The most bytes that the device is to hold (TierStatistics::live_peak), as far as moving saved values can do that.
+  // What it would hold if nothing were moved is noted through each step (BeginStep to EndStep); in the next one those
+  // values move when they are packed without which that would be above the target: no others, and none where moving
+  // does not lower the peak. The rest stays: with kFit until memory is short all the same, as without a target. In the
+  // first step, and in one from where it packs something else than the one before, the policy alone decides. Values
+  // that come back ahead take no memory above the target, but others may meanwhile: at most prefetch_bytes in all. With
+  // mode kOff Statistics::peaks tells what would be moved; kNaive has no plan. 0: nothing is noted or planned.
+  std::uint64_t target_peak = 0;
   std::shared_ptr<DeviceAllocator> allocator;  // null: tierlib's own pool
   EmulatedOptions emulated;                    // where kind is kEmulated
   std::shared_ptr<Faults> faults;              // for tests: what is to fail (tierlib/faults.h). Null: nothing

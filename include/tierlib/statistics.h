@@ -13,8 +13,9 @@ namespace tierlib {
 // Every packed byte is booked once, where its treatment is decided. A decision that is overturned later, because memory
 // ran short or a source was written, is booked a second time, and in `reconsidered`:
 //   naive + reconsidered == moved + avoided_identity + avoided_lineage + avoided_recompute + frees_nothing + kept
-// holds to the byte because each is counted, none computed from the others. With policy kAll and room on the host
-// nothing is reconsidered. All in bytes unless the name says otherwise; all since Create or since the step began.
+// holds to the byte because each is counted, none computed from the others. With policy kAll, room on the host and no
+// target_peak nothing is reconsidered. All in bytes unless the name says otherwise; all since Create or since the step
+// began.
 struct Ledger {
   std::uint64_t packs = 0;    // values handed to Pack (count)
   std::uint64_t unpacks = 0;  // values taken back by Unpack (count)
@@ -25,7 +26,7 @@ struct Ledger {
   std::uint64_t avoided_lineage = 0;    // made again from bytes that are there
   std::uint64_t avoided_recompute = 0;  // computed again by the program (Runtime::Recomputes)
   std::uint64_t frees_nothing = 0;      // persistent storages: moving them would free no device memory
-  std::uint64_t kept = 0;               // left on the device by mode, policy, size or a full host
+  std::uint64_t kept = 0;               // left on the device by mode, policy, plan, size or a full host
   std::uint64_t reconsidered = 0;       // booked when packed, and moved, or avoided by lineage or recompute, later
   std::uint64_t moved_in = 0;           // bytes whose copy in was enqueued
   std::uint64_t taken_back = 0;         // bytes that came back without a copy, as nobody else had their memory since
@@ -148,6 +149,23 @@ struct DeviceTimes {
   std::vector<StorageStalls> by_storage;
 };
 
+// Where the peak of a device is, and what moving can do about it (DeviceOptions::target_peak). Of the last step that
+// asked for a saved value of the device; all 0 before there was one. In bytes unless the name says otherwise.
+struct PeakStatistics {
+  int device = 0;
+  std::uint64_t target = 0;          // the option
+  std::uint64_t unmoved_peak = 0;    // the most that the device would have held if nothing had been moved
+  std::uint64_t planned_peak = 0;    // the most that it holds if what is planned is moved
+  std::uint64_t planned = 0;         // what the next step moves for that: without any of it the peak would be higher
+  std::uint64_t planned_values = 0;  // in so many values (count)
+  // What stayed on the device in that step as moving it would not have lowered the peak further.
+  std::uint64_t kept = 0;
+  std::uint64_t kept_values = 0;  // count
+  // Where the unmoved peak is: after this value was packed or, in backward, asked for.
+  std::string peak_after;
+  bool peak_in_backward = false;
+};
+
 struct Statistics {
   Ledger total;
   Ledger last_step;  // the step most recently ended by EndStep
@@ -157,7 +175,8 @@ struct Statistics {
   TierStatistics file;
   HostFallbacks fallbacks;
   Shortages shortages;
-  std::vector<DeviceTimes> times;  // by device, in the order of the options
+  std::vector<DeviceTimes> times;     // by device, in the order of the options
+  std::vector<PeakStatistics> peaks;  // of those devices that have a target
 };
 
 }  // namespace tierlib

@@ -168,6 +168,11 @@ bool BlockPool::Contains(const void* address) const {
 Tier BlockPool::tier() const { return state_->tier; }
 int BlockPool::numa_node() const { return state_->source.numa_node(); }
 
+std::size_t BlockPool::live_bytes() const {
+  MutexLock lock(state_->mutex);
+  return state_->accounts.total().rounded;
+}
+
 TierStatistics BlockPool::statistics() const {
   const State& s = *state_;
   MutexLock lock(s.mutex);

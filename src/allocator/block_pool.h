@@ -133,6 +133,7 @@ class BlockPool {
 
   Tier tier() const;
   int numa_node() const;  // the source's
+  std::size_t live_bytes() const;  // live + waste
   // All but `cached`, `pending` and `scattered`, at the cost of a lock.
   TierStatistics statistics() const;
   // Those: looks at every hole, and asks the device which work has ended.

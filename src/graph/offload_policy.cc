@@ -15,15 +15,20 @@ Decision Decide(const PackQuestion& q) {
     return missing ? Decision{Action::kRecompute, Reason::kClaimed}
                    : Decision{Action::kReference, Reason::kSameStorage};
   }
-  if (q.policy == OffloadPolicy::kFit && !q.memory_short) return {Action::kKeep, Reason::kPolicy};
+  const bool in_vain = !q.memory_short && q.planned == false;
+  if (q.policy == OffloadPolicy::kFit && !q.memory_short && q.planned != true) {
+    return {Action::kKeep, in_vain ? Reason::kPeak : Reason::kPolicy};
+  }
   if (!missing) return {Action::kReference, Reason::kSameStorage};
   if (q.logical_bytes < q.minimum_bytes) return {Action::kKeep, Reason::kTooSmall};
+  if (in_vain) return {Action::kKeep, Reason::kPeak};
   if (q.lineage_found) return {Action::kReplay, Reason::kLineage};
   if (q.recompute_known && q.recompute_ns > 0 && q.recompute_ns < q.copies_ns) {
     return {Action::kRecompute, Reason::kCheaper};
   }
   if (q.host_full) return {q.recompute_known ? Action::kRecompute : Action::kKeep, Reason::kHostFull};
-  return {Action::kMove, q.memory_short ? Reason::kMemoryShort : Reason::kPolicy};
+  if (q.memory_short) return {Action::kMove, Reason::kMemoryShort};
+  return {Action::kMove, q.planned == true ? Reason::kPeak : Reason::kPolicy};
 }
 
 std::uint64_t CopiesNs(const DeviceOptions& device, std::uint64_t bytes) {

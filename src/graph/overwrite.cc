@@ -91,6 +91,7 @@ void SavedStore::MarkWritten(Snapshot& snapshot) {
   snapshot.written_version = snapshot.key.version + 1;
   snapshot.original.reset();
   snapshot.former.reset();
+  NoteGoneForPeak(snapshot);
   const bool on_own_bytes = snapshot.buffer != nullptr && snapshot.reload == nullptr && snapshot.replayed == nullptr;
   if (!on_own_bytes) return;
   LetGo(snapshot);

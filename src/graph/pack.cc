@@ -141,6 +141,9 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
 
   PackQuestion question;
   question.logical_bytes = logical;
+  if (const PeakWatch* const watch = WatchOf(saved.device)) {
+    question.planned = watch->Planned(saved.peak, RoundedDevice(**FindTier(saved.device), saved.storage_bytes));
+  }
   Treatment treatment;  // a view scattered beyond description stays on the device
   treatment.decision = {trace::DecisionAction::kKeep, trace::DecisionReason::kPolicy};
   if (exact) treatment = DecideOn(saved, question, missing, there.empty() && saved.needed.empty());
@@ -177,6 +180,7 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
              decision.action == trace::DecisionAction::kFreesNothing) {
     Keep(saved, buffer);
   }
+  NotePackedForPeak(saved, *buffer, exact && saved.holds == Holds::kTransient && logical >= options_.minimum_bytes);
   Book(saved, decision, logical, moves || made_again ? missing.bytes() : logical);
   return snapshot;
 }
@@ -190,6 +194,9 @@ void SavedStore::Book(const Snapshot& snapshot, Decision decision, std::uint64_t
     RecordDecision(snapshot, {trace::DecisionAction::kReference, trace::DecisionReason::kSameStorage}, there);
   }
   CounterOf(decision.action) += decided;
+  if (decision.action == trace::DecisionAction::kKeep && decision.reason == trace::DecisionReason::kPeak) {
+    if (PeakWatch* const watch = WatchOf(snapshot.device)) watch->NoteKept(decided);
+  }
   RecordDecision(snapshot, decision, decided);
 }
 

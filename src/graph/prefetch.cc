@@ -105,7 +105,9 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateAhead(DeviceTier& ti
                                                                   std::uint64_t bytes, Stream stream) {
   const bool from_program = tier.options.allocator != nullptr;
   const std::uint64_t budget = tier.options.reload_budget;
-  const bool fits = from_program || tier.direct != nullptr || tier.pool->LargestHole() >= bytes;
+  const std::uint64_t target = tier.options.target_peak;
+  const bool fits = from_program || ((tier.direct != nullptr || tier.pool->LargestHole() >= bytes) &&
+                                     (target == 0 || tier.LiveBytes() + bytes <= target));
   if (!fits || (budget > 0 && reloaded_bytes_.load() + bytes > budget)) return Status(StatusCode::kResourceExhausted);
   const RoomRequest request{tier, bytes, stream, trace::Tag::kReload, from_program};
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBuffer> taken, TakeDevice(request, origin));

@@ -13,6 +13,7 @@
 //   replay.cc           find a recipe, and run it
 //   recompute.cc        values that the program computes again by itself
 //   prefetch.cc         bring values back before they are asked for
+//   peaks.cc            note what the device holds, for the plan of the next step
 //   short_of_memory.cc  device memory, and what is tried where there is none
 //   make_room.cc        give the device bytes of saved values up
 //   explain_shortage.cc say why there was none
@@ -37,6 +38,7 @@
 #include "base/mutex.h"
 #include "graph/lineage.h"
 #include "graph/offload_policy.h"
+#include "graph/peak_watch.h"
 #include "graph/reload_order.h"
 #include "graph/room_request.h"
 #include "graph/snapshot.h"
@@ -131,6 +133,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   Ledger ledger() const;
   std::vector<DeviceTimes> times();  // by device, in the order of the options
+  std::vector<PeakStatistics> peaks() const;
   void FillTierStatistics(Statistics& statistics) const;
   Shortages shortages() const;
   std::optional<Shortage> LastShortage(int device) const;
@@ -268,6 +271,22 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StatusOr<std::shared_ptr<DeviceBuffer>> AllocateAhead(DeviceTier& tier, std::uint64_t origin, std::uint64_t bytes,
                                                         Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  // --- peaks.cc: all but the first do nothing for a device without a target ---
+  // Of a device that has a target, where there may be a plan; otherwise null.
+  PeakWatch* WatchOf(int device) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `bytes` of device memory as a pool books them.
+  static std::uint64_t RoundedDevice(const DeviceTier& tier, std::uint64_t bytes);
+  void NoteLive(const DeviceTier& tier) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A value of the snapshot was packed from `buffer`.
+  void NotePackedForPeak(Snapshot& snapshot, const DeviceBuffer& buffer, bool movable)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The program has no more use for the storage's bytes; backward asks for the snapshot; it goes.
+  void NoteHeldAlone(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteAskedForPeak(Snapshot& snapshot, const DeviceTier& tier) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void NoteGoneForPeak(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the snapshot has on the device changed.
+  void CountAway(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   // --- verify.cc ---
   // Enqueues the checksum of `bytes`; null where none is asked for. The caller adds it to the snapshot, with a mark
   // made later.
@@ -389,6 +408,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   mutable Deferred deferred_;
   std::vector<std::unique_ptr<DeviceTier>> tiers_;  // the vector is fixed after Create
   OwnerIndex owners_;                               // of their pools
+  // Of the tiers, in the same order; null where there is no target. The vector is fixed after Create.
+  std::vector<std::unique_ptr<PeakWatch>> watches_;
   mutable Mutex mutex_;
   StorageTable table_ ABSL_GUARDED_BY(mutex_);
   Lineage lineage_ ABSL_GUARDED_BY(mutex_);

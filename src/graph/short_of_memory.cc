@@ -50,6 +50,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateDevice(DeviceTier& t
     if (taken.ok()) {
       if (reload) return Counted(*std::move(taken), stream);
       (*taken)->UsedOn(stream);
+      NoteLive(tier);
       return std::shared_ptr<DeviceBuffer>(*std::move(taken));
     }
     if (taken.status().code() != StatusCode::kResourceExhausted) return taken.status();

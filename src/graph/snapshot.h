@@ -21,6 +21,7 @@
 
 #include "absl/container/inlined_vector.h"
 #include "graph/lineage.h"
+#include "graph/peak_watch.h"
 #include "storage/buffer.h"
 #include "storage/byte_ranges.h"
 #include "storage/residency.h"
@@ -98,6 +99,7 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   bool asked_for = false;   // unpacked before
   bool prefetched = false;  // `buffer` came back before anybody asked for it
   bool abandoned = false;   // the owner retired memory that nobody kept alive
+  PeakValue peak;           // with DeviceOptions::target_peak
   bool refused = false;     // the host had no place for it when it was first to move
 };
 

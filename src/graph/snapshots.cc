@@ -60,6 +60,7 @@ void SavedStore::NoteSavedAgain(Snapshot& snapshot) {
 
 void SavedStore::ForgetSnapshot(Snapshot* snapshot) {
   LetGo(*snapshot);
+  NoteGoneForPeak(*snapshot);
   reload_order_.Remove(snapshot->pack_order);
   if (!snapshot->shared) {
     const auto apart = apart_.find(snapshot->key);
@@ -121,6 +122,7 @@ void SavedStore::Hold(Snapshot& snapshot, std::shared_ptr<DeviceBuffer> buffer, 
   snapshot.buffer = std::move(buffer);
   snapshot.buffer_bytes = std::move(bytes);
   if (snapshot.holds == Holds::kTransient) holding_[snapshot.pack_order] = &snapshot;
+  CountAway(snapshot);
 }
 
 void SavedStore::LetGo(Snapshot& snapshot) {
@@ -130,6 +132,7 @@ void SavedStore::LetGo(Snapshot& snapshot) {
   snapshot.reload.reset();
   snapshot.replayed.reset();
   snapshot.taken_back = false;
+  CountAway(snapshot);
 }
 
 void SavedStore::LetGoWithout(Snapshot& snapshot, const ByteRanges& bytes,

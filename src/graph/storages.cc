@@ -73,6 +73,9 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
     store->owners_.AddPool(*tier->pool, tier->options.device);
     for (const BlockPool* pool : tier->HostPools()) store->owners_.AddPool(*pool, tier->options.device);
     store->tiers_.push_back(std::move(tier));
+    const bool plans = options.devices[i].target_peak > 0 && options.mode != OffloadMode::kNaive;
+    store->watches_.push_back(
+        plans ? std::make_unique<PeakWatch>(options.devices[i].device, options.devices[i].target_peak) : nullptr);
   }
   return store;
 }
@@ -165,6 +168,7 @@ Status SavedStore::Retire(StorageId id, Stream stream) {
   for (const std::shared_ptr<Snapshot>& snapshot : snapshots) {
     if (gathered) snapshot->original.reset();  // they live on for the copy, and a lease on them could write them
     const bool on_own_bytes = snapshot->buffer != nullptr && snapshot->buffer->data() == storage.buffer->data();
+    if (!storage.adopted) NoteHeldAlone(*snapshot);
     if (on_own_bytes) {
       if (!storage.adopted || snapshot->buffer->has_keepalive()) continue;
       LetGoUnkept(*snapshot);
@@ -191,7 +195,10 @@ void SavedStore::LetGoUnkept(Snapshot& snapshot) {
     return snapshot.residence.MoveTo(Residency::kReplayable, snapshot.key.storage, snapshot.storage_bytes, recorder());
   }
   snapshot.abandoned = !snapshot.host_bytes.Contains(snapshot.needed);
-  if (snapshot.abandoned) snapshot.needed = snapshot.host_bytes;  // which others may be made from
+  if (snapshot.abandoned) {
+    snapshot.needed = snapshot.host_bytes;  // which others may be made from
+    NoteGoneForPeak(snapshot);
+  }
   if (state == Residency::kBoth) {
     snapshot.residence.MoveTo(Residency::kHost, snapshot.key.storage, snapshot.storage_bytes, recorder());
   }

@@ -82,11 +82,17 @@ void SavedStore::Follow(Stream stream) {
 void SavedStore::BeginStep(std::uint64_t number) {
   Locked lock(*this);
   reload_order_.BeginStep(next_pack_);
+  for (const auto& watch : watches_) {
+    if (watch != nullptr) watch->BeginStep();
+  }
   for (const auto& tier : tiers_) tier->time->BeginStep(number);
 }
 
 void SavedStore::EndStep() {
   Locked lock(*this);
+  for (const auto& watch : watches_) {
+    if (watch != nullptr) watch->EndStep();
+  }
   for (const auto& tier : tiers_) {
     (void)tier->transfers->FlushBatch();  // where that fails, whoever needs it tries again
     tier->time->EndStep();

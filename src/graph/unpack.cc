@@ -58,6 +58,7 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream, std::opti
   trace::Write(recorder(), trace::Event::kUnpack, trace::Tag::kSaved, 0, snapshot->trace_label,
                snapshot->key.storage.ToInteger(), static_cast<std::uint64_t>(value.layout.logical_bytes()));
   tier->pool->Tick(stream);
+  NoteAskedForPeak(*snapshot, *tier);
   const auto attempt = [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS -> StatusOr<std::shared_ptr<DeviceBuffer>> {
     SettleArrivals(*snapshot);
     TIERLIB_RETURN_IF_ERROR(CheckReadable(*snapshot));

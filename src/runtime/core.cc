@@ -141,6 +141,7 @@ Statistics Core::statistics() const {
   store_->FillTierStatistics(statistics);
   statistics.shortages = store_->shortages();
   statistics.times = store_->times();
+  statistics.peaks = store_->peaks();
   MutexLock lock(mutex_);
   statistics.last_step = last_step_;
   return statistics;

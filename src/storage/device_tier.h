@@ -76,6 +76,9 @@ struct DeviceTier {
   // it.
   void Tick(Stream stream);
 
+  // What the device holds of tierlib's memory, rounding included.
+  std::uint64_t LiveBytes() const { return direct != nullptr ? direct->live_bytes() : pool->live_bytes(); }
+
   // The pools of host memory that there are, in the order in which they are asked.
   absl::InlinedVector<BlockPool*, 3> HostPools() const;
   // The pool of a tier; null where there is none.

@@ -74,6 +74,11 @@ void DirectPool::Free(void* block, absl::Span<const Stream> streams) {
   (void)device_.FreeInOrder(block, last);
 }
 
+std::size_t DirectPool::live_bytes() const {
+  MutexLock lock(mutex_);
+  return accounts_.total().rounded;
+}
+
 TierStatistics DirectPool::statistics() const {
   MutexLock lock(mutex_);
   const TagAccounts::Account& total = accounts_.total();

@@ -42,6 +42,7 @@ class DirectPool {
 
   // `reserved` is the device's word; what it has cached beyond the live blocks may be pending too. No holes are known.
   TierStatistics statistics() const;
+  std::size_t live_bytes() const;  // live + waste
   std::size_t capacity() const { return device_.info().capacity; }
   std::size_t Rounded(std::size_t bytes) const;
   std::size_t LimitOfTag(trace::Tag tag) const { return limits_[static_cast<std::size_t>(tag)]; }

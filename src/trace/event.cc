@@ -82,6 +82,7 @@ const char* DecisionReasonName(DecisionReason reason) {
     case DecisionReason::kMemoryShort: return "memory short";
     case DecisionReason::kCheaper: return "cheaper";
     case DecisionReason::kClaimed: return "claimed";
+    case DecisionReason::kPeak: return "peak";
   }
   return "?";
 }

@@ -1,6 +1,7 @@
 // The offload decision as a table of questions and answers.
 #include "graph/offload_policy.h"
 
+#include <optional>
 #include <ostream>
 #include <string>
 
@@ -26,8 +27,8 @@ struct Row {
 };
 
 PackQuestion Ask(OffloadMode mode, OffloadPolicy policy, Holds holds, std::uint64_t missing, bool lineage = false,
-                 bool memory_short = false, std::uint64_t minimum = 0) {
-  return {mode, policy, holds, /*logical_bytes=*/100, minimum, missing, lineage, memory_short};
+                 bool memory_short = false, std::uint64_t minimum = 0, std::optional<bool> planned = std::nullopt) {
+  return {mode, policy, holds, /*logical_bytes=*/100, minimum, missing, lineage, memory_short, planned};
 }
 
 // With a recompute that takes `ns` where the copies take 1000, on a host that is full or not.
@@ -124,6 +125,44 @@ TEST(OffloadPolicy, AnswersAsTheTableSays) {
        {Action::kFreesNothing, Reason::kPersistent}},
       {"off computes nothing", Computable(Ask(kOff, kAll, kTransient, 100), 1, true), {Action::kKeep, Reason::kMode}},
       {"nor does naive", Computable(Ask(kNaive, kAll, kTransient, 100), 1, true), {Action::kMove, Reason::kMode}},
+      {"fit moves what the plan moves",
+       Ask(kMarshal, kFit, kTransient, 100, false, false, 0, true),
+       {Action::kMove, Reason::kPeak}},
+      {"fit keeps what the plan keeps, and says why",
+       Ask(kMarshal, kFit, kTransient, 100, false, false, 0, false),
+       {Action::kKeep, Reason::kPeak}},
+      {"all keeps what the plan keeps",
+       Ask(kMarshal, kAll, kTransient, 100, false, false, 0, false),
+       {Action::kKeep, Reason::kPeak}},
+      {"all moves what the plan moves",
+       Ask(kMarshal, kAll, kTransient, 100, false, false, 0, true),
+       {Action::kMove, Reason::kPeak}},
+      {"memory that is short counts more than the plan",
+       Ask(kMarshal, kFit, kTransient, 100, false, true, 0, false),
+       {Action::kMove, Reason::kMemoryShort}},
+      {"and is the reason where both say so",
+       Ask(kMarshal, kFit, kTransient, 100, false, true, 0, true),
+       {Action::kMove, Reason::kMemoryShort}},
+      {"what the plan moves is referred to where it is there",
+       Ask(kMarshal, kFit, kTransient, 0, false, false, 0, true),
+       {Action::kReference, Reason::kSameStorage}},
+      {"what the plan keeps is referred to where it is there",
+       Ask(kMarshal, kAll, kTransient, 0, false, false, 0, false),
+       {Action::kReference, Reason::kSameStorage}},
+      {"what the plan moves is replayed where it can be",
+       Ask(kMarshal, kFit, kTransient, 100, true, false, 0, true),
+       {Action::kReplay, Reason::kLineage}},
+      {"what the plan keeps is not replayed",
+       Ask(kMarshal, kAll, kTransient, 100, true, false, 0, false),
+       {Action::kKeep, Reason::kPeak}},
+      {"the plan moves nothing small",
+       Ask(kMarshal, kFit, kTransient, 100, false, false, 101, true),
+       {Action::kKeep, Reason::kTooSmall}},
+      {"nor parameters",
+       Ask(kMarshal, kFit, kPersistent, 100, false, false, 0, true),
+       {Action::kFreesNothing, Reason::kPersistent}},
+      {"off has no plan", Ask(kOff, kAll, kTransient, 100, false, false, 0, true), {Action::kKeep, Reason::kMode}},
+      {"nor has naive", Ask(kNaive, kAll, kTransient, 100, false, false, 0, false), {Action::kMove, Reason::kMode}},
   };
   for (const Row& row : rows) {
     const Decision decision = Decide(row.question);
@@ -135,7 +174,7 @@ TEST(OffloadPolicy, AnswersAsTheTableSays) {
 // Every question there is: what must hold whatever else is asked.
 TEST(OffloadPolicy, NeverMovesWhatMayNotMove) {
   int questions = 0;
-  for (int bits = 0; bits < 4096; ++bits) {
+  for (int bits = 0; bits < 3 * 4096; ++bits) {
     for (const OffloadMode mode : {kOff, kNaive, kMarshal}) {
       PackQuestion q = Ask(mode, (bits & 1) != 0 ? kFit : kAll, (bits & 2) != 0 ? kPersistent : kTransient,
                            (bits & 4) != 0 ? 100 : 0, (bits & 8) != 0, (bits & 16) != 0, (bits & 32) != 0 ? 101 : 0);
@@ -145,6 +184,7 @@ TEST(OffloadPolicy, NeverMovesWhatMayNotMove) {
       q.recompute_always = q.recompute_known && (bits & 512) != 0;
       q.recompute_ns = (bits & 1024) != 0 ? 7 : 0;
       q.copies_ns = (bits & 2048) != 0 ? 8 : 0;
+      if (bits / 4096 > 0) q.planned = bits / 4096 == 1;
       const Decision decision = Decide(q);
       const bool moves = decision.action == Action::kMove;
       EXPECT_EQ(mode == kOff && decision.action != Action::kKeep, false);
@@ -154,7 +194,9 @@ TEST(OffloadPolicy, NeverMovesWhatMayNotMove) {
       EXPECT_FALSE(moves && q.missing_bytes == 0) << bits;
       EXPECT_FALSE(moves && q.lineage_found) << bits;
       EXPECT_FALSE(moves && q.logical_bytes < q.minimum_bytes) << bits;
-      EXPECT_FALSE(moves && q.policy == kFit && !q.memory_short) << bits;
+      EXPECT_FALSE(moves && q.policy == kFit && !q.memory_short && q.planned != true) << bits;
+      EXPECT_FALSE(moves && q.planned == false && !q.memory_short) << bits;
+      EXPECT_FALSE(decision.reason == Reason::kPeak && (!q.planned || q.memory_short)) << bits;
       EXPECT_EQ(decision.action == Action::kReplay, decision.reason == Reason::kLineage) << bits;
       EXPECT_FALSE(decision.action == Action::kReplay && !q.lineage_found) << bits;
       const bool computed = decision.action == Action::kRecompute;
@@ -165,7 +207,7 @@ TEST(OffloadPolicy, NeverMovesWhatMayNotMove) {
       ++questions;
     }
   }
-  EXPECT_EQ(questions, 4096);
+  EXPECT_EQ(questions, 3 * 4096);
 }
 
 TEST(OffloadPolicy, KnowsWhatCopiesTakeWhereSomebodySaidIt) {

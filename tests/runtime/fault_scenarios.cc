@@ -313,6 +313,30 @@ void Traced(Injector& injector, const Options& base) {
   std::filesystem::remove(path);
 }
 
+// The second step moves what the first one's peak needs.
+void TargetPeak(Injector& injector, const Options& base) {
+  Options options = base;
+  options.policy = OffloadPolicy::kFit;
+  options.devices[0].target_peak = 3 * kSize;
+  Trial t(injector, options);
+  t.Start();
+  for (std::uint64_t step = 1; step <= 2; ++step) {
+    (void)t.Try("begin step", [&] { return t.runtime->BeginStep(step), OkStatus(); });
+    std::vector<Saved> saved;
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      const Allocation x = t.Make(Pattern(i));
+      saved.push_back(t.Pack(x.storage, WholeOf(kSize)));
+      t.Retire(x.storage);
+    }
+    (void)t.Try("begin backward", [&] { return t.runtime->BeginBackward(), OkStatus(); });
+    for (std::uint64_t i = 4; i-- > 0;) t.ExpectBack(saved[i], Pattern(i));
+    t.Drop(saved);
+    (void)t.Try("end step", [&] { return t.runtime->EndStep(), OkStatus(); });
+    (void)t.Try("statistics", [&] { return (void)t.runtime->statistics(), OkStatus(); });
+  }
+  t.Finish();
+}
+
 void CopyNaively(Injector& injector, const Options& base) {
   Options options = base;
   options.mode = OffloadMode::kNaive;
@@ -376,6 +400,7 @@ const std::vector<Scenario>& FaultScenarios() {
       {"Reclaim", Reclaim, 20},
       {"HostExhausted", HostExhausted, 20},
       {"Traced", Traced, 20},
+      {"TargetPeak", TargetPeak, 20},
       {"CopyNaively", CopyNaively, 20},
       {"AskForFigures", AskForFigures, 10},
       {"SeveralViewsWithChecksums", [](Injector& i, const Options& o) { SeveralViews(i, WithChecksums(o)); }, 30},

@@ -143,9 +143,9 @@ class RandomProgram {
   void PassTime() {
     switch (random_.UniformInt(4)) {
       case 0:
+        p_.runtime->EndStep();  // of all since the last time
         p_.runtime->BeginStep(++step_);
-        p_.runtime->BeginBackward();
-        return p_.runtime->EndStep();
+        return p_.runtime->BeginBackward();
       case 1: ASSERT_TRUE(p_.runtime->Drain().ok()); return;
       default: return CheckReads();
     }
@@ -518,7 +518,9 @@ const Variant kVariants[] = {
        o.hop_limit = 0;
      },
      false, true},
+    {"AllWithATargetPeak", kMarshal, kAll, [](Options& o) { o.devices[0].target_peak = KiB(16); }},
     {"Fit", kMarshal, kFit, [](Options&) {}},
+    {"FitWithATargetPeak", kMarshal, kFit, [](Options& o) { o.devices[0].target_peak = KiB(16); }},
     {"FitPrefetches", kMarshal, kFit,
      [](Options& o) {
        o.devices[0].capacity = Program::kMemory + KiB(32);

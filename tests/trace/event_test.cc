@@ -43,6 +43,7 @@ TEST(Event, CodesKeepTheirMeaning) {
   EXPECT_EQ(static_cast<int>(DecisionReason::kCheaper), 8);
   EXPECT_EQ(static_cast<int>(DecisionReason::kClaimed), 9);
   EXPECT_EQ(static_cast<int>(Event::kRecomputes), 15);
+  EXPECT_EQ(static_cast<int>(DecisionReason::kPeak), 10);
   EXPECT_EQ(static_cast<int>(StallCause::kHostPool), 4);
   EXPECT_EQ(static_cast<int>(StallCause::kProducer), 5);
   EXPECT_EQ(static_cast<int>(Tag::kClient), 8);
