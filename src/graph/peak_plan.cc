@@ -61,34 +61,18 @@ class Curve {
   std::vector<Node> nodes_;  // a binary tree: the root is 1, below n are 2n and 2n + 1
 };
 
-// The values that may be moved and cover anything, those that are asked for last first.
+// The values that may be moved and cover anything, those that are asked for first first.
 std::vector<std::size_t> Candidates(const PeakTimeline& timeline) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < timeline.values.size(); ++i) {
     const PeakTimeline::Value& value = timeline.values[i];
     if (value.movable && value.bytes > 0 && value.begin < value.end) order.push_back(i);
   }
-  std::stable_sort(order.begin(), order.end(), [&timeline](std::size_t a, std::size_t b) {
-    return timeline.values[a].end > timeline.values[b].end;
+  std::sort(order.begin(), order.end(), [&timeline](std::size_t a, std::size_t b) {
+    const auto end = [&timeline](std::size_t i) { return timeline.values[i].end; };
+    return end(a) != end(b) ? end(a) < end(b) : a > b;
   });
   return order;
-}
-
-// The peak that is left when all of them are moved.
-std::int64_t LeastPeak(const PeakTimeline& timeline, const std::vector<std::size_t>& candidates) {
-  std::vector<std::int64_t> change(timeline.live.size() + 1, 0);
-  for (const std::size_t i : candidates) {
-    const PeakTimeline::Value& value = timeline.values[i];
-    change[value.begin] -= static_cast<std::int64_t>(value.bytes);
-    change[value.end] += static_cast<std::int64_t>(value.bytes);
-  }
-  std::int64_t least = 0;
-  std::int64_t moved = 0;
-  for (std::size_t i = 0; i < timeline.live.size(); ++i) {
-    moved += change[i];
-    least = std::max(least, static_cast<std::int64_t>(timeline.live[i]) + moved);
-  }
-  return least;
 }
 
 }  // namespace
@@ -102,23 +86,20 @@ PeakPlan PlanPeak(const PeakTimeline& timeline, std::uint64_t target) {
   plan.peak_instant = static_cast<std::size_t>(peak - timeline.live.begin());
   if (*peak <= target) return plan;
 
-  const std::vector<std::size_t> order = Candidates(timeline);
-  const std::int64_t goal = std::max(static_cast<std::int64_t>(target), LeastPeak(timeline, order));
   Curve curve(timeline.live);
+  const std::vector<std::size_t> order = Candidates(timeline);
   for (const std::size_t i : order) {
     const PeakTimeline::Value& value = timeline.values[i];
-    if (curve.Largest(value.begin, value.end) <= goal) continue;
     curve.Add(value.begin, value.end, -static_cast<std::int64_t>(value.bytes));
-    plan.moves[i] = true;
   }
-  for (auto i = order.rbegin(); i != order.rend(); ++i) {  // those that are hardest to hide stay first
-    const PeakTimeline::Value& value = timeline.values[*i];
+  const std::int64_t goal = std::max(static_cast<std::int64_t>(target), curve.Largest());
+  for (const std::size_t i : order) {
+    const PeakTimeline::Value& value = timeline.values[i];
     const auto bytes = static_cast<std::int64_t>(value.bytes);
-    if (!plan.moves[*i]) continue;
     if (curve.Largest(value.begin, value.end) + bytes <= goal) {
       curve.Add(value.begin, value.end, bytes);
-      plan.moves[*i] = false;
     } else {
+      plan.moves[i] = true;
       plan.moved_bytes += value.bytes;
     }
   }

@@ -34,9 +34,9 @@ struct PeakPlan {
 };
 
 // The least peak that moving can reach counts as the target where that is higher: nothing moves that would not lower
-// the peak. Greedy: first the values that backward needs last, as their copies have the most time; each only if it
-// covers an instant that is still above the target; those that later choices made needless are left out again. Without
-// any of the chosen the peak would be above the target. O(n log n).
+// the peak. Greedy: of all that may move, those that backward needs first stay first, as their copies have the least
+// time; each stays if the peak is not above the target with it. Without any of the chosen the peak would be above the
+// target. O(n log n).
 PeakPlan PlanPeak(const PeakTimeline& timeline, std::uint64_t target);
 
 }  // namespace tierlib

@@ -11,6 +11,7 @@
 //   - Only the time until a value is first asked for counts. What moving costs on the device is not foreseen: sources
 //     of replays that live longer, what a recipe makes on its way, values that come back ahead.
 //   - A value that is moved comes back whole.
+// What is noted does not depend on what is moved, so a program that repeats its steps repeats its plan.
 //
 // A step teaches what the next one does if it was begun and ended, packed values and asked for one of them. Others
 // leave the plan as it is.

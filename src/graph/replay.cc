@@ -85,7 +85,6 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
   const std::shared_ptr<Snapshot> source = snapshot->source;
   std::shared_ptr<DeviceBuffer> from;
   if (source != nullptr) {
-    NoteAskedForPeak(*source, *tier);
     TIERLIB_ASSIGN_OR_RETURN(from, MakeResident(source, stream));
   }
   // While the program's allocator or a callback ran, another thread may have announced a write to the source: what was

@@ -120,7 +120,8 @@ PeakTimeline RandomTimeline(Random& random) {
   return timeline;
 }
 
-// The rule as the header has it, without the tree.
+// The same by another rule, without the tree: first those that are asked for last, each if it covers an instant that is
+// still above the goal; then those that later choices made needless are left out again.
 Moves PlanSlowly(const PeakTimeline& timeline, std::int64_t goal) {
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < timeline.values.size(); ++i) {

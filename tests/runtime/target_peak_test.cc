@@ -199,6 +199,23 @@ TEST(TargetPeak, NothingMovesForAPeakInARecompute) {
   }
 }
 
+// The peak is still there when the value is back.
+TEST(TargetPeak, NothingMovesForAPeakThatOutlastsTheValue) {
+  Steps steps(With(5, OffloadPolicy::kAll));
+  for (int step = 0; step < 2; ++step) {
+    steps.Begin();
+    Value a = steps.PackAway(1, "a", 2);
+    const Allocation other = steps.p.runtime->Allocate(4 * kUnit, Holds::kTransient, steps.p.compute(), "x").value();
+    steps.Look();
+    steps.TakeBack(std::move(a));
+    steps.p.Retire(other.storage);
+    EXPECT_EQ(steps.End().moved, step == 0 ? 2 * kUnit : 0);
+    EXPECT_EQ(steps.peak, 6 * kUnit);
+    EXPECT_EQ(steps.Told().unmoved_peak, 6 * kUnit);
+    EXPECT_EQ(steps.Told().planned_peak, 6 * kUnit);
+  }
+}
+
 // From the first value that is another on the policy decides.
 TEST(TargetPeak, AStepOfAnotherShapeFollowsThePolicy) {
   for (const OffloadPolicy policy : {OffloadPolicy::kFit, OffloadPolicy::kAll}) {
@@ -416,6 +433,23 @@ TEST(TargetPeak, AWrittenValueIsNotHeldAnyMore) {
     EXPECT_FALSE(steps.p.runtime->Unpack(early, steps.p.compute()).ok());
     steps.End();
     EXPECT_EQ(steps.Told().unmoved_peak, 5 * kUnit) << "one storage, whatever was saved of it";
+  }
+}
+
+TEST(TargetPeak, MemoryOfTheProgramThatIsWrittenIsNotKept) {
+  Options options = With(3, OffloadPolicy::kAll);
+  options.write_waits = true;
+  Steps steps(options, /*with_memory=*/true);
+  for (int step = 0; step < 2; ++step) {
+    steps.Begin();
+    const Adopted x = Adopt(steps.p, Pattern(1));
+    const Saved early = steps.p.Pack(x.storage, WholeOf(kUnit), x.memory);
+    steps.p.BeginWrite(x.storage);
+    steps.Passing(4);
+    steps.TakeBack(steps.PackAway(2, "other"));
+    steps.p.Retire(x.storage);
+    steps.End();
+    EXPECT_EQ(steps.Told().unmoved_peak, 4 * kUnit);
   }
 }
 
