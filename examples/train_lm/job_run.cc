@@ -47,7 +47,7 @@ StatusOr<Job> MakeJob(const Options& options, const Text& text) {
   TIERLIB_RETURN_IF_ERROR(CheckParameterCount(shape));
   TIERLIB_RETURN_IF_ERROR(CheckAddressSpace(options));
   TIERLIB_RETURN_IF_ERROR(CheckLeastMemory(options, shape));
-  Job job{options, text, shape, {}, nullptr};
+  Job job{options, text, shape, {}, nullptr, 0, 0};
   if (!options.resume.empty()) {
     TIERLIB_ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(options.resume, options, text));
     if (options.stop_at > 0 && static_cast<std::uint64_t>(options.stop_at) <= checkpoint.step && !options.eval_only) {
@@ -59,7 +59,9 @@ StatusOr<Job> MakeJob(const Options& options, const Text& text) {
   TIERLIB_ASSIGN_OR_RETURN(job.weights, StartingWeights(options, shape));
   TIERLIB_RETURN_IF_ERROR(CheckWritable(options.save));
   TIERLIB_RETURN_IF_ERROR(CheckWritable(options.report));
+  TIERLIB_ASSIGN_OR_RETURN(job.bytes_without_offload, DeviceBytesWithoutOffload(job));
   TIERLIB_RETURN_IF_ERROR(CheckMemory(job));
+  TIERLIB_ASSIGN_OR_RETURN(job.target_peak, ChooseTargetPeak(job));
   return job;
 }
 
@@ -75,7 +77,7 @@ class Run {
     results_.first_step = trainer_->step();
     results_.val_windows = job_.text.windows(options_.context);
     results_.parameters = ParameterCount(job_.shape);
-    TIERLIB_ASSIGN_OR_RETURN(results_.device_bytes_without_offload, DeviceBytesWithoutOffload(job_));
+    results_.device_bytes_without_offload = job_.bytes_without_offload;
     progress_->Note(results_.device + ", " + std::to_string(results_.parameters) + " parameters, " +
                     std::to_string(job_.text.alphabet.size()) + " characters, offload " +
                     OffloadName(options_.offload) + " (without it " +
@@ -102,7 +104,9 @@ class Run {
 };
 
 Status Run::OpenDevice() {
-  TIERLIB_ASSIGN_OR_RETURN(runtime_, tierlib::Runtime::Create(RuntimeOptions(options_)));
+  tierlib::Options runtime = RuntimeOptions(options_);
+  runtime.devices[0].target_peak = job_.target_peak;
+  TIERLIB_ASSIGN_OR_RETURN(runtime_, tierlib::Runtime::Create(std::move(runtime)));
   results_.device = "emulated:0 (" + tierlib::FormatBytes(options_.device_memory) + ")";
   return tierlib::OkStatus();
 }

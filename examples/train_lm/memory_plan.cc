@@ -1,5 +1,6 @@
 #include "train_lm/memory_plan.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -25,13 +26,24 @@ std::uint64_t AmpleCapacity() {
   }
   return capacity;
 }
-constexpr int kSteps = 3;  // the second meets the memory as the first left it, the third as every later one does
+// The second meets the memory as the first left it, the third as every later one does. With a plan it is the second
+// that first follows it; the last three are looked at.
+constexpr int kSteps = 3;
+constexpr int kPlannedSteps = 6;
+constexpr int kSettledSteps = 3;
+
+// What is tried beside the capacities.
+struct Plan {
+  std::uint64_t target_peak = 0;           // DeviceOptions::target_peak
+  tierlib::Statistics* settled = nullptr;  // null, or takes what was counted before the last kSettledSteps
+};
 
 // The job in short: every allocation that the whole would make, on a device of this capacity.
 StatusOr<tierlib::Statistics> Try(const Job& job, OffloadMode mode, std::uint64_t device_memory,
-                                  std::uint64_t host_memory) {
+                                  std::uint64_t host_memory, const Plan& plan = {}) {
   tierlib::Options options = RuntimeOptions(job.options);
   options.devices[0].capacity = device_memory;
+  options.devices[0].target_peak = plan.target_peak;
   options.devices[0].emulated.schedule = tierlib::EmulatedSchedule::kShapeOnly;
   options.pinned_limit = host_memory;
   options.mode = mode;
@@ -40,7 +52,10 @@ StatusOr<tierlib::Statistics> Try(const Job& job, OffloadMode mode, std::uint64_
   TIERLIB_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(job, *runtime));
   if (!job.options.eval_only) {
     TIERLIB_RETURN_IF_ERROR(trainer->Evaluate(Trainer::Weights::kPlain, Trainer::Extent::kSample).status());
-    for (int step = 0; step < kSteps; ++step) TIERLIB_RETURN_IF_ERROR(trainer->Step().status());
+    for (int step = plan.target_peak > 0 ? kPlannedSteps : kSteps; step > 0; --step) {
+      if (step == kSettledSteps && plan.settled != nullptr) *plan.settled = runtime->statistics();
+      TIERLIB_RETURN_IF_ERROR(trainer->Step().status());
+    }
   }
   TIERLIB_RETURN_IF_ERROR(trainer->Evaluate(Trainer::Weights::kCoarse, Trainer::Extent::kSample).status());
   return runtime->statistics();
@@ -109,7 +124,8 @@ Status CheckLeastMemory(const Options& options, const ModelShape& shape) {
 
 Status CheckMemory(const Job& job) {
   const Options& o = job.options;
-  const StatusOr<tierlib::Statistics> asked = Try(job, o.offload, o.device_memory, o.host_memory);
+  const StatusOr<tierlib::Statistics> asked =
+      Try(job, o.offload, o.device_memory, o.host_memory, {o.target_peak.value_or(0)});
   if (asked.ok() || !IsFull(asked.status())) return asked.status();
   const StatusOr<tierlib::Statistics> ample_host = Try(job, o.offload, o.device_memory, AmpleCapacity());
   if (!ample_host.ok()) return IsFull(ample_host.status()) ? DeviceTooSmall(job) : ample_host.status();
@@ -117,6 +133,28 @@ Status CheckMemory(const Job& job) {
                                          " is not enough: with --device-memory " +
                                          tierlib::FormatBytes(o.device_memory) + " offload (" + OffloadName(o.offload) +
                                          ") holds up to " + FormatEnough(ample_host->pinned.extent_peak) + " there");
+}
+
+// What is live does not fill the device without gaps: how much of it a plan may count on is tried.
+StatusOr<std::uint64_t> ChooseTargetPeak(const Job& job) {
+  const Options& o = job.options;
+  if (o.target_peak.has_value()) return *o.target_peak;
+  const bool plans = o.offload == OffloadMode::kMarshal && o.policy == tierlib::OffloadPolicy::kFit && !o.eval_only;
+  if (!plans || o.device_memory >= job.bytes_without_offload) return 0;
+  std::uint64_t best = 0;
+  std::uint64_t fewest = ~std::uint64_t{0};
+  for (const std::uint64_t parts : {1, 2, 4, 6}) {
+    const std::uint64_t target = o.device_memory - o.device_memory / 32 * parts;
+    tierlib::Statistics before;
+    const StatusOr<tierlib::Statistics> tried = Try(job, o.offload, o.device_memory, o.host_memory, {target, &before});
+    if (!tried.ok() && !IsFull(tried.status())) return tried.status();
+    if (!tried.ok()) continue;
+    const std::uint64_t evictions = tried->shortages.evictions - before.shortages.evictions;
+    if (evictions < fewest) best = target;
+    fewest = std::min(fewest, evictions);
+    if (fewest == 0) break;  // a lower target moves more
+  }
+  return best;
 }
 
 StatusOr<std::uint64_t> DeviceBytesWithoutOffload(const Job& job) { return SmallestDevice(job, OffloadMode::kOff); }

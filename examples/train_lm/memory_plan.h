@@ -11,7 +11,7 @@
 
 namespace train_lm {
 
-// The runtime that the options ask for, on an emulated device.
+// The runtime that the options ask for, on an emulated device, without a plan for its peak.
 tierlib::Options RuntimeOptions(const Options& options);
 
 // ResourceExhausted where the address space of this process does not hold --device-memory and --host-memory.
@@ -27,6 +27,11 @@ tierlib::Status CheckMemory(const Job& job);
 
 // Device bytes that the job needs with --offload off.
 tierlib::StatusOr<std::uint64_t> DeviceBytesWithoutOffload(const Job& job);
+
+// What the device is to hold at most in the job's steps, so that memory runs short in the fewest of them; 0 where
+// nothing is to be planned: there is enough, or no plan was found with which the job fits. --target-peak where that is
+// given.
+tierlib::StatusOr<std::uint64_t> ChooseTargetPeak(const Job& job);
 
 // The smallest size of three digits that is at least `bytes`, as --device-memory reads it: "131 MiB".
 std::string FormatEnough(std::uint64_t bytes);

@@ -208,6 +208,18 @@ void CommandLine::Memory() {
   Size("--host-memory", options_.host_memory, "Host memory for what is moved there");
   Choice("--offload", options_.offload, kModes, "What happens to the tensors that backward needs");
   Choice("--offload-policy", options_.policy, kPolicies, "all: marshal moves what may move; fit: only what must");
+  app_.add_option_function<std::string>(
+          "--target-peak",
+          [this](const std::string& text) {
+            if (text == "auto") return options_.target_peak.reset();
+            if (text == "off") return void(options_.target_peak = 0);
+            const StatusOr<std::uint64_t> bytes = tierlib::ParseBytes(text);
+            if (!bytes.ok()) throw CLI::ValidationError("--target-peak", std::string(bytes.status().message()));
+            if (*bytes == 0) throw CLI::ValidationError("--target-peak", "0 is too small");
+            options_.target_peak = *bytes;
+          },
+          "What the device is to hold at most: what moves is planned a step ahead, with fit; default auto")
+      ->type_name("auto | off | SIZE");
   app_.add_option("--threads", options_.threads, "Threads of a kernel, default 0: all processors")
       ->check(CLI::Range(0, 1024))
       ->type_name("N");

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,8 @@ struct Options {
   std::uint64_t host_memory = tierlib::GiB(2);
   tierlib::OffloadMode offload = tierlib::OffloadMode::kMarshal;
   tierlib::OffloadPolicy policy = tierlib::OffloadPolicy::kFit;
+  // What the device is to hold at most (DeviceOptions::target_peak); nothing: what suits --device-memory; 0: no plan.
+  std::optional<std::uint64_t> target_peak;
   int threads = 0;  // of kernels; 0: all processors
 
   bool clusters() const { return bits <= 8; }

@@ -43,6 +43,21 @@ const char* PolicyInForce(const Options& options) {
                                                                                                              : "all";
 }
 
+// Where the peak is, and what the plan does about it; null where there is none.
+Json PeakOf(const tierlib::Statistics& statistics) {
+  if (statistics.peaks.empty()) return nullptr;
+  const tierlib::PeakStatistics& peak = statistics.peaks.front();
+  return {{"target", peak.target},
+          {"unmoved_peak", peak.unmoved_peak},
+          {"planned_peak", peak.planned_peak},
+          {"planned", peak.planned},
+          {"planned_values", peak.planned_values},
+          {"kept", peak.kept},
+          {"kept_values", peak.kept_values},
+          {"peak_after", peak.peak_after},
+          {"peak_in_backward", peak.peak_in_backward}};
+}
+
 Json MakeReport(const Options& options, const Results& r) {
   const std::uint64_t steps = r.losses.size();
   const tierlib::Statistics& s = r.statistics;
@@ -72,6 +87,8 @@ Json MakeReport(const Options& options, const Results& r) {
   report["device_bytes_without_offload"] = r.device_bytes_without_offload;
   report["offload"] = OffloadName(options.offload);
   report["offload_policy"] = PolicyInForce(options);
+  report["peak"] = PeakOf(s);
+  report["evictions"] = s.shortages.evictions;
   report["seed"] = options.seed;
   report["threads"] = options.threads;
   report["options"] = DecidingOptions(options);
@@ -126,6 +143,13 @@ Status PrintResults(const Options& options, const Results& r) {
         tierlib::FormatBytes((r.traffic.avoided_identity + r.traffic.avoided_lineage) / steps).c_str(),
         tierlib::FormatBytes(r.statistics.device.live_peak).c_str(),
         tierlib::FormatBytes(r.statistics.pinned.live_peak + r.statistics.pageable.live_peak).c_str());
+  }
+  if (!r.losses.empty() && !r.statistics.peaks.empty()) {
+    const tierlib::PeakStatistics& peak = r.statistics.peaks.front();
+    std::printf("peak of a step: %s without moving anything, in %s after '%s'; %s with %s moved; target %s\n",
+                tierlib::FormatBytes(peak.unmoved_peak).c_str(), peak.peak_in_backward ? "backward" : "forward",
+                peak.peak_after.c_str(), tierlib::FormatBytes(peak.planned_peak).c_str(),
+                tierlib::FormatBytes(peak.planned).c_str(), tierlib::FormatBytes(peak.target).c_str());
   }
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return tierlib::OkStatus();
   return tierlib::UnavailableError("the standard output cannot be written");

@@ -25,7 +25,9 @@ struct Job {
   const Text& text;
   ModelShape shape;
   HostWeights weights;
-  std::unique_ptr<Checkpoint> checkpoint;  // null: from the first step
+  std::unique_ptr<Checkpoint> checkpoint;   // null: from the first step
+  std::uint64_t bytes_without_offload = 0;  // of the device, that it needs with --offload off
+  std::uint64_t target_peak = 0;            // DeviceOptions::target_peak
 };
 
 // Thread-safety: one thread at a time.

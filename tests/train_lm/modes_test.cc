@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/temporary_folder.h"
@@ -52,6 +53,32 @@ TEST_P(Modes, GiveTheSameBitsForAnyNumberOfThreads) {
   EXPECT_EQ(Run({"--threads", "1"}), one);
   EXPECT_EQ(Run({"--threads", "2"}), one);
   EXPECT_EQ(Run({"--threads", "5"}), one);
+}
+
+// What moves is planned a step ahead: memory runs short in the first steps alone.
+TEST_P(Modes, GiveTheSameBitsWithAPlan) {
+  const auto run = [this](std::vector<std::string> more) {
+    more.insert(more.end(), {"--batch", "16", "--context", "32"});
+    return Run(std::move(more));
+  };
+  const nlohmann::json off = run({"--offload", "off"});
+  const auto needed = report_["device_bytes_without_offload"].get<std::uint64_t>();
+  EXPECT_EQ(report_["peak"], nullptr);
+  const std::string memory = std::to_string(needed * 7 / 10);
+  EXPECT_EQ(run({"--device-memory", memory, "--target-peak", "off"}), off);
+  EXPECT_EQ(report_["peak"], nullptr);
+  const auto unplanned = report_["evictions"].get<std::uint64_t>();
+  EXPECT_EQ(run({"--device-memory", memory}), off);
+  const auto planned = report_["evictions"].get<std::uint64_t>();
+  EXPECT_GT(planned, 0u);
+  EXPECT_EQ(unplanned % 6, 0u) << "the same in each of 6 steps";
+  EXPECT_LT(planned, unplanned / 6 * 3) << "and hardly after the first";
+  const nlohmann::json peak = report_["peak"];
+  EXPECT_GT(peak["unmoved_peak"].get<std::uint64_t>(), needed * 9 / 10);
+  EXPECT_LE(peak["planned_peak"], peak["target"]);
+  EXPECT_GT(peak["planned"], 0);
+  EXPECT_EQ(run({"--device-memory", std::to_string(needed)}), off);
+  EXPECT_EQ(report_["bytes_moved_per_step"], 0) << "there is enough";
 }
 
 TEST_P(Modes, DependOnTheSeed) { EXPECT_NE(Run({"--seed", "1"}), Run({"--seed", "2"})); }

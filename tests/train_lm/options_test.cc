@@ -55,9 +55,18 @@ TEST(Options, TrainGentlyFromGivenWeights) {
   EXPECT_EQ(given->steps, 7);
 }
 
+TEST(Options, SayWhatTheDeviceIsToHold) {
+  EXPECT_EQ(Parse({}).value().target_peak, std::nullopt);
+  EXPECT_EQ(Parse({"--target-peak", "auto"}).value().target_peak, std::nullopt);
+  EXPECT_EQ(Parse({"--target-peak", "off"}).value().target_peak, 0u);
+  EXPECT_EQ(Parse({"--target-peak", "3MiB"}).value().target_peak, tierlib::MiB(3));
+}
+
 TEST(Options, RefuseWhatIsOutOfRange) {
   for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
            {"--unknown"},
+           {"--target-peak", "0"},
+           {"--target-peak", "half"},
            {"--bits", "0"},
            {"--bits", "9"},
            {"--bits", "17"},
@@ -101,13 +110,13 @@ TEST(Options, RefuseWhatIsOutOfRange) {
 TEST(Options, PrintHelp) {
   const StatusOr<Options> o = Parse({"--help"});
   ASSERT_EQ(o.status().code(), StatusCode::kCancelled);
-  for (const char* option : {"--data",   "--init",          "--steps",        "--batch",          "--context",
-                             "--layers", "--heads",         "--width",        "--dropout",        "--lr",
-                             "--min-lr", "--warmup",        "--weight-decay", "--clip",           "--dtype",
-                             "--seed",   "--bits",          "--tau",          "--dkm-iterations", "--dkm-form",
-                             "--device", "--device-memory", "--host-memory",  "--offload",        "--offload-policy",
-                             "--trace",  "--save",          "--resume",       "--eval-only",      "--report",
-                             "--threads"}) {
+  for (const char* option : {"--data",    "--init",          "--steps",        "--batch",          "--context",
+                             "--layers",  "--heads",         "--width",        "--dropout",        "--lr",
+                             "--min-lr",  "--warmup",        "--weight-decay", "--clip",           "--dtype",
+                             "--seed",    "--bits",          "--tau",          "--dkm-iterations", "--dkm-form",
+                             "--device",  "--device-memory", "--host-memory",  "--offload",        "--offload-policy",
+                             "--trace",   "--save",          "--resume",       "--eval-only",      "--report",
+                             "--threads", "--target-peak"}) {
     EXPECT_THAT(std::string(o.status().message()), HasSubstr(option));
   }
 }
