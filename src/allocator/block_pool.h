@@ -132,7 +132,7 @@ class BlockPool {
   void SetOwner(const void* block, std::uint64_t owner);
 
   Tier tier() const;
-  int numa_node() const;  // the source's
+  int numa_node() const;           // the source's
   std::size_t live_bytes() const;  // live + waste
   // All but `cached`, `pending` and `scattered`, at the cost of a lock.
   TierStatistics statistics() const;
