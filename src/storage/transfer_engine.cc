@@ -74,11 +74,11 @@ StatusOr<TransferRef> TransferEngine::CopyOut(absl::Span<const CopyRun> runs, co
 
 StatusOr<TransferRef> TransferEngine::CopyIn(absl::Span<const CopyRun> runs, absl::Span<const TransferRef> sources,
                                              StorageId storage, std::shared_ptr<void> keeps) {
-  Sources after(sources);
-  TIERLIB_RETURN_IF_ERROR(after.Check());
   for (const TransferRef& source : sources) {
     if (source->gathered) TIERLIB_RETURN_IF_ERROR(FlushBatch());
   }
+  Sources after(sources);
+  TIERLIB_RETURN_IF_ERROR(after.Check());
   const CopyChunks copy(runs, CopyDirection::kHostToDevice, limits_.chunk_bytes);
   return Enqueue(copy, CopyDirection::kHostToDevice, after, storage, std::move(keeps));
 }

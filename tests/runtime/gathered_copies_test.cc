@@ -90,6 +90,7 @@ TEST(GatheredCopies, OfDroppedValuesAreMade) {
     const Saved dropped = PackOne(p, 1);
     EXPECT_TRUE(HasBatch(p));
   }
+  EXPECT_EQ(p.runtime->statistics().pinned.live, kSize) << "a block that is yet to be written is nobody else's";
   ASSERT_TRUE(p.runtime->Drain().ok());
   const Statistics statistics = p.runtime->statistics();
   EXPECT_EQ(statistics.device.live + statistics.pinned.live, 0u);
