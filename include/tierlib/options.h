@@ -99,8 +99,9 @@ struct DeviceOptions {
   std::uint64_t in_flight_limit = 0;  // cap on bytes of copies in flight; 0: none
   // A copy of more bytes is given to the device in pieces of so many, or in 16 where those would be more, and each
   // piece can be waited for: a value that is asked for while it still leaves comes back piece by piece behind its own
-  // copy out, and in_flight_limit counts pieces as they end. Smaller pieces come back sooner and cost a call and an
-  // event each. 0: no copy is split.
+  // copy out, and in_flight_limit counts pieces as they end. Where it gets the very block that it leaves, that one is
+  // free only when all of it has left. Smaller pieces come back sooner and cost a call and an event each. 0: no copy is
+  // split.
   std::uint64_t chunk_bytes = MiB(8);
   // Small copies to the host wait for each other and go as one: up to so many bytes of device blocks, each of at most
   // a quarter of that. They go at the latest when a larger copy does, when something asks for one of them or for
