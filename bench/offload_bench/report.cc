@@ -35,6 +35,9 @@ Json ToJson(const StepRow& row, const SmallCosts& costs) {
           {"compute_ms", row.compute_ms},
           {"stall_ms", row.stall_ms},
           {"unknown_ms", row.unknown_ms},
+          {"moved", row.moved},
+          {"moved_in", row.moved_in},
+          {"taken_back", row.taken_back},
           {"transfer_ms", row.transfer_ms},
           {"overlap", row.Overlap()},
           {"ledger_share", costs.LedgerShare(row)}};
@@ -69,7 +72,9 @@ std::string SummaryJson(const Measured& measured, const std::string& command) {
   json["costs"] = {{"pack_unpack_ns", measured.costs.pack_unpack_ns},
                    {"pack_unpack_in_step_ns", measured.costs.pack_unpack_step_ns},
                    {"moved_value_ns", measured.costs.moved_value_ns},
-                   {"moved_value_in_step_ns", measured.costs.moved_value_step_ns}};
+                   {"moved_value_in_step_ns", measured.costs.moved_value_step_ns},
+                   {"small_values_ms", measured.costs.small_values_ms},
+                   {"small_values_gathered_ms", measured.costs.small_values_gathered_ms}};
   json["machine"] = Machine();
   json["date"] = Date();
   json["command"] = command;
@@ -89,25 +94,26 @@ void PrintTables(const Measured& measured, std::ostream& out) {
                            pair(row.identity, row.model.torch_identity_mb), pair(row.walk, row.model.torch_walk_mb),
                            curve);
   }
-  out << absl::StrFormat("\n%-20s %-8s %-12s %8s %6s %8s %8s %8s %9s %8s %8s %8s %6s\n", "Steps, ms", "mode", "link",
-                         "step", "/ off", "compute", "stalls", "unknown", "transfer", "exposed", "hidden", "overlap",
-                         "f/m");
+  out << absl::StrFormat("\n%-20s %-8s %-12s %8s %6s %8s %8s %8s %9s %8s %8s %8s %6s %8s %8s %8s\n", "Steps, ms",
+                         "mode", "link", "step", "/ off", "compute", "stalls", "unknown", "transfer", "exposed",
+                         "hidden", "overlap", "f/m", "MB out", "in", "back");
   for (const StepRow& row : measured.steps) {
     const StepRow* off = Without(measured.steps, row);
     out << absl::StrFormat(
-        "  %-18s %-8s %-12s %8.1f %6.3f %8.1f %8.1f %8.1f %9.1f %8.1f %8.1f %7.1f%% %6s\n", row.model, row.mode,
-        row.link, row.step_ms, off == nullptr ? 1 : row.step_ms / off->step_ms, row.compute_ms, row.stall_ms,
+        "  %-18s %-8s %-12s %8.1f %6.3f %8.1f %8.1f %8.1f %9.1f %8.1f %8.1f %7.1f%% %6s %8.1f %8.1f %8.1f\n", row.model,
+        row.mode, row.link, row.step_ms, off == nullptr ? 1 : row.step_ms / off->step_ms, row.compute_ms, row.stall_ms,
         row.unknown_ms, row.transfer_ms, row.exposed_ms, row.hidden_ms, 100 * row.Overlap(),
-        row.mode != "off" && row.mode != "naive" ? absl::StrFormat("%.3f", row.freed_over_moved) : "-");
+        row.mode != "off" && row.mode != "naive" ? absl::StrFormat("%.3f", row.freed_over_moved) : "-", row.moved / 1e6,
+        row.moved_in / 1e6, row.taken_back / 1e6);
   }
-  out << "\nLongest stalls of marshal, ms a step: late copy in, tail of a copy out, write fence, other streams\n";
+  out << "\nLongest stalls, ms a step: late copy in, tail of a copy out, write fence, other streams\n";
   for (const StepRow& row : measured.steps) {
     for (std::size_t i = 0; row.mode != "off" && row.mode != "naive" && i < std::min<std::size_t>(row.stalls.size(), 4);
          ++i) {
       const StorageStalls& stall = row.stalls[i];
       const StallTimes& times = stall.times;
       const auto ms = [&](std::uint64_t ns) { return static_cast<double>(ns) / 1e6 / static_cast<double>(row.steps); };
-      out << absl::StrFormat("  %-18s %-12s %-28s %8.2f %8.2f %8.2f %8.2f\n", row.model, row.link,
+      out << absl::StrFormat("  %-18s %-8s %-12s %-28s %8.2f %8.2f %8.2f %8.2f\n", row.model, row.mode, row.link,
                              stall.label.empty() ? "(memory)" : stall.label, ms(times.late_copy_in_ns),
                              ms(times.copy_out_tail_ns), ms(times.write_fence_ns),
                              ms(times.allocation_ns + times.producer_ns));
@@ -116,8 +122,10 @@ void PrintTables(const Measured& measured, std::ostream& out) {
   const SmallCosts& costs = measured.costs;
   out << absl::StrFormat("\npack + unpack of a value that is there: %.0f ns, %.0f ns within a step\n",
                          costs.pack_unpack_ns, costs.pack_unpack_step_ns);
-  out << absl::StrFormat("a small value moved out and back: %.0f ns, %.0f ns within a step\n\n", costs.moved_value_ns,
+  out << absl::StrFormat("a small value moved out and back: %.0f ns, %.0f ns within a step\n", costs.moved_value_ns,
                          costs.moved_value_step_ns);
+  out << absl::StrFormat("4096 values of 4 KiB out, 5 us a copy: %.1f ms one by one, %.1f ms gathered\n\n",
+                         costs.small_values_ms, costs.small_values_gathered_ms);
 }
 
 int PrintGoals(const Measured& measured, std::ostream& out) {
@@ -127,7 +135,7 @@ int PrintGoals(const Measured& measured, std::ostream& out) {
     goals.Check(title + "compute + stalls within 1 % of the step", absl::StrFormat("%.2f %%", 100 * row.Unexplained()),
                 row.Unexplained() <= 0.01);
     if (row.mode == "off" || row.mode == "naive") continue;
-    if (row.compute_ms > row.transfer_ms) {
+    if (row.mode == "marshal" && row.compute_ms > row.transfer_ms) {
       goals.Check(title + "overlap >= 90 %", absl::StrFormat("%.1f %%", 100 * row.Overlap()), row.Overlap() >= 0.9);
     }
     // More where lineage frees memory that nothing moved out of.

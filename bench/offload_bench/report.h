@@ -50,6 +50,9 @@ struct SmallCosts {
   double pack_unpack_step_ns = 0;  // the same within a step, whose time is taken
   double moved_value_ns = 0;       // a small value packed, moved, and taken back, outside steps
   double moved_value_step_ns = 0;  // within a step
+  // 4096 values of 4 KiB moved out, by copies that take 5 us each at least: one by one, and gathered.
+  double small_values_ms = 0;
+  double small_values_gathered_ms = 0;
   // Of a step, what taking its time costs at most: the host's share and the device's for each value moved.
   double LedgerShare(const StepRow& row) const {
     return row.copies * (moved_value_step_ns - moved_value_ns) / (1e6 * row.step_ms);
