@@ -78,9 +78,8 @@ struct DeviceOptions {
   DeviceBacking backing = DeviceBacking::kVirtualMemory;
   std::uint64_t reload_budget = 0;  // cap on reloaded bytes alive at once; 0: the capacity
   // Free memory that may be used for speed rather than to keep the memory that is used together:
-  //   - so much of it, in all, a request may leave alone rather than wait for work that still uses it: it takes a part
-  //   of
-  //     the capacity that was not used so far, and copies run beside compute where values are few and large;
+  //   - so much of it, in all, a request may leave alone rather than wait for work that still uses it: it takes memory
+  //     that was not used so far, and copies run beside compute where values are few and large;
   //   - Unpack takes a value's own device memory back where that is free and nobody else has had it since the value was
   //     moved: no copy in is made. (Not with Options::checksums. Memory of adopted storages is the program's.)
   // More memory is taken of the device for that, and which addresses are handed out depends on what is unpacked and on
@@ -117,8 +116,9 @@ struct DeviceOptions {
   // values move when they are packed without which that would be above the target: no others, and none where moving
   // does not lower the peak. The rest stays: with kFit until memory is short all the same, as without a target. In the
   // first step, and in one from where it packs something else than the one before, the policy alone decides. Values
-  // that come back ahead take no memory above the target, but others may meanwhile: at most prefetch_bytes in all. With
-  // mode kOff Statistics::peaks tells what would be moved; kNaive has no plan. 0: nothing is noted or planned.
+  // that come back ahead take no memory above the target, but others may meanwhile: at most prefetch_bytes in all, and
+  // coalesce_bytes of what is gathered, which the plan counts once too often until it has gone. With mode kOff
+  // Statistics::peaks tells what would be moved; kNaive has no plan. 0: nothing is noted or planned.
   std::uint64_t target_peak = 0;
   std::shared_ptr<DeviceAllocator> allocator;  // null: tierlib's own pool
   EmulatedOptions emulated;                    // where kind is kEmulated

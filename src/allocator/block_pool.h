@@ -1,8 +1,8 @@
 // BlockPool: hands out blocks of one tier in stream order.
 //
 // A block freed on a stream may be handed out again at once: to the same stream without more, to another stream after
-// that stream was made to wait for the free. So the host never blocks, and which addresses are handed out depends on
-// the sequence of calls alone, not on how fast the device runs.
+// that stream was made to wait for the free. So the host never blocks, and without spare_bytes which addresses are
+// handed out depends on the sequence of calls alone, not on how fast the device runs.
 //
 // How: each stream has a clock that advances when a free is ordered on it. A free block carries, per stream, the clock
 // value after which it may be touched (elementwise maximum when neighbours join). Allocate makes its stream wait for an

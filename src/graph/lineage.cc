@@ -24,6 +24,10 @@ void Lineage::Add(std::shared_ptr<const Derivation> derivation) {
 
 void Lineage::Forget(const ContentKey& key) {
   ForgetRecomputation(key);
+  ForgetEdges(key);
+}
+
+void Lineage::ForgetEdges(const ContentKey& key) {
   const auto found = edges_.find(key);
   if (found == edges_.end()) return;
   const Edges edges = std::move(found->second);

@@ -78,7 +78,9 @@ class Lineage {
   void ForgetRecomputation(const ContentKey& key) { recomputations_.erase(key); }
 
   void Add(std::shared_ptr<const Derivation> derivation);
-  // Forgets the edges of one content, whose other ends keep none of it, and how it is computed.
+  // Forgets the edges of one content. Their other ends keep none of it.
+  void ForgetEdges(const ContentKey& key);
+  // And how it is computed.
   void Forget(const ContentKey& key);
   // Forgets the edges of every content for which `dead` holds.
   void ForgetWhere(const std::function<bool(const ContentKey&)>& dead);

@@ -115,12 +115,13 @@ Status SavedStore::BeginWrite(StorageId id, Stream stream) {
   if (!options_.write_waits) {
     for (const auto& snapshot : snapshots) TIERLIB_RETURN_IF_ERROR(CheckNoCopyOut(*snapshot, *storage));
   }
-  lineage_.Forget(content);  // first: from now on nothing more is to be made from it
+  lineage_.ForgetEdges(content);  // first: from now on nothing more is to be made from it
   for (const auto& snapshot : snapshots) TIERLIB_RETURN_IF_ERROR(RescueDependents(*snapshot, stream));
   TIERLIB_ASSIGN_OR_RETURN(storage, table_.Find(id));  // a replay may have called us
   TIERLIB_RETURN_IF_ERROR(FenceWrite(*storage, stream));
   // While a callback ran, another thread may have saved more of it, or have written it.
   for (const auto& snapshot : SnapshotsOf({id, storage->version})) MarkWritten(*snapshot);
+  lineage_.ForgetRecomputation({id, storage->version});
   ++storage->version;
   storage->announced = true;
   storage->buffer->UsedOn(stream);

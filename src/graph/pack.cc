@@ -102,7 +102,8 @@ SavedStore::Treatment SavedStore::DecideOn(Snapshot& snapshot, PackQuestion ques
   question.missing_bytes = missing.bytes();
   const Recomputation& recompute = snapshot.recomputation;
   const bool computed = !snapshot.recipe.empty() && snapshot.source == nullptr;
-  if (computed || (whole && recompute.Gives(missing))) {
+  // What others are made from is not computed: the function may need one of them, and neither would be anywhere.
+  if (computed || (whole && HopsFrom(snapshot) == 0 && recompute.Gives(missing))) {
     treatment.recompute = recompute.derivation;
     question.recompute_known = true;
     question.recompute_always = recompute.always;

@@ -23,6 +23,7 @@ bool IsReadable(const Snapshot& snapshot) {
 Snapshot* ToReload(Snapshot* snapshot, bool checksums) {
   if (!IsReadable(*snapshot)) return nullptr;
   while (snapshot->buffer == nullptr && snapshot->residence.state() == Residency::kReplayable) {
+    if (snapshot->may_be_taken_back()) return nullptr;
     snapshot = snapshot->source.get();
     if (snapshot == nullptr) return nullptr;  // the program computes it
   }
@@ -30,7 +31,7 @@ Snapshot* ToReload(Snapshot* snapshot, bool checksums) {
   // To compare bytes with their checksum is to wait for the copy out.
   if (state != Residency::kHost && (state != Residency::kLeaving || checksums)) return nullptr;
   if (snapshot->buffer != nullptr || snapshot->packed || !IsReadable(*snapshot)) return nullptr;
-  if (snapshot->former != nullptr && snapshot->former->may_come_back()) return nullptr;
+  if (snapshot->may_be_taken_back()) return nullptr;
   const std::shared_ptr<DeviceBuffer> original = snapshot->original.lock();
   return original != nullptr && !original->adopted() ? nullptr : snapshot;
 }

@@ -37,17 +37,23 @@ class Computing {
 
 }  // namespace
 
-std::shared_ptr<const Derivation> SavedStore::Own(Derivation derivation) {
-  return {new Derivation(std::move(derivation)),
-          [this](const Derivation* gone) { deferred_.Later([gone] { delete gone; }); }};
+std::shared_ptr<const Derivation> SavedStore::Own(std::unique_ptr<Derivation> derivation) {
+  return {derivation.release(), [this](const Derivation* gone) { deferred_.Later([gone] { delete gone; }); }};
 }
 
 Status SavedStore::Recomputes(const View& value, Recompute recompute) {
   TIERLIB_RETURN_IF_ERROR(fork_.Check());
+  // Of the program, so it is made, and goes where something fails, without the lock.
+  auto derivation = std::make_unique<Derivation>();
+  const bool callable = recompute.function != nullptr;
+  derivation->replay =
+      Replay::Call(recompute.name, [function = std::move(recompute.function)](const ReplayArguments& arguments) {
+        return function({arguments.destination, arguments.destination_layout, arguments.stream});
+      });
   Locked lock(*this);
   TIERLIB_ASSIGN_OR_RETURN(Storage * storage, table_.Find(value.storage));
   TIERLIB_RETURN_IF_ERROR(value.layout.Validate(storage->bytes));
-  if (recompute.function == nullptr) {
+  if (!callable) {
     return InvalidArgumentError("recompute '" + std::string(recompute.name) + "' of " +
                                 DescribeStorage(storage->id, storage->label) + ": no function to call");
   }
@@ -55,14 +61,10 @@ Status SavedStore::Recomputes(const View& value, Recompute recompute) {
   std::optional<ByteRanges> bytes = ByteRanges::Of(value.layout);
   if (!bytes || bytes->empty()) return OkStatus();  // nothing that a value could be found within
   const ContentKey content = {storage->id, storage->version};
-  const auto call = [function = std::move(recompute.function)](const ReplayArguments& arguments) {
-    return function({arguments.destination, arguments.destination_layout, arguments.stream});
-  };
-  const Recomputation told{Own({content,
-                                /*source=*/{}, value.layout,
-                                /*source_layout=*/{}, *std::move(bytes),
-                                /*source_bytes=*/{}, Replay::Call(recompute.name, call)}),
-                           recompute.cost_ns, recompute.always};
+  derivation->derived = content;
+  derivation->derived_layout = value.layout;
+  derivation->derived_bytes = *std::move(bytes);
+  const Recomputation told{Own(std::move(derivation)), recompute.cost_ns, recompute.always};
   const std::vector<std::shared_ptr<Snapshot>> snapshots = SnapshotsOf(content);
   lineage_.SetRecomputation(content, told);
   for (const std::shared_ptr<Snapshot>& snapshot : snapshots) {

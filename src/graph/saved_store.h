@@ -327,7 +327,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   // --- recompute.cc ---
   // A program's function may own things of it whose end calls us: it goes without the lock.
-  std::shared_ptr<const Derivation> Own(Derivation derivation);
+  std::shared_ptr<const Derivation> Own(std::unique_ptr<Derivation> derivation);
   // FailedPrecondition where this thread is computing the snapshot already.
   Status RunRecompute(Snapshot& snapshot, const RecipeStep& step, DeviceBuffer& to, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -363,6 +363,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // Notices copies that ended and moves their snapshots on.
   void Poll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SettleArrivals(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A copy out failed of a snapshot that has its device bytes, all of them.
+  void StayOnDevice(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- short_of_memory.cc ---
   // Device memory for work on `stream`, giving saved bytes up where it is short. `reload`: of a saved value, so the

@@ -70,7 +70,12 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   ByteRanges buffer_bytes;
   std::weak_ptr<DeviceBuffer> original;  // the storage's own device bytes, while it lives and is unwritten
   std::shared_ptr<FormerBlock> former;   // their block, where it may be had back after that
-  MarkRef produced;                      // work that wrote the storage's own device bytes
+  // Whether it may now, and holds no more than values need: a reload would take less memory.
+  bool may_be_taken_back() const {
+    const ByteRange hull = needed.hull();
+    return former != nullptr && hull.end - hull.begin == storage_bytes && former->may_come_back();
+  }
+  MarkRef produced;  // work that wrote the storage's own device bytes
   // What brought `buffer` back, if it is a block of our own: a copy, or a replay.
   TransferRef reload;
   MarkRef replayed;

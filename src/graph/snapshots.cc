@@ -87,8 +87,8 @@ void SavedStore::SettleArrivals(Snapshot& snapshot) {
   for (HostPiece& piece : snapshot.host) {
     if (!piece.arrival->ended) return;
     if (!piece.arrival->status.ok()) {
-      if (snapshot.reload != nullptr || snapshot.taken_back)
-        LetGo(snapshot);  // it came back, from a copy that was not there or for nothing
+      if (snapshot.taken_back) return StayOnDevice(snapshot);
+      if (snapshot.reload != nullptr) LetGo(snapshot);  // it came back from a copy that was not there
       snapshot.residence.MoveTo(Residency::kLost, snapshot.key.storage, snapshot.needed.bytes(), recorder());
       return;
     }
@@ -97,6 +97,12 @@ void SavedStore::SettleArrivals(Snapshot& snapshot) {
   }
   snapshot.residence.MoveTo(snapshot.buffer != nullptr ? Residency::kBoth : Residency::kHost, snapshot.key.storage,
                             snapshot.host_bytes.bytes(), recorder());
+}
+
+void SavedStore::StayOnDevice(Snapshot& snapshot) {
+  snapshot.host.clear();
+  snapshot.host_bytes = ByteRanges();
+  snapshot.residence.MoveTo(Residency::kDevice, snapshot.key.storage, snapshot.storage_bytes, recorder());
 }
 
 void SavedStore::Poll() {

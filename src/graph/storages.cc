@@ -204,8 +204,11 @@ void SavedStore::LetGoUnkept(Snapshot& snapshot) {
   }
 }
 
-Status SavedStore::Derive(const View& derived, const View& source, Replay replay) {
+Status SavedStore::Derive(const View& derived, const View& source, Replay told) {
   TIERLIB_RETURN_IF_ERROR(fork_.Check());
+  auto derivation = std::make_unique<Derivation>();  // of the program in part, so it goes without the lock
+  derivation->replay = std::move(told);
+  const Replay& replay = derivation->replay;
   Locked lock(*this);
   TIERLIB_ASSIGN_OR_RETURN(Storage * to, table_.Find(derived.storage));
   TIERLIB_ASSIGN_OR_RETURN(Storage * from, table_.Find(source.storage));
@@ -235,13 +238,13 @@ Status SavedStore::Derive(const View& derived, const View& source, Replay replay
   trace::Write(recorder(), trace::Event::kDerive, trace::Tag::kNone, static_cast<std::uint16_t>(replay.kind),
                recorder_ != nullptr ? recorder_->Intern(replay.name) : 0, derived.storage.ToInteger(),
                source.storage.ToInteger());
-  lineage_.Add(Own({{derived.storage, to->version},
-                    {source.storage, from->version},
-                    derived.layout,
-                    source.layout,
-                    *std::move(derived_bytes),
-                    *std::move(source_bytes),
-                    std::move(replay)}));
+  derivation->derived = {derived.storage, to->version};
+  derivation->source = {source.storage, from->version};
+  derivation->derived_layout = derived.layout;
+  derivation->source_layout = source.layout;
+  derivation->derived_bytes = *std::move(derived_bytes);
+  derivation->source_bytes = *std::move(source_bytes);
+  lineage_.Add(Own(std::move(derivation)));
   constexpr std::uint64_t kSweepEvery = 4096;  // for programs that never end a step
   if (++derives_since_sweep_ >= kSweepEvery) Sweep();
   return OkStatus();

@@ -14,9 +14,7 @@ bool SavedStore::TakesBack(int device) const {
 }
 
 std::shared_ptr<DeviceBuffer> SavedStore::TakeBack(Snapshot& snapshot, Stream stream) {
-  if (snapshot.former == nullptr) return nullptr;
-  const ByteRange needed = snapshot.needed.hull();
-  if (needed.end - needed.begin < snapshot.storage_bytes) return nullptr;  // a reload takes less memory
+  if (!snapshot.may_be_taken_back()) return nullptr;
   DeviceTier& tier = **FindTier(snapshot.device);
   const std::uint64_t budget = tier.options.reload_budget;
   if (budget > 0 && reloaded_bytes_.load() + snapshot.storage_bytes > budget) return nullptr;

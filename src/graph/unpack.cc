@@ -126,7 +126,7 @@ Status SavedStore::WaitFor(const Snapshot& snapshot, Stream stream) {
 }
 
 void SavedStore::DropFailedReload(Snapshot& snapshot) {
-  if (snapshot.reload == nullptr || !snapshot.reload->ended || snapshot.reload->status.ok()) return;
+  if (snapshot.reload == nullptr || snapshot.reload->status.ok()) return;
   LetGo(snapshot);
   if (snapshot.residence.state() == Residency::kBoth) {
     snapshot.residence.MoveTo(Residency::kHost, snapshot.key.storage, snapshot.host_bytes.bytes(), recorder());

@@ -180,7 +180,7 @@ Status SavedStore::VerifyReplay(Snapshot& snapshot, const ByteRanges& bytes, con
 
 Status SavedStore::Lose(Snapshot& snapshot, std::string_view why) {
   if (snapshot.residence.state() == Residency::kLost) return CheckReadable(snapshot);  // known before
-  if (snapshot.reload != nullptr || snapshot.replayed != nullptr) LetGo(snapshot);
+  if (snapshot.reload != nullptr || snapshot.replayed != nullptr || snapshot.taken_back) LetGo(snapshot);
   snapshot.unreadable = DataLossError(DescribeStorage(snapshot.key.storage, snapshot.label) + ": " + std::string(why));
   if (first_mismatch_.ok()) first_mismatch_ = snapshot.unreadable;
   snapshot.residence.MoveTo(Residency::kLost, snapshot.key.storage, snapshot.needed.bytes(), recorder());

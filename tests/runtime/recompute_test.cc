@@ -73,6 +73,34 @@ void ExpectNothingHeld(Program& p) {
   EXPECT_TRUE(p.runtime->health().ok()) << p.runtime->health();
 }
 
+// Y was made from X, can be made back into X, and is computed from X: each may stand for the other, not both at once.
+TEST(Recompute, WhatOthersAreMadeFromIsMoved) {
+  Program p(RacesTold(OffloadPolicy::kFit));
+  const Allocation x = p.Make(Pattern(1));
+  const Allocation y = p.Make(Pattern(1));
+  ASSERT_TRUE(p.runtime->Derive({y.storage, WholeOf(kSize)}, {x.storage, WholeOf(kSize)}, Replay::Copy()).ok());
+  Saved sx = p.Pack(x.storage, WholeOf(kSize));
+  Saved sy = p.Pack(y.storage, WholeOf(kSize));
+  auto input = std::make_shared<Saved>(sx);
+  Recompute recompute;
+  recompute.always = true;
+  recompute.function = [&p, input](const RecomputeArguments& a) -> Status {
+    TIERLIB_ASSIGN_OR_RETURN(const Loaded from, p.runtime->Unpack(*input, a.stream));
+    p.Launch(a.stream, {{from.origin(), kSize, false}, {a.destination, kSize, true}},
+             [to = a.destination, from = from.origin()] { std::memcpy(to, from, kSize); });
+    return OkStatus();
+  };
+  ASSERT_TRUE(p.runtime->Recomputes({y.storage, WholeOf(kSize)}, recompute).ok());
+  p.Retire(x.storage);
+  p.Retire(y.storage);
+  ASSERT_GT(p.runtime->Reclaim(0, 2 * kSize).value(), 0u);
+  EXPECT_EQ(p.Unpack(sy), Pattern(1));
+  EXPECT_EQ(p.Unpack(sx), Pattern(1));
+  recompute = Recompute();
+  *input = sx = sy = Saved();
+  ExpectNothingHeld(p);
+}
+
 TEST(Recompute, AClaimedValueIsNeitherCopiedNorKept) {
   for (const OffloadPolicy policy : {OffloadPolicy::kAll, OffloadPolicy::kFit}) {
     Options options = RacesTold(policy);
