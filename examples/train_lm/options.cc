@@ -218,7 +218,7 @@ void CommandLine::Memory() {
             if (*bytes == 0) throw CLI::ValidationError("--target-peak", "0 is too small");
             options_.target_peak = *bytes;
           },
-          "What the device is to hold at most: what moves is planned a step ahead, with fit; default auto")
+          "What the device is to hold at most: what moves is planned a step ahead, with fit; default off")
       ->type_name("auto | off | SIZE");
   app_.add_option("--threads", options_.threads, "Threads of a kernel, default 0: all processors")
       ->check(CLI::Range(0, 1024))

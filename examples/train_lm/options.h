@@ -57,7 +57,7 @@ struct Options {
   tierlib::OffloadMode offload = tierlib::OffloadMode::kMarshal;
   tierlib::OffloadPolicy policy = tierlib::OffloadPolicy::kFit;
   // What the device is to hold at most (DeviceOptions::target_peak); nothing: what suits --device-memory; 0: no plan.
-  std::optional<std::uint64_t> target_peak;
+  std::optional<std::uint64_t> target_peak = 0;
   int threads = 0;  // of kernels; 0: all processors
 
   bool clusters() const { return bits <= 8; }

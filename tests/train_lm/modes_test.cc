@@ -65,10 +65,10 @@ TEST_P(Modes, GiveTheSameBitsWithAPlan) {
   const auto needed = report_["device_bytes_without_offload"].get<std::uint64_t>();
   EXPECT_EQ(report_["peak"], nullptr);
   const std::string memory = std::to_string(needed * 7 / 10);
-  EXPECT_EQ(run({"--device-memory", memory, "--target-peak", "off"}), off);
+  EXPECT_EQ(run({"--device-memory", memory}), off);
   EXPECT_EQ(report_["peak"], nullptr);
   const auto unplanned = report_["evictions"].get<std::uint64_t>();
-  EXPECT_EQ(run({"--device-memory", memory}), off);
+  EXPECT_EQ(run({"--device-memory", memory, "--target-peak", "auto"}), off);
   const auto planned = report_["evictions"].get<std::uint64_t>();
   EXPECT_GT(planned, 0u);
   EXPECT_EQ(unplanned % 6, 0u) << "the same in each of 6 steps";
@@ -77,7 +77,7 @@ TEST_P(Modes, GiveTheSameBitsWithAPlan) {
   EXPECT_GT(peak["unmoved_peak"].get<std::uint64_t>(), needed * 9 / 10);
   EXPECT_LE(peak["planned_peak"], peak["target"]);
   EXPECT_GT(peak["planned"], 0);
-  EXPECT_EQ(run({"--device-memory", std::to_string(needed)}), off);
+  EXPECT_EQ(run({"--device-memory", std::to_string(needed), "--target-peak", "auto"}), off);
   EXPECT_EQ(report_["bytes_moved_per_step"], 0) << "there is enough";
 }
 

@@ -56,7 +56,7 @@ TEST(Options, TrainGentlyFromGivenWeights) {
 }
 
 TEST(Options, SayWhatTheDeviceIsToHold) {
-  EXPECT_EQ(Parse({}).value().target_peak, std::nullopt);
+  EXPECT_EQ(Parse({}).value().target_peak, 0u);
   EXPECT_EQ(Parse({"--target-peak", "auto"}).value().target_peak, std::nullopt);
   EXPECT_EQ(Parse({"--target-peak", "off"}).value().target_peak, 0u);
   EXPECT_EQ(Parse({"--target-peak", "3MiB"}).value().target_peak, tierlib::MiB(3));
