@@ -67,7 +67,7 @@ enum class DecisionReason : std::uint8_t {
   kMemoryShort,
   kCheaper,  // than a copy out and in
   kClaimed,  // by a checkpointed region of the program
-  kPeak,  // moving it lowers the peak of the step before to its target; where it is kept: would not lower it further
+  kPeak,     // moving it lowers the peak of the step before to its target; where it is kept: would not lower it further
 };
 inline constexpr std::size_t kDecisionReasonCount = 11;
 const char* DecisionReasonName(DecisionReason reason);
