@@ -102,8 +102,8 @@ class BlockPool {
 
   // Free, but the bytes may be wanted back: TakeBack makes the block live again, with the bytes that it has, until its
   // memory is handed out to somebody else or given back to the source. Nothing is held up for that: it is free like all
-  // other. Returns the ticket for it, 0 where it cannot be had back (hardened
-  // mode, or no memory to note it). Poisoning leaves such a block as it is.
+  // other. Returns the ticket for it, 0 where it cannot be had back (hardened mode, or no memory to note it). Poisoning
+  // leaves such a block as it is.
   std::uint64_t FreeWithBytes(void* block, absl::Span<const Stream> streams);
   // Makes the block of the ticket live again under `tag`; false where its memory went elsewhere, or the tag's limit
   // does not hold it. Waits for nothing and makes no stream wait: its bytes may be read after the work that wrote them,

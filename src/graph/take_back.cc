@@ -1,6 +1,5 @@
-// SavedStore: a value that was moved out, or that others can be replayed from, and whose device memory is free but was
-// handed out to nobody since: it is had back as it is, without a copy. What was moved in vain then is what the program
-// was ready to give for memory that it did not need.
+// SavedStore: a value that was moved out, or that can be made again, whose own device memory is free and was handed out
+// to nobody since: it is had back as it is, without a copy or a replay.
 #include <memory>
 #include <utility>
 
