@@ -3,9 +3,9 @@
 //
 // Two bytes choose the tier; then each operation is a byte, kind in its low half and argument in its high half, with up
 // to two more bytes. Checked at each: the address (so no overlap, the lowest hole, the alignment), the size, and that
-// the block's stream comes after the last users of every unit of it. Often: the statistics against the model, live +
-// waste + cached + pending == reserved, which block has an address. Now and then: the pool's own invariants. At the end
-// all is freed: nothing may be pending and nothing lost.
+// the block's stream comes after the last users of every unit of it; and which freed blocks may be had back. Often: the
+// statistics against the model, live + waste + cached + pending == reserved, which block has an address. Now and then:
+// the pool's own invariants. At the end all is freed: nothing may be pending and nothing lost.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -73,7 +73,7 @@ class Run {
       case 3:
       case 4: return Allocate(argument % kSlots, bytes_.Next(), static_cast<trace::Tag>(kind + argument / kSlots));
       case 5: return FreeWhereAllocated(argument);
-      case 6: return Free(argument, std::size_t{1} << bytes_.Next() % kSlots);
+      case 6: return FreeOnOne(argument, bytes_.Next());
       case 7: return Free(argument, bytes_.Next());
       case 8: return FreeWhereAllocated(bytes_.Next());
       case 9: return pool_->Tick(device_.StreamOf(argument % kSlots));
@@ -145,8 +145,12 @@ class Run {
     if (slot < kSlots) Free(which, std::size_t{1} << slot);
   }
 
+  void FreeOnOne(std::size_t which, std::size_t form) {
+    Free(which, std::size_t{1} << form % kSlots, /*with_bytes=*/form / kSlots % 2 == 1);
+  }
+
   // Frees one of the live blocks on the streams of a mask. Of those that are gone, only the device's may be named.
-  void Free(std::size_t which, std::size_t mask) {
+  void Free(std::size_t which, std::size_t mask, bool with_bytes = false) {
     if (model_.live().empty()) return;
     which %= model_.live().size();
     const LiveBlock block = model_.live()[which];
@@ -160,6 +164,12 @@ class Run {
       items[device_.NumberOf(slot)] = device_.Seen(slot)[device_.NumberOf(slot)];
     }
     const std::uint64_t notes = device_.notes();
+    if (with_bytes) {
+      const std::uint64_t ticket = pool_->FreeWithBytes(BlockOf(block), streams);
+      TIERLIB_CHECK(ticket != 0, "FreeWithBytes gives no ticket");
+      TIERLIB_CHECK(device_.notes() == notes, "bytes that may be wanted back are called dead");
+      return model_.FreedWithBytes(which, items, ticket);
+    }
     pool_->Free(BlockOf(block), streams);
     // What is told to be dead may be overwritten in the order of that stream.
     if (device_.notes() != notes) {
@@ -172,6 +182,7 @@ class Run {
     if (argument == 0) pool_->CheckInvariants();  // not more often: it takes as long as a run
     if (argument % 4 == 1) return device_.CompleteAll();
     if (argument % 4 == 2) return Find(bytes_.Next(), argument / 4 * 85);
+    if (argument % 4 == 3 && argument != 3) return TakeBack(bytes_.Next(), /*forget=*/argument == 7);
     CheckStatistics();
     CheckFreeBytes();
   }
@@ -197,6 +208,28 @@ class Run {
       TIERLIB_CHECK(place.bytes == block->units * model_.unit_bytes(), "Find: bytes");
       TIERLIB_CHECK(place.tag == block->tag && place.owner == owner, "Find: tag or owner");
     }
+  }
+
+  // A freed block is live again where it was, or forgotten; one whose memory went elsewhere can be neither.
+  void TakeBack(std::size_t which, bool forget) {
+    const FreedBlock& gone = model_.gone();
+    if (gone.ticket != 0) {
+      TIERLIB_CHECK(!pool_->MayTakeBack(BlockOf(gone.block), gone.ticket), "MayTakeBack of what is gone");
+      TIERLIB_CHECK(!pool_->TakeBack(BlockOf(gone.block), gone.ticket, trace::Tag::kNone), "TakeBack of what is gone");
+    }
+    if (model_.freed().empty()) return;
+    which %= model_.freed().size();
+    const FreedBlock freed = model_.freed()[which];
+    TIERLIB_CHECK(pool_->MayTakeBack(BlockOf(freed.block), freed.ticket), "MayTakeBack of what is there");
+    if (forget) {
+      pool_->ForgetFreed(BlockOf(freed.block), freed.ticket);
+      return model_.Forgot(which);
+    }
+    const auto tag = static_cast<trace::Tag>(which % 4);
+    TIERLIB_CHECK(pool_->TakeBack(BlockOf(freed.block), freed.ticket, tag), "TakeBack of what is there");
+    TIERLIB_CHECK(pool_->BlockBytes(BlockOf(freed.block)) == freed.block.units * model_.unit_bytes(),
+                  "the size of a block that was taken back");
+    model_.TakenBack(which, tag);
   }
 
   void CheckStatistics() {
@@ -251,7 +284,9 @@ class Run {
     TIERLIB_CHECK(before - device_.reserved() == returned, "Trim returns other than what it gave back");
     const std::size_t kept = device_.reserved() / model_.unit_bytes();
     TIERLIB_CHECK(device_.reserved() >= model_.Extent() * model_.unit_bytes(), "Trim gave back what is live");
-    if (returned > 0) model_.CheckEnded(kept, kUnitsMost, device_.done(), device_.done());
+    if (returned == 0) return;
+    model_.CheckEnded(kept, kUnitsMost, device_.done(), device_.done());
+    model_.ForgotAll();
   }
 
   // The device's memory or its events run out, or are there again.

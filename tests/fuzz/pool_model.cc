@@ -16,6 +16,8 @@ void PoolModel::Reset(std::size_t units, std::size_t unit_bytes) {
   units_ = units;
   unit_bytes_ = unit_bytes;
   live_.clear();
+  freed_.clear();
+  gone_ = FreedBlock();
   std::fill_n(moments_.begin(), touched_, Moment{});
   touched_ = extent_peak_ = asked_ = live_units_ = live_peak_ = 0;
 }
@@ -33,6 +35,14 @@ std::optional<std::size_t> PoolModel::Place(std::size_t units, std::size_t align
 
 void PoolModel::Allocated(const LiveBlock& block, const Moment& seen, const Moment& done) {
   CheckEnded(block.offset, block.offset + block.units, seen, done);
+  Insert(block);
+}
+
+void PoolModel::Insert(const LiveBlock& block) {
+  for (std::size_t which = freed_.size(); which-- > 0;) {
+    const LiveBlock& other = freed_[which].block;
+    if (other.offset < block.offset + block.units && block.offset < other.offset + other.units) Forgot(which);
+  }
   const auto behind = std::find_if(live_.begin(), live_.end(),
                                    [&block](const LiveBlock& other) { return other.offset > block.offset; });
   live_.insert(behind, block);
@@ -49,6 +59,27 @@ void PoolModel::Freed(std::size_t which, const Moment& items) {
   asked_ -= block.asked;
   live_units_ -= block.units;
   live_.erase(live_.begin() + static_cast<std::ptrdiff_t>(which));
+}
+
+void PoolModel::FreedWithBytes(std::size_t which, const Moment& items, std::uint64_t ticket) {
+  const LiveBlock block = live_[which];
+  Freed(which, items);
+  freed_.push_back({block, ticket});
+}
+
+void PoolModel::TakenBack(std::size_t which, trace::Tag tag) {
+  LiveBlock block = freed_[which].block;
+  block.tag = tag;
+  Insert(block);
+}
+
+void PoolModel::Forgot(std::size_t which) {
+  gone_ = freed_[which];
+  freed_.erase(freed_.begin() + static_cast<std::ptrdiff_t>(which));
+}
+
+void PoolModel::ForgotAll() {
+  while (!freed_.empty()) Forgot(freed_.size() - 1);
 }
 
 void PoolModel::CheckEnded(std::size_t begin, std::size_t end, const Moment& seen, const Moment& done) const {

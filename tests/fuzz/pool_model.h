@@ -27,6 +27,12 @@ struct LiveBlock {
   std::size_t stream_number = 0;  // that it was handed out to
 };
 
+// A block that was freed with bytes that may be wanted back.
+struct FreedBlock {
+  LiveBlock block;  // as it was
+  std::uint64_t ticket = 0;
+};
+
 class PoolModel {
  public:
   // Nothing is live. REQUIRES: at most kUnitsMost units.
@@ -39,11 +45,20 @@ class PoolModel {
   // The live block of index `which` is freed: its units may be touched after `item` of each stream, and after what they
   // had to wait for before.
   void Freed(std::size_t which, const Moment& items);
+  // The same; the pool gave a ticket for its bytes.
+  void FreedWithBytes(std::size_t which, const Moment& items, std::uint64_t ticket);
+  // The freed block of index `which` is live again under `tag`; its units wait for what they had to wait for.
+  void TakenBack(std::size_t which, trace::Tag tag);
+  // Nobody can have a freed block back any more, that one or any.
+  void Forgot(std::size_t which);
+  void ForgotAll();
   // Checks that the work before every free of these units, from `begin` up, is covered by `seen` and `done`.
   void CheckEnded(std::size_t begin, std::size_t end, const Moment& seen, const Moment& done) const;
 
-  const std::vector<LiveBlock>& live() const { return live_; }  // by offset
-  const LiveBlock* Find(std::size_t unit) const;                // the live block that has it, or null
+  const std::vector<LiveBlock>& live() const { return live_; }     // by offset
+  const std::vector<FreedBlock>& freed() const { return freed_; }  // that may be had back
+  const FreedBlock& gone() const { return gone_; }  // the last that may not be had back any more; ticket 0: none
+  const LiveBlock* Find(std::size_t unit) const;    // the live block that has it, or null
   std::size_t units() const { return units_; }
   std::size_t unit_bytes() const { return unit_bytes_; }
   std::size_t Extent() const { return live_.empty() ? 0 : live_.back().offset + live_.back().units; }
@@ -56,9 +71,13 @@ class PoolModel {
   std::size_t EndedUnits(std::size_t end, const Moment& done) const;
 
  private:
+  void Insert(const LiveBlock& block);
+
   std::size_t units_ = 0;
   std::size_t unit_bytes_ = 0;
   std::vector<LiveBlock> live_;
+  std::vector<FreedBlock> freed_;
+  FreedBlock gone_;
   std::array<Moment, kUnitsMost> moments_{};
   std::size_t touched_ = 0;  // units below it may have moments
   std::size_t extent_peak_ = 0;
