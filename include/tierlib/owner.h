@@ -3,8 +3,9 @@
 // The first question about a pool makes a map of its blocks, under the pool's lock, which is kept from then on and
 // costs each allocation and free of that pool some cold cache lines. After that, an address is looked up without a
 // lock, however many threads allocate and free meanwhile: a block that is taken or freed during the look-up is told as
-// it was before or after, never as a mix. An address in no pool is looked up in registered memory, under a lock. Memory
-// that the program's own allocator gave for a reload is in neither.
+// it was before or after, never as a mix. An address in no pool is looked up in registered memory, under a lock, and
+// with DeviceBacking::kMallocAsync among the device's live blocks before that, under theirs: there freed memory is the
+// device's, and not found. Memory that the program's own allocator gave for a reload is nowhere.
 #ifndef TIERLIB_OWNER_H_
 #define TIERLIB_OWNER_H_
 
@@ -44,8 +45,8 @@ struct Owner {
   // Not valid for a free address, for a block of a HostMemoryResource, and until a block that was taken has its
   // storage.
   StorageId storage;
-  // Of the address in its block, and of the block in its pool. 0, with 0 bytes, for a free address; adopted memory has
-  // no pool that it could lie in.
+  // Of the address in its block, and of the block in its pool. 0, with 0 bytes, for a free address; adopted memory and
+  // that of kMallocAsync have no pool that they could lie in: block_offset is 0.
   std::uint64_t offset = 0;
   std::uint64_t block_offset = 0;
   std::uint64_t block_bytes = 0;  // as rounded by the pool

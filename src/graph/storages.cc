@@ -72,6 +72,9 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
         DeviceTier::Create(options.devices[i], std::move(backends[i]), settings, store->deferred_, store->recorder()));
     store->owners_.AddPool(*tier->pool, tier->options.device);
     for (const BlockPool* pool : tier->HostPools()) store->owners_.AddPool(*pool, tier->options.device);
+    if (tier->direct != nullptr) {
+      store->owners_.AddPool(*tier->direct, tier->options.device, tier->backend->info().numa_node);
+    }
     store->tiers_.push_back(std::move(tier));
     const bool plans = options.devices[i].target_peak > 0 && options.mode != OffloadMode::kNaive;
     store->watches_.push_back(

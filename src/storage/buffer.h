@@ -97,9 +97,10 @@ class DeviceBuffer {
   void UsedOn(Stream stream) { (readers_ != nullptr ? *readers_ : streams_).Add(stream); }
   // The streams that use it so far.
   absl::InlinedVector<Stream, 4> streams() const { return streams_.Get(); }
-  // Whose bytes they are, for those who ask the pool about an address. Nothing where the block is not of a pool.
+  // Whose bytes they are, for those who ask about an address. Nothing where tierlib did not take the block.
   void SetOwner(StorageId storage) const {
     if (pool_ != nullptr) pool_->SetOwner(data_, storage.ToInteger());
+    if (direct_ != nullptr) direct_->SetOwner(data_, storage.ToInteger());
   }
 
   // Blocks of a pool come back in stream order, so a copy may outlive the buffer; other memory must be kept by the

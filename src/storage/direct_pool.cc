@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 
 #include "base/check.h"
@@ -47,7 +48,7 @@ StatusOr<void*> DirectPool::Allocate(std::size_t bytes, Stream stream, trace::Ta
     }
     return block;
   }
-  live_.emplace(*block, Live{bytes, rounded, tag});
+  live_.emplace(reinterpret_cast<std::uintptr_t>(*block), Live{bytes, rounded, tag});
   accounts_.Add(tag, bytes, rounded);
   trace::Write(recorder_, trace::Event::kPoolAllocate, tag, static_cast<std::uint16_t>(Tier::kDevice), 0,
                reinterpret_cast<std::uintptr_t>(*block), rounded);
@@ -63,8 +64,7 @@ void DirectPool::Free(void* block, absl::Span<const Stream> streams) {
     }
   }
   MutexLock lock(mutex_);
-  const auto found = live_.find(block);
-  TIERLIB_CHECK(found != live_.end(), "DirectPool::Free of what is not a live block");
+  const auto found = LiveAt(block, "DirectPool::Free of what is not a live block");
   const Live live = found->second;
   live_.erase(found);
   accounts_.Remove(live.tag, live.asked, live.rounded);
@@ -72,6 +72,28 @@ void DirectPool::Free(void* block, absl::Span<const Stream> streams) {
                reinterpret_cast<std::uintptr_t>(block), live.rounded);
   // A lost device says so elsewhere (health).
   (void)device_.FreeInOrder(block, last);
+}
+
+DirectPool::Blocks::iterator DirectPool::LiveAt(const void* block, const char* otherwise) {
+  const auto found = live_.find(reinterpret_cast<std::uintptr_t>(block));
+  TIERLIB_CHECK(found != live_.end(), otherwise);
+  return found;
+}
+
+void DirectPool::SetOwner(const void* block, std::uint64_t owner) {
+  MutexLock lock(mutex_);
+  LiveAt(block, "DirectPool::SetOwner of what is not a live block")->second.owner = owner;
+}
+
+bool DirectPool::Find(const void* address, AddressMap::Found* found) const {
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  MutexLock lock(mutex_);
+  const auto behind = live_.upper_bound(at);
+  if (behind == live_.begin()) return false;
+  const auto& [start, live] = *std::prev(behind);
+  if (at - start >= live.rounded) return false;
+  *found = {.tag = live.tag, .in_block = at - start, .bytes = live.rounded, .owner = live.owner};
+  return true;
 }
 
 std::size_t DirectPool::live_bytes() const {

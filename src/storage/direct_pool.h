@@ -10,10 +10,12 @@
 #define TIERLIB_SRC_STORAGE_DIRECT_POOL_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <memory>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
+#include "allocator/address_map.h"
 #include "allocator/device_backend.h"
 #include "allocator/tag_accounts.h"
 #include "base/mutex.h"
@@ -40,6 +42,12 @@ class DirectPool {
   // REQUIRES: a live block (aborts otherwise).
   void Free(void* block, absl::Span<const Stream> streams);
 
+  // Names who has a live block, for Find: 0 since Allocate. REQUIRES: live, as for Free.
+  void SetOwner(const void* block, std::uint64_t owner);
+  // The live block that covers the address, under `offset` 0; false where none does. Memory that the device keeps
+  // free cannot be told from memory of others.
+  bool Find(const void* address, AddressMap::Found* found) const;
+
   // `reserved` is the device's word; what it has cached beyond the live blocks may be pending too. No holes are known.
   TierStatistics statistics() const;
   std::size_t live_bytes() const;  // live + waste
@@ -54,7 +62,12 @@ class DirectPool {
     std::size_t asked = 0;
     std::size_t rounded = 0;
     trace::Tag tag = trace::Tag::kNone;
+    std::uint64_t owner = 0;
   };
+  using Blocks = std::map<std::uintptr_t, Live>;  // by address
+  // The live block that starts there. Aborts with `otherwise` where there is none.
+  Blocks::iterator LiveAt(const void* block, const char* otherwise) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   DirectPool(DeviceBackend& device, EventPool& events, const TagLimits& limits, trace::Recorder* recorder, Stream frees)
       : device_(device), events_(events), frees_(frees), limits_(limits), recorder_(recorder) {}
 
@@ -65,7 +78,7 @@ class DirectPool {
   trace::Recorder* const recorder_;
   mutable Mutex mutex_;
   TagAccounts accounts_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<const void*, Live> live_ ABSL_GUARDED_BY(mutex_);
+  Blocks live_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tierlib

@@ -15,13 +15,21 @@ StorageId StorageOf(std::uint64_t integer) {
 }  // namespace
 
 void OwnerIndex::AddPool(const BlockPool& pool, int device) {
+  pools_.push_back({&pool, Whole(pool.tier(), device, pool.numa_node())});
+}
+
+void OwnerIndex::AddPool(const DirectPool& pool, int device, int numa_node) {
+  direct_.push_back({&pool, Whole(Tier::kDevice, device, numa_node)});
+}
+
+Owner OwnerIndex::Whole(Tier tier, int device, int numa_node) const {
   Owner whole;
-  whole.tier = pool.tier();
+  whole.tier = tier;
   whole.device = device;
-  whole.numa_node = pool.numa_node();
-  whole.pool = pools_.size();
+  whole.numa_node = numa_node;
+  whole.pool = pools_.size() + direct_.size();
   whole.tag = trace::TagName(trace::Tag::kNone);
-  pools_.push_back({&pool, whole});
+  return whole;
 }
 
 void OwnerIndex::Adopt(const void* data, std::uint64_t bytes, StorageId storage, int device, int numa_node) {
@@ -37,21 +45,30 @@ void OwnerIndex::Release(const void* data, StorageId storage) {
 }
 
 bool OwnerIndex::Find(const void* address, Owner* owner) const {
-  for (const Pool& each : pools_) {
-    BlockPool::Place place;
-    const BlockPool::Part part = each.pool->Find(address, &place);
+  AddressMap::Found place;
+  for (const auto& [pool, whole] : pools_) {
+    const BlockPool::Part part = pool->Find(address, &place);
     if (part == BlockPool::Part::kOutside) continue;
-    *owner = each.whole;
-    if (part == BlockPool::Part::kFree) return true;
-    owner->state = BlockState::kLive;
-    owner->storage = StorageOf(place.owner);
-    owner->offset = place.in_block;
-    owner->block_offset = place.offset;
-    owner->block_bytes = place.bytes;
-    owner->tag = trace::TagName(place.tag);
+    *owner = whole;
+    if (part == BlockPool::Part::kLive) Describe(place, owner);
+    return true;
+  }
+  for (const auto& [pool, whole] : direct_) {
+    if (!pool->Find(address, &place)) continue;
+    *owner = whole;
+    Describe(place, owner);
     return true;
   }
   return FindAdopted(reinterpret_cast<std::uintptr_t>(address), owner);
+}
+
+void OwnerIndex::Describe(const AddressMap::Found& place, Owner* owner) {
+  owner->state = BlockState::kLive;
+  owner->storage = StorageOf(place.owner);
+  owner->offset = place.in_block;
+  owner->block_offset = place.offset;
+  owner->block_bytes = place.bytes;
+  owner->tag = trace::TagName(place.tag);
 }
 
 bool OwnerIndex::FindAdopted(std::uintptr_t address, Owner* owner) const {

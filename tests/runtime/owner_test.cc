@@ -48,6 +48,29 @@ TEST(OwnerOf, ABlockOfTheDeviceByAnyAddressInIt) {
   EXPECT_EQ(At(p, first.data, kRounded).storage, x.storage);
 }
 
+TEST(OwnerOf, WithoutAPoolABlockIsFoundByAnyAddressInItUntilItIsFreed) {
+  Options options = DeterministicOptions(1);
+  options.devices[0].backing = DeviceBacking::kMallocAsync;
+  Program p(options);
+  const Allocation first = p.Make(Pattern(1));
+  const Allocation x = p.Make(Pattern(2));
+  for (const std::uint64_t offset : {std::uint64_t{0}, kSize / 2, kRounded - 1}) {
+    const Owner owner = At(p, x.data, offset);
+    EXPECT_EQ(owner.tier, Tier::kDevice);
+    EXPECT_EQ(owner.state, BlockState::kLive);
+    EXPECT_EQ(owner.storage, x.storage);
+    EXPECT_EQ(owner.offset, offset);
+    EXPECT_EQ(owner.block_bytes, kRounded);
+    EXPECT_EQ(owner.tag, std::string_view("activations"));
+  }
+  EXPECT_EQ(At(p, first.data, kRounded - 1).storage, first.storage);
+  const Owner host = At(p, NextBlock(p, *p.runtime->core()->tier(0).pinned));
+  EXPECT_EQ(host.tier, Tier::kPinned);
+  EXPECT_NE(host.pool, At(p, x.data).pool);
+  p.Retire(x.storage);
+  EXPECT_EQ(p.runtime->OwnerOf(x.data).status().code(), StatusCode::kNotFound);
+}
+
 TEST(OwnerOf, NobodyHasAnAddressThatNoPoolHas) {
   Program p(DeterministicOptions(1));
   const Allocation x = p.Make(Pattern(1));
