@@ -227,6 +227,22 @@ TEST(TagLimits, WhatIsHeldUnderTheTagAndMayMoveMoves) {
   EXPECT_EQ(p.runtime->statistics().shortages.evictions, 1u);
 }
 
+TEST(TagLimits, WhatIsHeldUnderAnotherTagStays) {
+  Program p(WithLimit(Small(KiB(64)), "activations", KiB(16)));
+  const Bytes bytes(KiB(10), 1);
+  const Saved first = Leave(p, p.Make(bytes), KiB(10));
+  p.Retire(Ask(p, KiB(12)).value().storage);  // which sends the first away
+  EXPECT_EQ(p.Unpack(first), bytes);          // from here on a reload
+  const Saved second = Leave(p, p.Make(bytes), KiB(10));
+  const std::uint64_t evictions = p.runtime->statistics().shortages.evictions;
+  EXPECT_TRUE(Ask(p, KiB(12)).ok());
+  EXPECT_EQ(p.runtime->statistics().shortages.evictions, evictions + 1);
+  const std::uint64_t moved_in = p.ledger().moved_in;
+  EXPECT_EQ(p.Unpack(first), bytes);
+  EXPECT_EQ(p.ledger().moved_in, moved_in) << "it was let go for an activation that it makes no room for";
+  EXPECT_EQ(p.Unpack(second), bytes);
+}
+
 TEST(TagLimits, OfReloadsOneMakesRoomForTheNext) {
   Program p(WithLimit(Small(KiB(64), OffloadMode::kMarshal, OffloadPolicy::kAll), "reloads", KiB(8)));
   const Bytes bytes(KiB(6), 1);
