@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "allocator/device_backend.h"
@@ -50,6 +51,21 @@ class Session {
   Session(tierlib::Options options, std::size_t memory_bytes, bool save_through_tierlib);
   // REQUIRES: every tensor is gone.
   ~Session();
+
+  // While it lives, what operators save goes through tierlib, or stays as it is. The innermost one counts, for values
+  // that are saved meanwhile alone: they come back as they were saved, whatever is in force then.
+  class SavingScope {
+   public:
+    SavingScope(Session& session, bool through_tierlib)
+        : session_(session), before_(std::exchange(session.save_through_tierlib_, through_tierlib)) {}
+    ~SavingScope() { session_.save_through_tierlib_ = before_; }
+    SavingScope(const SavingScope&) = delete;
+    SavingScope& operator=(const SavingScope&) = delete;
+
+   private:
+    Session& session_;
+    const bool before_;
+  };
 
   tierlib::Runtime& runtime() { return *runtime_; }
   Memory& memory() { return *memory_; }
@@ -103,7 +119,7 @@ class Session {
   std::unique_ptr<Memory> memory_;  // before the runtime, which gives some back when it goes
   std::unique_ptr<tierlib::Runtime> runtime_;
   tierlib::DeviceBackend* device_ = nullptr;
-  const bool save_through_tierlib_;
+  bool save_through_tierlib_;
   tierlib::Stream compute_, side_;
   std::vector<Backwards> tape_;
   std::map<std::string, Tensor> parameters_;

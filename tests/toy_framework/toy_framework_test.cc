@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -48,7 +50,30 @@ struct Result {
   int reloads = 0;
 };
 
-Status Train(Session& session, std::vector<Values>* values) {
+// How a step saves: as the session does, or in a scope of its own around the forward pass, with an inner one around two
+// of its layers that leaves values alone. Backward runs outside both.
+enum class Scopes { kNone, kNested };
+
+// The layers of one step, without the data.
+StatusOr<Tensor> Forward(Session& session, Tensor x, Scopes scopes) {
+  std::optional<Session::SavingScope> outer;
+  if (scopes == Scopes::kNested) outer.emplace(session, /*through_tierlib=*/true);
+  for (int layer = 0; layer < kLayers; ++layer) {
+    std::optional<Session::SavingScope> inner;
+    if (scopes == Scopes::kNested && (layer == 2 || layer == 3)) inner.emplace(session, /*through_tierlib=*/false);
+    TIERLIB_ASSIGN_OR_RETURN(x, session.Linear(x, "layer" + std::to_string(layer)));
+    if (layer + 1 == kLayers) break;
+    if (layer % 2 == 0) {
+      TIERLIB_ASSIGN_OR_RETURN(x, session.Tanh(x));
+      TIERLIB_ASSIGN_OR_RETURN(x, session.Square(x));
+    } else {
+      TIERLIB_ASSIGN_OR_RETURN(x, session.Relu(x));
+    }
+  }
+  return x;
+}
+
+Status Train(Session& session, std::vector<Values>* values, Scopes scopes) {
   for (int layer = 0; layer < kLayers; ++layer) {
     const std::string name = "layer" + std::to_string(layer);
     TIERLIB_ASSIGN_OR_RETURN(session.parameters()[name],
@@ -65,16 +90,7 @@ Status Train(Session& session, std::vector<Values>* values) {
       TIERLIB_ASSIGN_OR_RETURN(const Tensor target,
                                session.FromHost(Random(seed + 50, kBatch * kWidth, 2), kBatch, kWidth, "target"));
       TIERLIB_ASSIGN_OR_RETURN(Tensor x, session.Contiguous(Transpose(data)));
-      for (int layer = 0; layer < kLayers; ++layer) {
-        TIERLIB_ASSIGN_OR_RETURN(x, session.Linear(x, "layer" + std::to_string(layer)));
-        if (layer + 1 == kLayers) break;
-        if (layer % 2 == 0) {
-          TIERLIB_ASSIGN_OR_RETURN(x, session.Tanh(x));
-          TIERLIB_ASSIGN_OR_RETURN(x, session.Square(x));
-        } else {
-          TIERLIB_ASSIGN_OR_RETURN(x, session.Relu(x));
-        }
-      }
+      TIERLIB_ASSIGN_OR_RETURN(x, Forward(session, std::move(x), scopes));
       TIERLIB_ASSIGN_OR_RETURN(const Tensor loss, session.SquaredLoss(x, target));
       values->push_back(session.ToHost(loss));
     }
@@ -89,11 +105,12 @@ Status Train(Session& session, std::vector<Values>* values) {
   return session.runtime().Synchronize(session.compute());
 }
 
-Result TrainOnce(const Options& options, std::size_t memory = kAmple, bool through_tierlib = true) {
+Result TrainOnce(const Options& options, std::size_t memory = kAmple, bool through_tierlib = true,
+                 Scopes scopes = Scopes::kNone) {
   Result result;
   Session session(options, memory, through_tierlib);
   std::vector<Values> values;
-  result.status = Train(session, &values);
+  result.status = Train(session, &values, scopes);
   session.gradients().clear();
   session.parameters().clear();
   if (!result.status.ok()) return result;
@@ -218,6 +235,20 @@ TEST(ToyFramework, EveryPackedByteIsBooked) {
     EXPECT_EQ(l.kept, 0u);
     EXPECT_GT(result.reloads, 0) << "reloads come from the framework's own memory";
   }
+}
+
+// Conformance 34: a program switches offload on and off around parts of its forward pass.
+TEST(ToyFramework, ValuesComeBackOutsideTheScopesThatSavedThemAndTheInnermostCounts) {
+  const int saved_outside = 2 * 2 + 2 * 2;              // layers 2 and 3: x^T and w^T each, tanh twice, relu twice
+  const int packs = kPacksPerStep - saved_outside - 1;  // and the loss, behind both scopes
+  for (const Treatment& t : kTreatments) {
+    const Result result = TrainOnce(Marked(t.mode, t.policy), kAmple, /*through_tierlib=*/false, Scopes::kNested);
+    ExpectSameBits(result, std::string(t.name) + ", nested");
+    EXPECT_EQ(result.last_step.packs, static_cast<std::uint64_t>(packs)) << t.name;
+    EXPECT_EQ(result.last_step.unpacks, result.last_step.packs) << t.name;
+  }
+  const Options tight = Deterministic(Marked(OffloadMode::kMarshal), 5, /*strict=*/false);
+  ExpectSameBits(TrainOnce(tight, kAmple, /*through_tierlib=*/false, Scopes::kNested), "nested, another schedule");
 }
 
 // Less memory than backward needs: the framework's allocator calls Reclaim when it is full, and training goes on.
