@@ -126,6 +126,14 @@ std::vector<OpCase> LayerCases() {
       {"rms_norm_of_large_epsilon",
        {{{4, 7}}, {{7}, 0.5, 2}},
        [](Tape&, const Values& v) { return RmsNorm(v[0], v[1], 0.5); }},
+      {"rotary", {{{2, 3, 6}}}, [](Tape&, const Values& v) { return Square(Rotary(v[0], {})); }},
+      {"rotary_of_halves_from_a_later_position",
+       {{{2, 3, 2, 4}}},
+       [](Tape&, const Values& v) {
+         return Square(
+             Rotary(v[0], {.position_dim = 1, .theta = 10, .pairs = RotaryPairs::kHalves, .first_position = 5}));
+       }},
+      {"rotary_of_transpose", {{{4, 3}}}, [](Tape&, const Values& v) { return Square(Rotary(Transpose(v[0]), {})); }},
       {"softmax", {{{3, 7}, -3, 3}}, [](Tape&, const Values& v) { return Softmax(v[0], -1); }},
       {"softmax_of_first", {{{5, 2, 3}, -3, 3}}, [](Tape&, const Values& v) { return Softmax(v[0], 0); }},
       {"cross_entropy",

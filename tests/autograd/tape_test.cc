@@ -94,6 +94,10 @@ TEST_F(TapeTest, ErrorsNameTheOpAndTheSizes) {
        "layer_norm: weight f32[5,6]{6,1}+0 for x f32[3,4]{4,1}+0: it must be f32[4]"},
       {[](Tape&, const Value& a, const Value& b) { RmsNorm(a, b, 1e-5); },
        "rms_norm: weight f32[5,6]{6,1}+0 for x f32[3,4]{4,1}+0: it must be f32[4]"},
+      {[](Tape&, const Value& a, const Value&) { Rotary(Slice(a, 1, 0, 3), {}); },
+       "rotary: x [3,3]: the last dimension is turned in pairs, so it must be even"},
+      {[](Tape&, const Value& a, const Value&) { Rotary(a, {.position_dim = -1}); },
+       "rotary: x [3,4], position_dim -1: it must name a dimension before the last"},
       {[](Tape&, const Value& a, const Value&) { CausalAttention(a, a, a, AttentionForm::kFused); },
        "attention: q [3,4], k [3,4], v [3,4]: they must be [B, H, T, D] of one dtype, all the same"},
   };

@@ -61,6 +61,20 @@ Value Softmax(const Value& x, int dim);
 // The mean over N of logits [N, V] and targets i32 [N]; f32 for 16-bit logits.
 Value CrossEntropy(const Value& logits, const Tensor& targets);
 
+// Rotary position embedding (arXiv 2104.09864): in x [.., T, .., D], pair i of the last dimension at position t turns by
+// (first_position + t) theta^(-2i/D). D is even.
+enum class RotaryPairs : std::uint8_t {
+  kInterleaved,  // elements 2i and 2i + 1: llama2.c's and Meta's
+  kHalves,       // elements i and D/2 + i: Hugging Face's
+};
+struct RotaryOptions {
+  int position_dim = -2;  // which dimension T is; any but the last
+  double theta = 10000;   // > 0
+  RotaryPairs pairs = RotaryPairs::kInterleaved;
+  std::int64_t first_position = 0;  // of t = 0
+};
+Value Rotary(const Value& x, const RotaryOptions& options);
+
 // Causal self-attention of q, k, v [B, H, T, D], scaled by 1/sqrt(D). kComposed is made of the ops above and saves what
 // they save; kFused keeps no score matrix and saves q, k, v, its output and one float per row.
 enum class AttentionForm : std::uint8_t { kComposed, kFused };
