@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <utility>
 
 #include "io/errno_status.h"
@@ -68,6 +69,21 @@ std::string TemporaryName(const std::string& name) {
                 static_cast<unsigned long long>(random));
   const std::string end(tail);
   return "." + name.substr(0, kLongestName - 1 - end.size()) + end;
+}
+
+// `write(next, count)` writes up to `count` bytes and returns how many, as the system call does.
+template <class Write>
+Status WriteAll(const std::string& path, const void* data, std::size_t bytes, const Write& write) {
+  const char* next = static_cast<const char*>(data);
+  while (bytes > 0) {
+    constexpr std::size_t kLargestWrite = std::size_t{1} << 30;  // Linux moves at most 2 GiB - 4 KiB a call
+    const ssize_t written = write(next, std::min(bytes, kLargestWrite));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return ErrnoStatus(errno, path, "cannot be written");
+    next += written;
+    bytes -= static_cast<std::size_t>(written);
+  }
+  return OkStatus();
 }
 
 }  // namespace
@@ -139,16 +155,35 @@ StatusOr<AtomicFile> AtomicFile::Create(const std::string& path) {
 
 Status AtomicFile::Append(const void* data, std::size_t bytes) {
   if (!state_ || !state_->file.valid()) return FailedPreconditionError("Append after Commit");
-  const char* next = static_cast<const char*>(data);
-  while (bytes > 0) {
-    constexpr std::size_t kLargestWrite = std::size_t{1} << 30;  // Linux moves at most 2 GiB - 4 KiB a call
-    const ssize_t written = write(state_->file.get(), next, std::min(bytes, kLargestWrite));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(errno, state_->path, "cannot be written");
-    next += written;
-    bytes -= static_cast<std::size_t>(written);
+  const auto append = [&](const char* next, std::size_t count) { return write(state_->file.get(), next, count); };
+  return WriteAll(state_->path, data, bytes, append);
+}
+
+Status AtomicFile::WriteAt(std::uint64_t offset, const void* data, std::size_t bytes) {
+  if (!state_ || !state_->file.valid()) return FailedPreconditionError("WriteAt after Commit");
+  const auto at = [&](const char* next, std::size_t count) {
+    const ssize_t written = pwrite(state_->file.get(), next, count, static_cast<off_t>(offset));
+    if (written > 0) offset += static_cast<std::uint64_t>(written);
+    return written;
+  };
+  return WriteAll(state_->path, data, bytes, at);
+}
+
+Status AtomicFile::Reserve(std::uint64_t bytes) {
+  if (!state_ || !state_->file.valid()) return FailedPreconditionError("Reserve after Commit");
+  if (bytes == 0) return OkStatus();
+  if (bytes > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max())) {
+    return ErrnoStatus(EFBIG, state_->path, "cannot get " + std::to_string(bytes) + " bytes");
   }
-  return OkStatus();
+  int result = 0;
+  do {
+    result = fallocate(state_->file.get(), 0, 0, static_cast<off_t>(bytes));
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) return OkStatus();
+  if (errno == EOPNOTSUPP || errno == ENOSYS) {  // then the write that finds the disk full says so
+    if (ftruncate(state_->file.get(), static_cast<off_t>(bytes)) == 0) return OkStatus();
+  }
+  return ErrnoStatus(errno, state_->path, "cannot get " + std::to_string(bytes) + " bytes");
 }
 
 Status AtomicFile::Commit() {

@@ -44,6 +44,11 @@ StatusOr<std::uint64_t> TensorBytes(DType dtype, const std::vector<std::int64_t>
 // wrong, without the file's name; Unimplemented names a dtype of the format that tierlib does not have.
 StatusOr<SafetensorsHeader> ParseSafetensorsHeader(std::string_view text, std::uint64_t data_bytes);
 
+// The padded header of a file with these tensors side by side in this order; sets their offsets and bytes. Errors as
+// WriteSafetensors, naming `path`.
+StatusOr<std::string> MakeSafetensorsHeader(const std::string& path, std::vector<TensorEntry>& tensors,
+                                            const std::map<std::string, std::string>& metadata);
+
 }  // namespace tierlib::io
 
 #endif  // TIERLIB_SRC_IO_SAFETENSORS_HEADER_H_

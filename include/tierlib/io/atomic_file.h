@@ -4,6 +4,7 @@
 #define TIERLIB_IO_ATOMIC_FILE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -28,6 +29,11 @@ class AtomicFile {
 
   // Appends all of `bytes` bytes. After an error only destruction is of use.
   Status Append(const void* data, std::size_t bytes);
+  // Writes all of `bytes` bytes at `offset` and leaves the place of Append alone. Errors as Append.
+  Status WriteAt(std::uint64_t offset, const void* data, std::size_t bytes);
+  // Makes the file `bytes` bytes long and takes the room for them on the disk, where the file system can do that.
+  // ResourceExhausted where there is too little.
+  Status Reserve(std::uint64_t bytes);
   // Syncs the bytes, puts the file in the target's place, and syncs the directory. At most once.
   Status Commit();
 
