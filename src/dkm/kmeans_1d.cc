@@ -146,8 +146,8 @@ std::vector<double> KMeans1d(const std::vector<double>& values, int clusters) {
 }
 
 WeightedValues MergeEqual(std::vector<ValueAndCount>& pairs) {
-  std::sort(pairs.begin(), pairs.end(),
-            [](const ValueAndCount& a, const ValueAndCount& b) { return a.value < b.value; });
+  const auto less = [](const ValueAndCount& a, const ValueAndCount& b) { return a.value < b.value; };
+  if (!std::is_sorted(pairs.begin(), pairs.end(), less)) std::sort(pairs.begin(), pairs.end(), less);
   WeightedValues merged;
   for (const ValueAndCount& pair : pairs) {
     if (merged.values.empty() || merged.values.back() != pair.value) {
