@@ -8,7 +8,7 @@ install(EXPORT tierlibTargets NAMESPACE tierlib:: DESTINATION ${tierlib_cmake_di
 install(DIRECTORY include/tierlib DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TIERLIB_BUILD_TOOLS)
-  install(TARGETS tierlib-trace tierlib-replay RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS tierlib-trace tierlib-replay tierlib-palettize RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
 configure_package_config_file(cmake/tierlibConfig.cmake.in ${PROJECT_BINARY_DIR}/cmake/tierlibConfig.cmake
@@ -45,4 +45,5 @@ tierlib_pkg_config(tierlib "GPU memory tiering and tensor offload" REQUIRES ${ab
 tierlib_pkg_config(tierlib-io "Reading and writing model files for tierlib" REQUIRES tierlib)
 tierlib_pkg_config(tierlib-autograd "tierlib's own autograd" REQUIRES tierlib
   LIBS ${TIERLIB__OPENBLAS_LIBRARY} ${TIERLIB__HWY_LIBRARY} -lgomp)
-tierlib_pkg_config(tierlib-dkm "Differentiable k-means clustering of weights" REQUIRES tierlib-autograd)
+tierlib_pkg_config(tierlib-dkm "Differentiable k-means clustering of weights"
+  REQUIRES tierlib-autograd tierlib-io)

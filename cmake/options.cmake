@@ -1,6 +1,6 @@
 # What a builder may choose. As a subproject of another build only the libraries are built.
 option(TIERLIB_BUILD_TESTS "Build the tests" ${PROJECT_IS_TOP_LEVEL})
-option(TIERLIB_BUILD_TOOLS "Build tierlib-trace and tierlib-replay" ${PROJECT_IS_TOP_LEVEL})
+option(TIERLIB_BUILD_TOOLS "Build tierlib-trace, tierlib-replay and tierlib-palettize" ${PROJECT_IS_TOP_LEVEL})
 option(TIERLIB_BUILD_EXAMPLES "Build the examples (train_lm)" ${PROJECT_IS_TOP_LEVEL})
 option(TIERLIB_BUILD_BENCHMARKS "Build the benchmarks" ${PROJECT_IS_TOP_LEVEL})
 option(TIERLIB_PRECOMPILE "Precompile headers that most files read" ${PROJECT_IS_TOP_LEVEL})

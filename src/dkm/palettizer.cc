@@ -236,6 +236,7 @@ struct Palettizer::State {
   template <typename Bits>
   void Unpack(const PaletteView& palette, DType dtype, std::byte* out) {
     const PaletteShape& shape = palette.shape;
+    if (shape.columns == 0) return;  // however many rows there are said to be
     const std::vector<float> tables = ReadTables(palette);
     std::vector<Bits> dense(tables.size());
     for (std::size_t i = 0; i < tables.size(); ++i) {

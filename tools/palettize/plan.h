@@ -1,0 +1,39 @@
+// What becomes of each tensor of a model: decided from names, types and sizes before anything is read.
+#ifndef TIERLIB_TOOLS_PALETTIZE_PLAN_H_
+#define TIERLIB_TOOLS_PALETTIZE_PLAN_H_
+
+#include <string>
+#include <vector>
+
+#include "palettize_options.h"
+#include "tierlib/dkm/palettized_model.h"
+#include "tierlib/io/safetensors_model.h"
+#include "tierlib/status.h"
+
+namespace tierlib::palettize {
+
+struct PlannedTensor {
+  const io::SafetensorsModel::Tensor* source = nullptr;
+  bool packed = false;
+  dkm::PalettizedTensor palette;                          // where it is packed
+  const io::SafetensorsModel::Tensor* trained = nullptr;  // its table, where DKM trained one
+  const char* kept_dense = "";                            // why, where it is not packed
+};
+
+struct Plan {
+  std::vector<PlannedTensor> tensors;  // in the model's order
+  std::size_t dropped = 0;
+};
+
+// By the first that holds: a name that `drop` finds is left out. "dkm.NAME.centroids" of a tensor NAME that is there
+// are its table. What is no float of 16 or 32 bits, has fewer than two dimensions, fewer values than `min_size`, or a
+// name that `skip` finds stays dense; a weight with a table is packed whatever its size. Of the others, those that
+// `embedding` finds get embedding_bits.
+//
+// The plan points into `model`. FailedPrecondition where the model is palettized already; InvalidArgument names a
+// trained table that is none, or a name too long for a regular expression; errors of MakePaletteShape.
+StatusOr<Plan> MakePlan(const PalettizeOptions& options, const io::SafetensorsModel& model);
+
+}  // namespace tierlib::palettize
+
+#endif  // TIERLIB_TOOLS_PALETTIZE_PLAN_H_
