@@ -1,10 +1,7 @@
 #include "llama/llama2c_file.h"
 
 #include <array>
-#include <cmath>
 #include <cstdint>
-#include <cstdio>
-#include <memory>
 
 #include "llama/file_reader.h"
 
@@ -49,12 +46,7 @@ std::uint64_t FileBytes(const Shape& shape, const std::vector<WeightSpec>& specs
 Status ReadWeight(FileReader& file, const WeightSpec& spec, std::vector<float>* weight) {
   weight->resize(spec.elements());
   TIERLIB_RETURN_IF_ERROR(file.Read(weight->data(), weight->size() * sizeof(float)));
-  for (std::size_t i = 0; i < weight->size(); ++i) {
-    if (std::isfinite((*weight)[i])) continue;
-    return DataLossError(file.path() + ": " + spec.name + " is " + (std::isnan((*weight)[i]) ? "NaN" : "infinite") +
-                         " at element " + std::to_string(i));
-  }
-  return tierlib::OkStatus();
+  return CheckFinite(*weight, spec.name, file.path());
 }
 
 }  // namespace

@@ -8,18 +8,11 @@
 #define LLAMA_LLAMA2C_FILE_H_
 
 #include <string>
-#include <vector>
 
-#include "llama/shape.h"
+#include "llama/model.h"
 #include "tierlib/status.h"
 
 namespace llama {
-
-// Weights in float32, row-major, in the order of WeightsOf.
-struct Model {
-  Shape shape;
-  std::vector<std::vector<float>> weights;
-};
 
 // Errors name the file: NotFound and the like, DataLoss where it is shorter or longer than its header says, or a weight
 // is NaN or infinite (named with its position), InvalidArgument where the header is no model's (CheckShape).
