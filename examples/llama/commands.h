@@ -19,7 +19,8 @@ struct GenerateOptions {
   std::uint64_t seed = 1;
   int threads = 0;
 };
-// Writes texts to the standard output, each ended by a newline; rate and size of the weights to the standard error.
+// Writes texts to the standard output, each ended by a newline and apart as texts.h says; rate and size of the weights
+// to the standard error.
 tierlib::Status Generate(const GenerateOptions& options);
 
 struct PerplexityOptions {
@@ -28,7 +29,7 @@ struct PerplexityOptions {
   std::string text;
   int threads = 0;
 };
-// exp of the mean of -log p of every token of a text, line by line, each after the begin of a text.
+// exp of the mean of -log p of every token of the texts (texts.h), as far as the model's context goes.
 tierlib::Status PrintPerplexity(const PerplexityOptions& options);
 
 // Writes a model as Hugging Face does into a folder that there is.

@@ -5,6 +5,7 @@
 #include "llama/commands.h"
 #include "llama/decoder_model.h"
 #include "llama/sampler.h"
+#include "llama/texts.h"
 #include "llama/tokenizer.h"
 #include "tierlib/bytes.h"
 
@@ -50,6 +51,7 @@ Status Generate(const GenerateOptions& options) {
   const auto begin = std::chrono::steady_clock::now();
   std::int64_t asked = 0;
   for (std::int64_t text = 0; text < options.texts; ++text) {
+    if (text > 0) std::printf("%.*s\n", static_cast<int>(kTextEnd.size()), kTextEnd.data());
     TIERLIB_ASSIGN_OR_RETURN(const std::int64_t tokens, Write(decoder, tokenizer, options, sampler));
     asked += tokens;
   }

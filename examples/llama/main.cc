@@ -44,7 +44,8 @@ int Run(int argc, char** argv) {
       ->capture_default_str();
   generates->add_option("--seed", generate.seed, "Of what is drawn")->capture_default_str();
   llama::PerplexityOptions perplexity;
-  CLI::App* const rates = app.add_subcommand("perplexity", "How well a model expects a text, line by line");
+  CLI::App* const rates =
+      app.add_subcommand("perplexity", "How well a model expects texts, which a line <|endoftext|> parts");
   AddModel(rates, perplexity.model, perplexity.tokenizer, perplexity.threads);
   rates->add_option("--text", perplexity.text, "The file")->required();
   std::string from, to;

@@ -27,7 +27,7 @@ std::size_t CharacterBytes(char lead) {
 }  // namespace
 
 StatusOr<Tokenizer> Tokenizer::Read(const std::string& path, std::int64_t vocabulary) {
-  if (vocabulary < kFirstPiece) {
+  if (vocabulary != 0 && vocabulary < kFirstPiece) {
     return tierlib::InvalidArgumentError(path + ": a vocabulary of " + std::to_string(vocabulary) +
                                          " tokens; at least " + std::to_string(kFirstPiece) + " are needed");
   }
@@ -35,7 +35,7 @@ StatusOr<Tokenizer> Tokenizer::Read(const std::string& path, std::int64_t vocabu
   std::int32_t longest = 0;
   TIERLIB_RETURN_IF_ERROR(file.Read(&longest, sizeof longest));
   Tokenizer tokenizer;
-  for (std::int64_t token = 0; token < vocabulary; ++token) {
+  for (std::int64_t token = 0; vocabulary == 0 ? file.left() > 0 : token < vocabulary; ++token) {
     float score = 0;
     std::int32_t length = 0;
     TIERLIB_RETURN_IF_ERROR(file.Read(&score, sizeof score));
@@ -49,6 +49,10 @@ StatusOr<Tokenizer> Tokenizer::Read(const std::string& path, std::int64_t vocabu
     tokenizer.tokens_.emplace(piece, static_cast<std::int32_t>(token));
     tokenizer.pieces_.push_back(std::move(piece));
     tokenizer.scores_.push_back(score);
+  }
+  if (tokenizer.vocabulary() < kFirstPiece) {
+    return DataLossError(path + ": has " + std::to_string(tokenizer.vocabulary()) + " tokens; at least " +
+                         std::to_string(kFirstPiece) + " are needed");
   }
   if (file.left() > 0) {
     return DataLossError(path + ": has more than " + std::to_string(vocabulary) +

@@ -20,8 +20,9 @@ class Tokenizer {
   static constexpr std::int32_t kBegin = 1;
   static constexpr std::int32_t kEnd = 2;
 
-  // Errors name the file: NotFound and the like, DataLoss where it ends early, goes on behind the last token or a
-  // length cannot be; InvalidArgument where `vocabulary` is too small for the tokens that every file has.
+  // `vocabulary` 0: as many tokens as the file has. Errors name the file: NotFound and the like, DataLoss where it ends
+  // early, goes on behind the last token or a length cannot be; InvalidArgument where `vocabulary` is too small for the
+  // tokens that every file has.
   static tierlib::StatusOr<Tokenizer> Read(const std::string& path, std::int64_t vocabulary);
 
   // The tokens of a text, without kBegin: a space in front of it as in training, characters or, where the vocabulary
