@@ -95,6 +95,10 @@ StatusOr<DecoderModel> OpenForDecoder(const std::string& path, int threads) {
   return ForDecoder(std::move(model));
 }
 
+StatusOr<Shape> ReadModelShape(const std::string& path) {
+  return IsLlama2c(path) ? ReadLlama2cShape(path) : ReadConfig(path);
+}
+
 StatusOr<Model> ReadModel(const std::string& path) {
   return IsLlama2c(path) ? ReadLlama2c(path) : ReadHuggingFace(path);
 }

@@ -28,6 +28,8 @@ tierlib::StatusOr<DecoderModel> OpenForDecoder(const std::string& path, int thre
 
 // The dense model that the path leads to, by the same rule. InvalidArgument where weights are palettes.
 tierlib::StatusOr<Model> ReadModel(const std::string& path);
+// Its shape alone, also of palettes.
+tierlib::StatusOr<Shape> ReadModelShape(const std::string& path);
 
 }  // namespace llama
 

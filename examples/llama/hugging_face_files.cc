@@ -5,7 +5,7 @@
 #include <cstdio>
 
 #include "llama/model.h"
-#include "train_lm/float_convert.h"
+#include "llama/float_convert.h"
 
 namespace llama {
 
@@ -65,7 +65,7 @@ StatusOr<std::vector<float>> ReadWeight(const std::string& file, const WeightSpe
                                 "; f32, bf16 or f16 is needed");
   }
   const std::vector<double> values =
-      train_lm::ReadFloats(data, entry.dtype, static_cast<std::int64_t>(spec.elements()));
+      ReadFloats(data, entry.dtype, static_cast<std::int64_t>(spec.elements()));
   std::vector<float> weight(values.begin(), values.end());
   TIERLIB_RETURN_IF_ERROR(CheckFinite(weight, spec.name, file));
   return weight;

@@ -51,6 +51,11 @@ Status ReadWeight(FileReader& file, const WeightSpec& spec, std::vector<float>* 
 
 }  // namespace
 
+StatusOr<Shape> ReadLlama2cShape(const std::string& path) {
+  TIERLIB_ASSIGN_OR_RETURN(FileReader file, FileReader::Open(path));
+  return ReadShape(file);
+}
+
 StatusOr<Model> ReadLlama2c(const std::string& path) {
   TIERLIB_ASSIGN_OR_RETURN(FileReader file, FileReader::Open(path));
   Model model;

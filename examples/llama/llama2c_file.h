@@ -17,6 +17,8 @@ namespace llama {
 // Errors name the file: NotFound and the like, DataLoss where it is shorter or longer than its header says, or a weight
 // is NaN or infinite (named with its position), InvalidArgument where the header is no model's (CheckShape).
 tierlib::StatusOr<Model> ReadLlama2c(const std::string& path);
+// What its header says, alone.
+tierlib::StatusOr<Shape> ReadLlama2cShape(const std::string& path);
 
 }  // namespace llama
 

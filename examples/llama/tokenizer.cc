@@ -61,6 +61,20 @@ StatusOr<Tokenizer> Tokenizer::Read(const std::string& path, std::int64_t vocabu
   return tokenizer;
 }
 
+std::uint64_t Tokenizer::fingerprint() const {
+  std::uint64_t fingerprint = 0xcbf29ce484222325;
+  const auto add = [&fingerprint](const char* bytes, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      fingerprint = (fingerprint ^ static_cast<unsigned char>(bytes[i])) * 0x100000001b3;
+    }
+  };
+  for (std::size_t i = 0; i < pieces_.size(); ++i) {
+    add(pieces_[i].c_str(), pieces_[i].size() + 1);
+    add(reinterpret_cast<const char*>(&scores_[i]), sizeof scores_[i]);
+  }
+  return fingerprint;
+}
+
 std::int32_t Tokenizer::Find(const std::string& piece) const {
   const auto found = tokens_.find(piece);
   return found == tokens_.end() ? -1 : found->second;

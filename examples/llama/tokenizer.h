@@ -33,6 +33,8 @@ class Tokenizer {
   // that there are not.
   std::string Decode(std::int32_t previous, std::int32_t token) const;
 
+  // Of all pieces and scores (FNV-1a).
+  std::uint64_t fingerprint() const;
   std::int64_t vocabulary() const { return static_cast<std::int64_t>(pieces_.size()); }
 
  private:

@@ -8,13 +8,14 @@
 #include <utility>
 
 #include "tierlib/io/safetensors.h"
-#include "train_lm/float_convert.h"
+#include "llama/float_convert.h"
 #include "train_lm/options.h"
 #include "train_lm/text.h"
 
 namespace train_lm {
 namespace {
 
+using llama::ReadFloats;
 using tierlib::DataLossError;
 using tierlib::DType;
 using tierlib::Status;

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "llama/decoder_model.h"
 #include "tierlib/io/atomic_file.h"
 #include "tierlib/tierlib.h"
 #include "train_lm/memory_plan.h"
@@ -37,13 +38,27 @@ Status CheckWritable(const std::string& path) {
 StatusOr<HostWeights> StartingWeights(const Options& options, const ModelShape& shape) {
   const std::string& file = options.resume.empty() ? options.init : options.resume;
   if (file.empty()) return DrawWeights(shape, options.dtype, options.seed);
+  if (shape.llama && options.resume.empty()) return LoadLlamaWeights(file, options.dtype);
   return LoadWeights(file, shape, options.dtype);
+}
+
+StatusOr<ModelShape> ShapeOf(const Options& options, const Text& text) {
+  ModelShape shape{text.vocabulary, options.context, options.layers, options.heads, options.width, std::nullopt};
+  if (options.architecture != Architecture::kLlama) return shape;
+  shape.llama =
+      LlamaNumbers{options.kv_heads, options.hidden, !options.untied, options.norm_epsilon, options.rope_theta};
+  if (options.init.empty()) return shape;
+  TIERLIB_ASSIGN_OR_RETURN(const llama::Shape model, llama::ReadModelShape(options.init));
+  if (model.vocabulary == text.vocabulary) return shape;
+  return tierlib::InvalidArgumentError(
+      options.init + ": the model has " + std::to_string(model.vocabulary) + " tokens, the text " +
+      std::to_string(text.vocabulary) +
+      (options.tokenizer.empty() ? " characters; --tokenizer names its tokens" : " of " + options.tokenizer));
 }
 
 // Reads and checks everything that the run needs.
 StatusOr<Job> MakeJob(const Options& options, const Text& text) {
-  const ModelShape shape{static_cast<std::int64_t>(text.alphabet.size()), options.context, options.layers,
-                         options.heads, options.width};
+  TIERLIB_ASSIGN_OR_RETURN(const ModelShape shape, ShapeOf(options, text));
   TIERLIB_RETURN_IF_ERROR(CheckParameterCount(shape));
   TIERLIB_RETURN_IF_ERROR(CheckAddressSpace(options));
   TIERLIB_RETURN_IF_ERROR(CheckLeastMemory(options, shape));
@@ -79,8 +94,8 @@ class Run {
     results_.parameters = ParameterCount(job_.shape);
     results_.device_bytes_without_offload = job_.bytes_without_offload;
     progress_->Note(results_.device + ", " + std::to_string(results_.parameters) + " parameters, " +
-                    std::to_string(job_.text.alphabet.size()) + " characters, offload " +
-                    OffloadName(options_.offload) + " (without it " +
+                    std::to_string(job_.text.vocabulary) + (options_.tokenizer.empty() ? " characters" : " tokens") +
+                    ", offload " + OffloadName(options_.offload) + " (without it " +
                     tierlib::FormatBytes(results_.device_bytes_without_offload) + " would be needed)");
     return tierlib::OkStatus();
   }
@@ -180,7 +195,7 @@ Status RunJob(const Options& options) {
     return tierlib::UnimplementedError(
         "--device cuda: the autograd of this version has kernels for the emulated device only");
   }
-  TIERLIB_ASSIGN_OR_RETURN(const Text text, LoadText(options.data, options.context));
+  TIERLIB_ASSIGN_OR_RETURN(const Text text, LoadText(options.data, options.context, options.tokenizer));
   TIERLIB_ASSIGN_OR_RETURN(const Job job, MakeJob(options, text));
   Run run(job);
   TIERLIB_RETURN_IF_ERROR(run.Start());

@@ -1,4 +1,4 @@
-// The model: a GPT with nanoGPT's names, without biases, exact GELU, the head tied to the token embedding.
+// A model: parameters on a device, and the loss of a batch. The architectures are gpt.h and llama.h.
 #ifndef TRAIN_LM_MODEL_H_
 #define TRAIN_LM_MODEL_H_
 
@@ -31,13 +31,20 @@ struct Dropout {
 // Parameters are persistent tensors on the context's device. Thread-safety: one thread at a time.
 class Model {
  public:
+  // A model of the architecture that `shape` names.
   static tierlib::StatusOr<std::unique_ptr<Model>> Create(tierlib::autograd::Context& context, const ModelShape& shape,
                                                           const HostWeights& weights);
+  virtual ~Model() = default;
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
 
   // The mean cross-entropy of `tokens` [B, T] against `targets` [B * T], both i32. Errors stick to the tape.
   tierlib::autograd::Value Loss(tierlib::autograd::Tape& tape, MatrixSource& matrices,
                                 const tierlib::autograd::Tensor& tokens, const tierlib::autograd::Tensor& targets,
                                 const Dropout& dropout);
+  // [B * T, vocabulary]; undefined where the tape failed.
+  virtual tierlib::autograd::Value Logits(tierlib::autograd::Tape& tape, MatrixSource& matrices,
+                                          const tierlib::autograd::Tensor& tokens, const Dropout& dropout) = 0;
 
   const ModelShape& shape() const { return shape_; }
   const std::vector<WeightSpec>& specs() const { return specs_; }
@@ -45,15 +52,12 @@ class Model {
   std::vector<tierlib::autograd::Parameter>& parameters() { return parameters_; }
   std::vector<tierlib::autograd::Parameter*> parameter_pointers();
 
- private:
-  Model() = default;
-  tierlib::autograd::Value Block(tierlib::autograd::Tape& tape, MatrixSource& matrices, std::int64_t layer,
-                                 const tierlib::autograd::Value& x, const Dropout& dropout);
-  tierlib::autograd::Value Attention(tierlib::autograd::Tape& tape, MatrixSource& matrices, std::int64_t layer,
-                                     const tierlib::autograd::Value& x, const Dropout& dropout);
+ protected:
+  explicit Model(const ModelShape& shape) : shape_(shape), specs_(WeightsOf(shape)) {}
 
-  ModelShape shape_;
-  std::vector<WeightSpec> specs_;
+ private:
+  const ModelShape shape_;
+  const std::vector<WeightSpec> specs_;
   std::vector<tierlib::autograd::Parameter> parameters_;
 };
 

@@ -5,6 +5,8 @@
 #include <system_error>
 #include <utility>
 
+#include "llama/shape.h"
+
 namespace train_lm {
 namespace {
 
@@ -26,14 +28,15 @@ bool SameFile(const std::string& a, const std::string& b) {
 // What no output may replace, and what two outputs may not share. --save may name the checkpoint that is resumed.
 Status CheckFiles(const Options& o) {
   using File = std::pair<const char*, const std::string*>;
-  const File inputs[] = {{"--data", &o.data}, {"--init", &o.init}, {"--resume", &o.resume}};
+  const File inputs[] = {
+      {"--data", &o.data}, {"--init", &o.init}, {"--resume", &o.resume}, {"--tokenizer", &o.tokenizer}};
   const File outputs[] = {{"--save", &o.save}, {"--report", &o.report}, {"--trace", &o.trace}};
   const auto clash = [](const File& a, const File& b) {
     return InvalidArgumentError(std::string(a.first) + " and " + b.first + " are both " + *b.second);
   };
   for (const File& output : outputs) {
     for (const File& input : inputs) {
-      const bool advances = output.second == &o.save && input.second != &o.data;
+      const bool advances = output.second == &o.save && (input.second == &o.init || input.second == &o.resume);
       if (!advances && SameFile(*output.second, *input.second)) return clash(input, output);
     }
     for (const File& other : outputs) {
@@ -43,12 +46,27 @@ Status CheckFiles(const Options& o) {
   return tierlib::OkStatus();
 }
 
+Status CheckLlama(const Options& o) {
+  llama::Shape shape;
+  shape.vocabulary = 1;
+  shape.context = o.context;
+  shape.layers = o.layers;
+  shape.heads = o.heads;
+  shape.kv_heads = o.kv_heads;
+  shape.width = o.width;
+  shape.hidden = o.hidden;
+  return llama::CheckShape(shape, "--arch llama");
+}
+
 }  // namespace
 
 Status CheckTogether(const Options& o) {
   if (o.width % o.heads != 0) {
     return InvalidArgumentError("--width " + std::to_string(o.width) + " cannot be divided by --heads " +
                                 std::to_string(o.heads));
+  }
+  if (o.architecture == Architecture::kLlama) {
+    TIERLIB_RETURN_IF_ERROR(CheckLlama(o));
   }
   if (o.eval_only && !o.save.empty()) {
     return InvalidArgumentError("--eval-only trains nothing that --save could write");

@@ -7,7 +7,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <set>
+#include <type_traits>
 
+#include "llama/decoder_model.h"
 #include "train_lm/checkpoint.h"
 #include "train_lm/option_checks.h"
 
@@ -27,6 +29,8 @@ const Names<tierlib::dkm::Form> kForms = {{"auto", tierlib::dkm::Form::kAuto},
                                           {"reference", tierlib::dkm::Form::kReference},
                                           {"paper", tierlib::dkm::Form::kPaper},
                                           {"tiled", tierlib::dkm::Form::kTiled}};
+const Names<Architecture> kArchitectures = {{"gpt", Architecture::kGpt}, {"llama", Architecture::kLlama}};
+const Names<bool> kYesNo = {{"no", false}, {"yes", true}};
 const Names<DeviceChoice> kDevices = {
     {"emulated", DeviceChoice::kEmulated}, {"cuda", DeviceChoice::kCuda}, {"auto", DeviceChoice::kAuto}};
 const Names<tierlib::OffloadMode> kModes = {{"off", tierlib::OffloadMode::kOff},
@@ -121,6 +125,8 @@ class CommandLine {
   void Clustering();
   void Memory();
   void ApplyDependentDefaults();
+  // The numbers of the LLaMA model of --init, in place of those that were not given.
+  Status ApplyModel();
 
   CLI::App app_{"Trains a character language model with clustered weights on a device too small for it.", "train_lm"};
   Options options_;
@@ -128,7 +134,10 @@ class CommandLine {
 
 void CommandLine::Files() {
   app_.add_option("--data", options_.data, "UTF-8 text; the last tenth is for validation")->required();
-  app_.add_option("--init", options_.init, "Start from these weights (safetensors with nanoGPT's names)");
+  app_.add_option(
+      "--init", options_.init,
+      "Start from these weights: safetensors with nanoGPT's names, or with --arch llama a .bin of llama2.c or a model "
+      "of Hugging Face's files");
   app_.add_option("--resume", options_.resume, "Go on from this checkpoint, to the same bits as without a stop")
       ->excludes("--init");
   app_.add_option("--save", options_.save, "Write a checkpoint here at the end and on SIGINT or SIGTERM");
@@ -141,6 +150,13 @@ void CommandLine::Model() {
   Whole("--layers", options_.layers, 1, 1 << 10, "Default 4");
   Whole("--heads", options_.heads, 1, 1 << 10, "Default 4; divides the width");
   Whole("--width", options_.width, 1, 1 << 16, "Default 128");
+  Choice("--arch", options_.architecture, kArchitectures, "nanoGPT's GPT or LLaMA");
+  app_.add_option("--tokenizer", options_.tokenizer, "A file of llama2.c's tokens, default characters");
+  Whole("--kv-heads", options_.kv_heads, 0, 1 << 10, "LLaMA: heads of keys and values, default 0: as many as heads");
+  Whole("--hidden", options_.hidden, 0, 1 << 18, "LLaMA: width of the SwiGLU layer, default 0: 8/3 of the width");
+  Choice("--untied", options_.untied, kYesNo, "LLaMA: a head of its own");
+  Real("--norm-epsilon", options_.norm_epsilon, 1e-12, 1, "LLaMA: of RMSNorm, default 1e-5");
+  Real("--rope-theta", options_.rope_theta, 1, 1e9, "LLaMA: of the rotary embedding, default 10000");
   Real("--dropout", options_.dropout, 0, 0.99, "Default 0");
   Choice("--dtype", options_.dtype, kDTypes, "Storage of parameters and activations; arithmetic is f32");
 }
@@ -234,6 +250,35 @@ void CommandLine::ApplyDependentDefaults() {
   if (!Given("weight-decay")) options_.weight_decay = 0;
 }
 
+Status CommandLine::ApplyModel() {
+  if (options_.architecture != Architecture::kLlama) return tierlib::OkStatus();
+  if (options_.init.empty()) {
+    if (options_.kv_heads == 0) options_.kv_heads = options_.heads;
+    if (options_.hidden == 0) options_.hidden = (8 * options_.width / 3 + 31) / 32 * 32;
+    return tierlib::OkStatus();
+  }
+  TIERLIB_ASSIGN_OR_RETURN(const llama::Shape shape, llama::ReadModelShape(options_.init));
+  const auto take = [this](const char* name, auto& option, auto value) {
+    if (!Given(name) || option == static_cast<std::decay_t<decltype(option)>>(value)) {
+      option = value;
+      return tierlib::OkStatus();
+    }
+    return tierlib::InvalidArgumentError("--" + std::string(name) + " is not that of " + options_.init +
+                                         ": leave the option out to go on with its own");
+  };
+  TIERLIB_RETURN_IF_ERROR(take("layers", options_.layers, shape.layers));
+  TIERLIB_RETURN_IF_ERROR(take("heads", options_.heads, shape.heads));
+  TIERLIB_RETURN_IF_ERROR(take("kv-heads", options_.kv_heads, shape.kv_heads));
+  TIERLIB_RETURN_IF_ERROR(take("width", options_.width, shape.width));
+  TIERLIB_RETURN_IF_ERROR(take("hidden", options_.hidden, shape.hidden));
+  TIERLIB_RETURN_IF_ERROR(take("untied", options_.untied, !shape.tied));
+  TIERLIB_RETURN_IF_ERROR(take("norm-epsilon", options_.norm_epsilon, shape.norm_epsilon));
+  TIERLIB_RETURN_IF_ERROR(take("rope-theta", options_.rope_theta, shape.rope_theta));
+  if (options_.context <= shape.context) return tierlib::OkStatus();
+  return tierlib::InvalidArgumentError("--context " + std::to_string(options_.context) + " is beyond the " +
+                                       std::to_string(shape.context) + " positions of " + options_.init);
+}
+
 StatusOr<Options> CommandLine::Parse(std::vector<std::string> arguments) {
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
   try {
@@ -244,6 +289,7 @@ StatusOr<Options> CommandLine::Parse(std::vector<std::string> arguments) {
     return tierlib::InvalidArgumentError(error.what());
   }
   ApplyDependentDefaults();
+  TIERLIB_RETURN_IF_ERROR(ApplyModel());
   return options_;
 }
 
@@ -298,6 +344,12 @@ std::map<std::string, std::string> DecidingOptions(const Options& options) {
       {"layers", std::to_string(options.layers)},
       {"heads", std::to_string(options.heads)},
       {"width", std::to_string(options.width)},
+      {"arch", NameOf(kArchitectures, options.architecture)},
+      {"kv-heads", std::to_string(options.kv_heads)},
+      {"hidden", std::to_string(options.hidden)},
+      {"untied", NameOf(kYesNo, options.untied)},
+      {"norm-epsilon", Decimal(options.norm_epsilon)},
+      {"rope-theta", Decimal(options.rope_theta)},
       {"dropout", Decimal(options.dropout)},
       {"lr", Decimal(options.lr)},
       {"min-lr", Decimal(options.min_lr)},

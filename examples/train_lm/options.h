@@ -15,20 +15,30 @@ namespace train_lm {
 
 enum class DeviceChoice { kEmulated, kCuda, kAuto };
 
+enum class Architecture { kGpt, kLlama };
+
 struct Options {
   // Files.
   std::string data;    // any UTF-8 text
-  std::string init;    // safetensors with nanoGPT's names; "": from scratch
+  std::string init;    // safetensors with nanoGPT's names, or a LLaMA model (llama/decoder_model.h); "": from scratch
   std::string resume;  // a checkpoint of --save
   std::string save;
   std::string trace;
   std::string report;
 
   // The model.
+  Architecture architecture = Architecture::kGpt;
+  std::string tokenizer;  // llama2.c's tokens; "": characters
   std::int64_t context = 64;
   std::int64_t layers = 4;
   std::int64_t heads = 4;
   std::int64_t width = 128;
+  // Of LLaMA; with --init all numbers but the context are the file's.
+  std::int64_t kv_heads = 0;  // 0: as many as heads
+  std::int64_t hidden = 0;    // 0: 8/3 of the width, rounded up to a multiple of 32
+  bool untied = false;
+  double norm_epsilon = 1e-5;
+  double rope_theta = 10000;
   double dropout = 0;
   tierlib::DType dtype = tierlib::DType::kF32;
 

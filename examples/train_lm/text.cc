@@ -7,6 +7,8 @@
 #include <system_error>
 #include <utility>
 
+#include "llama/texts.h"
+
 namespace train_lm {
 namespace {
 
@@ -67,13 +69,31 @@ StatusOr<std::string> ReadFile(const std::string& path) {
   return bytes;
 }
 
+// FNV-1a, going on from `seed`.
+std::uint64_t Fingerprint(std::string_view bytes, std::uint64_t seed = 0xcbf29ce484222325) {
+  for (const char c : bytes) seed = (seed ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return seed;
+}
+
+// Sets what is for training. `unit`: what the tokens are.
+StatusOr<Text> Divided(Text text, std::int64_t context, const std::string& name, const std::string& unit) {
+  text.training = text.size() / 10 * 9 + text.size() % 10 * 9 / 10;
+  const std::int64_t shorter = std::min(text.training, text.validation());
+  if (shorter < context + 1) {
+    return InvalidArgumentError(name + ": the text has " + std::to_string(text.size()) + " " + unit + ", so its " +
+                                (text.training < text.validation() ? "training" : "validation") + " part has " +
+                                std::to_string(shorter) + ": a sequence needs --context + 1, " +
+                                std::to_string(context + 1));
+  }
+  return text;
+}
+
 }  // namespace
 
 StatusOr<Text> MakeText(std::string_view bytes, std::int64_t context, const std::string& name) {
   if (bytes.empty()) return InvalidArgumentError(name + ": the text is empty");
   Text text;
-  text.fingerprint = 0xcbf29ce484222325;
-  for (const char c : bytes) text.fingerprint = (text.fingerprint ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  text.fingerprint = Fingerprint(bytes);
   for (std::size_t next = 0; next < bytes.size();) {
     const std::int32_t character = DecodeCharacter(bytes, &next);
     if (character < 0) {
@@ -82,20 +102,29 @@ StatusOr<Text> MakeText(std::string_view bytes, std::int64_t context, const std:
     text.tokens.push_back(character);
   }
   Rank(text);
-  text.training = text.size() / 10 * 9 + text.size() % 10 * 9 / 10;
-  const std::int64_t shorter = std::min(text.training, text.validation());
-  if (shorter < context + 1) {
-    return InvalidArgumentError(name + ": the text has " + std::to_string(text.size()) + " characters, so its " +
-                                (text.training < text.validation() ? "training" : "validation") + " part has " +
-                                std::to_string(shorter) + ": a sequence needs --context + 1, " +
-                                std::to_string(context + 1));
-  }
-  return text;
+  text.vocabulary = static_cast<std::int64_t>(text.alphabet.size());
+  return Divided(std::move(text), context, name, "characters");
 }
 
-StatusOr<Text> LoadText(const std::string& path, std::int64_t context) {
+StatusOr<Text> MakeTokens(std::string_view bytes, const llama::Tokenizer& tokenizer, std::int64_t context,
+                          const std::string& name) {
+  Text text;
+  text.vocabulary = tokenizer.vocabulary();
+  text.fingerprint = Fingerprint(bytes, tokenizer.fingerprint());
+  for (const std::string_view each : llama::SplitTexts(bytes)) {
+    text.tokens.push_back(llama::Tokenizer::kBegin);
+    const std::vector<std::int32_t> tokens = tokenizer.Encode(each);
+    text.tokens.insert(text.tokens.end(), tokens.begin(), tokens.end());
+  }
+  if (text.tokens.empty()) return InvalidArgumentError(name + ": the text is empty");
+  return Divided(std::move(text), context, name, "tokens");
+}
+
+StatusOr<Text> LoadText(const std::string& path, std::int64_t context, const std::string& tokenizer) {
   TIERLIB_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
-  return MakeText(bytes, context, path);
+  if (tokenizer.empty()) return MakeText(bytes, context, path);
+  TIERLIB_ASSIGN_OR_RETURN(const llama::Tokenizer read, llama::Tokenizer::Read(tokenizer, 0));
+  return MakeTokens(bytes, read, context, path);
 }
 
 }  // namespace train_lm

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "llama/tokenizer.h"
 #include "tierlib/status.h"
 
 namespace train_lm {
@@ -14,7 +15,8 @@ namespace train_lm {
 // A character's token id is its rank among the sorted distinct code points of the whole text. The first nine tenths are
 // for training, the rest for validation.
 struct Text {
-  std::vector<char32_t> alphabet;    // token id to code point, ascending
+  std::vector<char32_t> alphabet;  // token id to code point, ascending; empty where a tokenizer made the tokens
+  std::int64_t vocabulary = 0;
   std::vector<std::int32_t> tokens;  // of the whole text
   std::int64_t training = 0;         // tokens[0, training) are for training
   std::uint64_t fingerprint = 0;     // of the bytes (FNV-1a): a checkpoint fits this text alone
@@ -29,8 +31,13 @@ struct Text {
 // sequence of `context` characters and its successor. `name` stands for the text in messages.
 tierlib::StatusOr<Text> MakeText(std::string_view bytes, std::int64_t context, const std::string& name);
 
-// Reads a file and makes a text of it.
-tierlib::StatusOr<Text> LoadText(const std::string& path, std::int64_t context);
+// The same of a tokenizer's tokens: texts that llama/texts.h parts, each after the token that begins one. The
+// fingerprint is of both. InvalidArgument also where there is no text.
+tierlib::StatusOr<Text> MakeTokens(std::string_view bytes, const llama::Tokenizer& tokenizer, std::int64_t context,
+                                   const std::string& name);
+
+// Reads a file and makes a text of it, with the tokens of a tokenizer's file where one is named.
+tierlib::StatusOr<Text> LoadText(const std::string& path, std::int64_t context, const std::string& tokenizer = "");
 
 }  // namespace train_lm
 

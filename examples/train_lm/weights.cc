@@ -5,13 +5,17 @@
 #include <cstring>
 #include <set>
 
+#include "llama/decoder_model.h"
 #include "tierlib/io/safetensors.h"
-#include "train_lm/float_convert.h"
+#include "llama/float_convert.h"
+#include "train_lm/llama.h"
 #include "train_lm/philox.h"
 
 namespace train_lm {
 namespace {
 
+using llama::ReadFloats;
+using llama::WriteFloats;
 using tierlib::DataLossError;
 using tierlib::DType;
 using tierlib::InvalidArgumentError;
@@ -52,6 +56,22 @@ Status CheckSizes(const TensorEntry& entry, const std::string& path, const std::
                               SizesText(sizes) + " (--layers, --heads, --width, --context and the text decide)");
 }
 
+// The values in `dtype`. DataLoss where one is not finite there, with its position.
+StatusOr<HostWeight> Converted(const std::vector<double>& values, const std::string& path, const std::string& name,
+                               const std::vector<std::int64_t>& sizes, DType dtype) {
+  HostWeight weight{dtype, WriteFloats(values, dtype)};
+  const std::vector<double> kept = ReadFloats(weight.bytes.data(), dtype, static_cast<std::int64_t>(values.size()));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(kept[i])) continue;
+    const std::string at = Position(sizes, static_cast<std::int64_t>(i));
+    const std::string what = std::isnan(values[i])   ? "is NaN"
+                             : std::isinf(values[i]) ? "is infinite"
+                                                     : std::string("does not fit into ") + tierlib::DTypeName(dtype);
+    return DataLossError(path + ": tensor " + name + " " + what + " at " + at);
+  }
+  return weight;
+}
+
 StatusOr<HostWeight> ReadConverted(const SafetensorsReader& reader, const std::string& path, const WeightSpec& spec,
                                    DType dtype) {
   TIERLIB_ASSIGN_OR_RETURN(const TensorEntry entry, reader.Find(spec.name));
@@ -60,18 +80,7 @@ StatusOr<HostWeight> ReadConverted(const SafetensorsReader& reader, const std::s
     return InvalidArgumentError(path + ": tensor " + spec.name + " is of " + tierlib::DTypeName(entry.dtype) +
                                 ", a float type is needed");
   }
-  const std::vector<double> values = ReadFloats(reader.Data(entry), entry.dtype, spec.elements());
-  HostWeight weight{dtype, WriteFloats(values, dtype)};
-  const std::vector<double> kept = ReadFloats(weight.bytes.data(), dtype, spec.elements());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (std::isfinite(kept[i])) continue;
-    const std::string at = Position(spec.sizes, static_cast<std::int64_t>(i));
-    const std::string what = std::isnan(values[i])   ? "is NaN"
-                             : std::isinf(values[i]) ? "is infinite"
-                                                     : std::string("does not fit into ") + tierlib::DTypeName(dtype);
-    return DataLossError(path + ": tensor " + spec.name + " " + what + " at " + at);
-  }
-  return weight;
+  return Converted(ReadFloats(reader.Data(entry), entry.dtype, spec.elements()), path, spec.name, spec.sizes, dtype);
 }
 
 // The number N of a name "h.N. ...", or -1.
@@ -115,6 +124,23 @@ Status CheckNothingMissed(const SafetensorsReader& reader, const std::string& pa
   return tierlib::OkStatus();
 }
 
+std::vector<WeightSpec> LlamaWeightsOf(const llama::Shape& shape, double deviation, double projection) {
+  std::vector<WeightSpec> specs;
+  for (llama::WeightSpec& each : llama::WeightsOf(shape)) {
+    const bool matrix = each.sizes.size() == 2;
+    specs.push_back({std::move(each.name), std::move(each.sizes), matrix ? deviation : 0, false});
+  }
+  for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+    for (const auto weight : {llama::kQueries, llama::kKeys, llama::kValues, llama::kAttentionOut, llama::kGate,
+                              llama::kUp, llama::kDown}) {
+      WeightSpec& spec = specs[llama::Position(layer, weight)];
+      spec.block_matrix = true;
+      if (weight == llama::kAttentionOut || weight == llama::kDown) spec.deviation = projection;
+    }
+  }
+  return specs;
+}
+
 }  // namespace
 
 std::int64_t WeightSpec::elements() const {
@@ -133,6 +159,7 @@ std::vector<WeightSpec> WeightsOf(const ModelShape& shape) {
   constexpr double kDeviation = 0.02;
   const double projection =
       kDeviation / std::sqrt(2.0 * static_cast<double>(shape.layers));  // into the residual stream
+  if (shape.llama) return LlamaWeightsOf(LlamaShapeOf(shape), kDeviation, projection);
   const std::int64_t c = shape.width;
   std::vector<WeightSpec> specs = {{"wte.weight", {shape.vocabulary, c}, kDeviation, false},
                                    {"wpe.weight", {shape.context, c}, kDeviation, false}};
@@ -185,6 +212,19 @@ StatusOr<HostWeights> LoadWeights(const std::string& path, const ModelShape& sha
     weights.push_back(std::move(weight));
   }
   TIERLIB_RETURN_IF_ERROR(CheckNothingMissed(reader, path, shape, specs));
+  return weights;
+}
+
+StatusOr<HostWeights> LoadLlamaWeights(const std::string& path, DType dtype) {
+  TIERLIB_ASSIGN_OR_RETURN(llama::Model model, llama::ReadModel(path));
+  model = llama::InHalves(std::move(model));
+  const std::vector<llama::WeightSpec> specs = llama::WeightsOf(model.shape);
+  HostWeights weights;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const std::vector<double> values(model.weights[i].begin(), model.weights[i].end());
+    TIERLIB_ASSIGN_OR_RETURN(HostWeight weight, Converted(values, path, specs[i].name, specs[i].sizes, dtype));
+    weights.push_back(std::move(weight));
+  }
   return weights;
 }
 

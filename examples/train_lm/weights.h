@@ -3,6 +3,7 @@
 #define TRAIN_LM_WEIGHTS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,15 +13,25 @@
 
 namespace train_lm {
 
+// What the LLaMA architecture has beside the numbers of every model.
+struct LlamaNumbers {
+  std::int64_t kv_heads = 0;  // heads of keys and values
+  std::int64_t hidden = 0;    // width of the SwiGLU layer
+  bool tied = true;           // the head is the token embedding
+  double norm_epsilon = 1e-5;
+  double rope_theta = 10000;
+};
+
 struct ModelShape {
   std::int64_t vocabulary = 0;
   std::int64_t context = 0;
   std::int64_t layers = 0;
   std::int64_t heads = 0;
   std::int64_t width = 0;
+  std::optional<LlamaNumbers> llama;  // nothing: nanoGPT's GPT
 };
 
-// One weight. Names are nanoGPT's; the head is tied to wte.weight.
+// One weight. Names are nanoGPT's, with the head tied to wte.weight, or Hugging Face's for LLaMA.
 struct WeightSpec {
   std::string name;
   std::vector<std::int64_t> sizes;
@@ -30,7 +41,8 @@ struct WeightSpec {
   std::int64_t elements() const;
 };
 
-// In the order that a forward pass uses them: wte, wpe, the blocks, ln_f. A block has six weights.
+// In the order that a forward pass uses them: wte, wpe, the blocks of six weights, ln_f; for LLaMA as
+// llama::WeightsOf.
 std::vector<WeightSpec> WeightsOf(const ModelShape& shape);
 
 // Row-major elements of one weight.
@@ -49,10 +61,13 @@ tierlib::Status CheckParameterCount(const ModelShape& shape);
 // Drawn from (seed, weight, element): GPT-2's initialisation as nanoGPT has it.
 HostWeights DrawWeights(const ModelShape& shape, tierlib::DType dtype, std::uint64_t seed);
 
-// From a file of floats of any kind, converted to `dtype`. Errors name the file, the tensor and what is wrong: missing,
-// of other sizes (both are told), a layer too many, a tensor that the model has not, a head that is not tied, NaN or
-// Inf (with its position).
+// From a safetensors file of floats of any kind, converted to `dtype`. Errors name the file, the tensor and what is
+// wrong: missing, of other sizes (both are told), a layer too many, a tensor that the model has not, a head that is not
+// tied, NaN or Inf (with its position).
 tierlib::StatusOr<HostWeights> LoadWeights(const std::string& path, const ModelShape& shape, tierlib::DType dtype);
+
+// The same for --init of the LLaMA architecture: a model that llama::ReadModel reads, whose shape the options have.
+tierlib::StatusOr<HostWeights> LoadLlamaWeights(const std::string& path, tierlib::DType dtype);
 
 // "[384, 128]"
 std::string SizesText(const std::vector<std::int64_t>& sizes);

@@ -1,9 +1,9 @@
-#include "train_lm/float_convert.h"
+#include "llama/float_convert.h"
 
 #include <cmath>
 #include <cstring>
 
-namespace train_lm {
+namespace llama {
 namespace {
 
 template <typename T>
@@ -86,4 +86,4 @@ std::vector<char> WriteFloats(const std::vector<double>& values, tierlib::DType 
   return bytes;
 }
 
-}  // namespace train_lm
+}  // namespace llama

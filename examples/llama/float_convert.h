@@ -1,13 +1,13 @@
 // Conversions between the float types on the host, rounding to nearest even.
-#ifndef TRAIN_LM_FLOAT_CONVERT_H_
-#define TRAIN_LM_FLOAT_CONVERT_H_
+#ifndef LLAMA_FLOAT_CONVERT_H_
+#define LLAMA_FLOAT_CONVERT_H_
 
 #include <cstdint>
 #include <vector>
 
 #include "tierlib/dtype.h"
 
-namespace train_lm {
+namespace llama {
 
 std::uint16_t ToBF16(float value);
 float FromBF16(std::uint16_t bits);
@@ -19,6 +19,6 @@ std::vector<double> ReadFloats(const void* source, tierlib::DType from, std::int
 // The same values as elements of `to`. REQUIRES: IsFloat(to).
 std::vector<char> WriteFloats(const std::vector<double>& values, tierlib::DType to);
 
-}  // namespace train_lm
+}  // namespace llama
 
-#endif  // TRAIN_LM_FLOAT_CONVERT_H_
+#endif  // LLAMA_FLOAT_CONVERT_H_

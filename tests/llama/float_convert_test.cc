@@ -1,4 +1,4 @@
-#include "train_lm/float_convert.h"
+#include "llama/float_convert.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace train_lm {
+namespace llama {
 namespace {
 
 TEST(FloatConvert, TakesEveryHalfThereAndBack) {
@@ -58,4 +58,4 @@ TEST(FloatConvert, WritesWhatItReads) {
 }
 
 }  // namespace
-}  // namespace train_lm
+}  // namespace llama
