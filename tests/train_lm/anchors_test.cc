@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "io/run_program.h"
 #include "io/temporary_folder.h"
 #include "train_lm/process.h"
 
@@ -56,6 +57,29 @@ TEST_F(Anchors, ThreeBitsLoseLittleOnSixtyPercentOfTheMemory) {
 TEST_F(Anchors, WithoutClusteringTheSameStepsHaveTheControlsLoss) {
   const nlohmann::json report = ReportOf(folder_.path(), {"--data", data_, "--init", init_, "--bits", "32"});
   EXPECT_NEAR(report["val_loss"].get<double>(), 1.8706, 0.005);
+}
+
+// A trained LLaMA model of other tokens than characters: clustering that training follows keeps what k-means loses.
+TEST_F(Anchors, StoriesSurviveThreeBitsWhereTheirCentroidsAreTrained) {
+  const std::string stories = shared_ + "/weights/stories260K/";
+  if (!std::filesystem::exists(stories + "stories260K.bin")) GTEST_SKIP() << "no " << stories;
+  const std::string text = folder_ / "stories";
+  const std::vector<std::string> model = {"--model", stories + "stories260K.bin", "--tokenizer",
+                                          stories + "tok512.bin"};
+  std::vector<std::string> generate = {"generate", "--temperature", "1", "--texts", "60"};
+  generate.insert(generate.end(), model.begin(), model.end());
+  ASSERT_EQ(tierlib::RunProgramAt(LLAMA_PROGRAM, generate, "/dev/null", text).exit_code, 0);
+  const auto loss = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"--arch", "llama",  "--data", text,          "--context",
+                                          "128",    "--init", model[1], "--tokenizer", model[3]};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return ReportOf(folder_.path(), arguments)["val_loss"].get<double>();
+  };
+  const double dense = loss({"--eval-only"});
+  EXPECT_NEAR(dense, 1.5, 0.15) << "it expects its own stories";
+  const double means = loss({"--eval-only", "--bits", "3"});
+  EXPECT_GT(means, dense + 0.5);
+  EXPECT_LT(loss({"--steps", "60", "--bits", "3"}), (dense + means) / 2);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/temporary_folder.h"
+#include "llama/random_model.h"
 #include "tierlib/io/safetensors.h"
 #include "train_lm/options.h"
 #include "train_lm/process.h"
@@ -55,6 +56,31 @@ TEST_F(BadInput, UsageHasExitCodeTwo) {
   EXPECT_THAT(Line(2, {"--batch", "99999999999999999999"}), HasSubstr("--batch"));
   EXPECT_THAT(Line(2, {"--device-memory", "999999999TiB"}), HasSubstr("--device-memory"));
   EXPECT_THAT(OneLineOf(RunTrainLm({}), 2), HasSubstr("--data"));
+}
+
+TEST_F(BadInput, AModelOfTheOtherArchitectureIsRefused) {
+  const std::vector<std::string> arch = {"--arch", "llama"};
+  const auto line = [&](int exit_code, std::vector<std::string> more) {
+    more.insert(more.begin(), arch.begin(), arch.end());
+    return Line(exit_code, more);
+  };
+  EXPECT_THAT(line(2, {"--kv-heads", "3"}), HasSubstr("3 heads of keys and values do not divide 2 heads"));
+  EXPECT_THAT(line(2, {"--heads", "32"}), HasSubstr("32 heads do not divide a width of 32 into even parts"));
+  EXPECT_THAT(Line(2, {"--arch", "bert"}), HasSubstr("bert is not one of gpt | llama"));
+  const std::string model = folder_ / "model.bin";
+  llama::WriteBytes(model, llama::Llama2cBytes(llama::RandomModel(llama::SmallShape(), 1)));
+  // SmallRun's own numbers are not this model's.
+  EXPECT_THAT(line(2, {"--init", model}),
+              AllOf(HasSubstr("is not that of " + model), HasSubstr("leave the option out")));
+  const auto alone = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"--arch", "llama", "--data", data_, "--device", "emulated", "--init", model};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return RunTrainLm(arguments);
+  };
+  EXPECT_THAT(OneLineOf(alone({"--context", "25"}), 2), HasSubstr("--context 25 is beyond the 24 positions of"));
+  EXPECT_THAT(OneLineOf(alone({"--context", "16"}), 1),
+              HasSubstr("the model has 300 tokens, the text 22 characters; --tokenizer names its tokens"));
+  EXPECT_THAT(OneLineOf(alone({"--context", "16", "--tokenizer", data_}), 1), HasSubstr(data_ + ": token 0 has "));
 }
 
 TEST_F(BadInput, AModelBeyondAnyMachineIsRefused) {
