@@ -46,6 +46,7 @@ Status CheckOptions(const Options& options) {
   if (!(options.tau >= 0) || !std::isfinite(options.tau)) {
     return wrong("tau is positive, or 0 for one by the variance, not " + std::to_string(options.tau));
   }
+  if (options.form == Form::kExact || options.round_to.has_value()) return UnimplementedError("dkm: form exact");
   return OkStatus();
 }
 

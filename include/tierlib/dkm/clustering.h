@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "tierlib/autograd/tape.h"
+#include "tierlib/dtype.h"
 #include "tierlib/status.h"
 
 namespace tierlib::dkm {
@@ -23,6 +25,7 @@ enum class Form : std::uint8_t {
   kReference,  // dense chain of autograd ops, no clamp
   kPaper,      // distance, square, softmax, clamp, two products: the chain of the paper's Table 2
   kTiled,      // never stores an N x k map
+  kExact,      // d = 1, 16-bit values: all iterations run on the distinct values, of which there are 65,536 at most
 };
 
 struct Options {
@@ -35,6 +38,10 @@ struct Options {
   Metric metric = Metric::kSquared;
   Attention attention = Attention::kLast;
   Form form = Form::kAuto;
+  // kBF16 or kF16: f32 weights are clustered as if they were of that dtype. The rounding is part of the operator, and
+  // straight-through: W~, its gradient and that of the weight stay f32, and none of them is rounded. This is how f32
+  // weights get the exact form.
+  std::optional<DType> round_to;
   std::uint64_t seed = 1;  // of k-means++
 };
 
