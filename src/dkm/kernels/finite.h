@@ -16,6 +16,9 @@ namespace tierlib::dkm::host {
 using FirstNonFinite = std::atomic<std::int64_t>;
 inline constexpr std::int64_t kAllFinite = std::numeric_limits<std::int64_t>::max();
 
+// Lowers `first` to `position` where that comes before it.
+void LowerTo(std::int64_t position, FirstNonFinite& first);
+
 // Lowers `first` to the position of the first NaN or infinity among `count` values of a float dtype, where there is
 // one.
 void FindNonFinite(KernelContext& context, DType dtype, const void* values, std::int64_t count, FirstNonFinite& first);

@@ -27,10 +27,11 @@ struct Tile {
   int clusters = 0;
   Metric metric = Metric::kSquared;
   double tau = 1;
-  const T* centroids = nullptr;  // [clusters][dim]: what the attention is taken against
+  const T* centroids = nullptr;     // [clusters][dim]: what the attention is taken against
+  const T* multiplicity = nullptr;  // [vectors]: how often each counts in sums over weights (n_i); null: once
 };
 
-// mass[j] += sum_i A_ij;  moment[j][c] += sum_i A_ij (w_ic - c_jc).
+// mass[j] += sum_i n_i A_ij;  moment[j][c] += sum_i n_i A_ij (w_ic - c_jc).
 void AccumulateTile(const Tile<float>& tile, double* mass, double* moment);
 void AccumulateTile(const Tile<double>& tile, double* mass, double* moment);
 
@@ -38,7 +39,7 @@ void AccumulateTile(const Tile<double>& tile, double* mass, double* moment);
 void AttendTile(const Tile<float>& tile, const float* values, float* output);
 void AttendTile(const Tile<double>& tile, const double* values, double* output);
 
-// adjoint[j][c] += sum_i A_ij gradient[i][c].
+// adjoint[j][c] += sum_i n_i A_ij gradient[i][c].
 void CollectTile(const Tile<float>& tile, const float* gradient, double* adjoint);
 void CollectTile(const Tile<double>& tile, const double* gradient, double* adjoint);
 
@@ -48,10 +49,11 @@ struct TileAdjoint {
   const T* targets = nullptr;   // [clusters][dim]
   const T* u = nullptr;         // [clusters][dim]
   const T* gradient = nullptr;  // [vectors][dim] of the tile; null where this attention does not reach the output
-  bool collect = false;         // add sum_i A_ij gradient[i] to the centroids' adjoint
+  bool collect = false;         // add sum_i n_i A_ij gradient[i] to the centroids' adjoint
   bool overwrite = false;       // weight_gradient = ..., else +=
 };
-// weight_gradient[vectors][dim] as above; centroid_adjoint[clusters][dim] +=.
+// weight_gradient[vectors][dim] as above, of one weight each; centroid_adjoint[clusters][dim] +=, over all n_i of them.
+// `gradient` and `weight_gradient` may be one.
 void DifferentiateTile(const Tile<float>& tile, const TileAdjoint<float>& adjoint, float* weight_gradient,
                        double* centroid_adjoint);
 void DifferentiateTile(const Tile<double>& tile, const TileAdjoint<double>& adjoint, double* weight_gradient,

@@ -68,6 +68,13 @@ std::size_t TiledTrajectoryElements(const TiledShape& shape);
 // Where C_t begins in it.
 std::size_t TiledCentroidOffset(const TiledShape& shape, int t);
 
+// What the output's attention is taken against: C_(T-1), or C_T where it is recomputed.
+template <typename T>
+const T* AttendedCentroids(const TiledShape& shape, const T* trajectory) {
+  return trajectory +
+         TiledCentroidOffset(shape, shape.attention == Attention::kLast ? shape.iterations - 1 : shape.iterations);
+}
+
 // weights [N][d]; trajectory as above, C_0 given and the rest written; output [N][d] (W~, written), null where only the
 // centroids are wanted.
 void TiledForward(KernelContext& context, const TiledShape& shape, const float* weights, float* trajectory,

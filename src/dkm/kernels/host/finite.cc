@@ -32,14 +32,16 @@ std::int64_t FirstIn(DType dtype, const void* values, std::int64_t begin, std::i
 
 }  // namespace
 
+void LowerTo(std::int64_t position, FirstNonFinite& first) {
+  std::int64_t seen = first.load(std::memory_order_relaxed);
+  while (position < seen && !first.compare_exchange_weak(seen, position, std::memory_order_relaxed)) {
+  }
+}
+
 void FindNonFinite(KernelContext& context, DType dtype, const void* values, std::int64_t count, FirstNonFinite& first) {
   constexpr std::int64_t kGrain = 16384;
-  context.pool.ParallelFor(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    const std::int64_t found = FirstIn(dtype, values, begin, end);
-    std::int64_t seen = first.load(std::memory_order_relaxed);
-    while (found < seen && !first.compare_exchange_weak(seen, found, std::memory_order_relaxed)) {
-    }
-  });
+  context.pool.ParallelFor(
+      count, kGrain, [&](std::int64_t begin, std::int64_t end) { LowerTo(FirstIn(dtype, values, begin, end), first); });
 }
 
 }  // namespace tierlib::dkm::host

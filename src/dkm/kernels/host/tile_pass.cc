@@ -41,6 +41,7 @@ struct alignas(64) Block {
   T g[kElements];        // [vectors][dim] gradient of the output
   T dw[kElements];       // [vectors][dim] gradient of the weights
   T inverse[kElements];  // [vectors] 1 / sum of exponentials; 0 beyond the last weight
+  T n[kElements];        // [vectors] multiplicities, where the tile has some
 };
 
 // What is fixed when a pass is compiled: d and k, or 0 where they are known at run time only, and the metric.
@@ -194,6 +195,23 @@ HWY_INLINE void Attention(const Tile<T>& tile, std::size_t count, Block<T>& bloc
   std::fill(block.inverse + count, block.inverse + vectors * lanes, T{0});
 }
 
+// rows [vectors][row][lane] *= the multiplicities of the block's `count` weights from `begin` on, where the tile has
+// some.
+template <typename T>
+HWY_INLINE void Weigh(const Tile<T>& tile, std::size_t begin, std::size_t count, std::size_t row_count, Block<T>& block,
+                      T* HWY_RESTRICT rows) {
+  if (tile.multiplicity == nullptr) return;
+  const Lanes<T> d;
+  const std::size_t lanes = hn::Lanes(d);
+  LoadRows(tile.multiplicity + begin, count, 1, block.n);
+  for (std::size_t v = 0; v * lanes < count; ++v) {
+    const auto n = hn::Load(d, block.n + v * lanes);
+    for (std::size_t r = v * row_count; r < (v + 1) * row_count; ++r) {
+      hn::Store(hn::Mul(hn::Load(d, rows + r * lanes), n), d, rows + r * lanes);
+    }
+  }
+}
+
 template <class Form, typename T>
 void Accumulate(const Tile<T>& tile, double* mass, double* moment) {
   const Lanes<T> d;
@@ -208,6 +226,7 @@ void Accumulate(const Tile<T>& tile, double* mass, double* moment) {
     const std::size_t vectors = (count + lanes - 1) / lanes;
     LoadRows(tile.weights + begin * dim, count, dim, block.x);
     Attention<Form>(tile, count, block);
+    Weigh(tile, begin, count, 1, block, block.inverse);
     for (std::size_t j = 0; j < k; ++j) {
       for (std::size_t c = 0; c < dim; ++c) {
         const T* HWY_RESTRICT e = block.e + j * lanes;
@@ -289,6 +308,7 @@ void Collect(const Tile<T>& tile, const T* gradient, double* adjoint) {
     LoadRows(tile.weights + begin * dim, count, dim, block.x);
     LoadRows(gradient + begin * dim, count, dim, block.g);
     Attention<Form>(tile, count, block);
+    Weigh(tile, begin, count, 1, block, block.inverse);
     for (std::size_t v = 0; v < vectors; ++v) {  // the normaliser goes to g, which is smaller than e
       const auto inverse = hn::Load(d, block.inverse + v * lanes);
       for (std::size_t c = 0; c < dim; ++c) {
@@ -371,6 +391,7 @@ void Differentiate(const Tile<T>& tile, const TileAdjoint<T>& adjoint, T* weight
                                 block.e + column, block.h + column, block.dw + row);
     }
     StoreRows(block.dw, count, dim, !adjoint.overwrite, weight_gradient + begin * dim);
+    Weigh(tile, begin, count, k, block, block.h);
     for (std::size_t j = 0; j < k; ++j) {
       for (std::size_t c = 0; c < dim; ++c) {
         const T* HWY_RESTRICT h = block.h + j * lanes;
@@ -383,7 +404,10 @@ void Differentiate(const Tile<T>& tile, const TileAdjoint<T>& adjoint, T* weight
         centroid_adjoint[j * dim + c] += SumLanes(d, sum);
       }
     }
-    if (adjoint.collect) CollectBlock<Form>(tile, vectors, block, centroid_adjoint);
+    if (adjoint.collect) {
+      Weigh(tile, begin, count, dim, block, block.g);
+      CollectBlock<Form>(tile, vectors, block, centroid_adjoint);
+    }
   }
 }
 

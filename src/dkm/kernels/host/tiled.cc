@@ -1,9 +1,11 @@
-// Runs the tile passes over all tiles and adds up what they leave behind, in the order of the tiles.
+// The tiled form and the table domain: runs the tile passes over all tiles and adds up what they leave behind, in the
+// order of the tiles.
 #include "dkm/kernels/tiled.h"
 
 #include <algorithm>
 
 #include "base/thread_pool.h"
+#include "dkm/kernels/table.h"
 #include "dkm/kernels/tile_pass.h"
 
 namespace tierlib::dkm::host {
@@ -33,6 +35,7 @@ struct Workspace {
   double* partials;  // [tiles][k (d + 1)]
   double* sums;      // [k (d + 1)]
   double* adjoint;   // [k d]: P_t
+  double* direct;    // [k d]: of P_(T-1), what the output's own attention adds where a pass of its own finds it
   void* u;           // [k d] of T
 };
 
@@ -41,25 +44,40 @@ Workspace Cut(const TiledShape& shape, void* workspace) {
   w.partials = static_cast<double*>(workspace);
   w.sums = w.partials + static_cast<std::size_t>(TileCount(shape)) * PartialElements(shape);
   w.adjoint = w.sums + PartialElements(shape);
-  w.u = w.adjoint + CentroidElements(shape);
+  w.direct = w.adjoint + CentroidElements(shape);
+  w.u = w.direct + CentroidElements(shape);
   return w;
 }
 
+// What a pass goes over. `multiplicity` as in Tile.
 template <typename T>
-Tile<T> TileAt(const TiledShape& shape, const T* weights, const T* centroids, std::int64_t begin, std::int64_t end) {
-  return {weights + begin * shape.dim, end - begin, shape.dim, shape.clusters, shape.metric, shape.tau, centroids};
+struct Rows {
+  const T* weights = nullptr;
+  const T* multiplicity = nullptr;
+};
+
+template <typename T>
+Tile<T> TileAt(const TiledShape& shape, const Rows<T>& rows, const T* centroids, std::int64_t begin, std::int64_t end) {
+  return {rows.weights + begin * shape.dim,
+          end - begin,
+          shape.dim,
+          shape.clusters,
+          shape.metric,
+          shape.tau,
+          centroids,
+          rows.multiplicity == nullptr ? nullptr : rows.multiplicity + begin};
 }
 
-// Runs body(tile, partial) over all tiles, `partial` being `elements` zeroed doubles of the tile, and adds the partials
-// up into w.sums.
+// Runs body(tile, begin, partial) over all tiles, `partial` being `elements` zeroed doubles of the tile, and adds the
+// partials up into w.sums.
 template <typename T, typename Body>
-void SumOverTiles(KernelContext& context, const TiledShape& shape, const T* weights, const T* centroids,
+void SumOverTiles(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, const T* centroids,
                   std::size_t elements, const Workspace& w, const Body& body) {
   const std::int64_t grain = TileVectors(shape);
   context.pool.ParallelFor(shape.vectors, grain, [&](std::int64_t begin, std::int64_t end) {
     double* partial = w.partials + static_cast<std::size_t>(begin / grain) * elements;
     std::fill_n(partial, elements, 0.0);
-    body(TileAt(shape, weights, centroids, begin, end), begin, partial);
+    body(TileAt(shape, rows, centroids, begin, end), begin, partial);
   });
   std::fill_n(w.sums, elements, 0.0);
   const std::size_t tiles = static_cast<std::size_t>(TileCount(shape));
@@ -69,7 +87,7 @@ void SumOverTiles(KernelContext& context, const TiledShape& shape, const T* weig
 }
 
 template <typename T>
-void Forward(KernelContext& context, const TiledShape& shape, const T* weights, T* trajectory, T* output,
+void Forward(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, T* trajectory, T* output,
              void* workspace) {
   const Workspace w = Cut(shape, workspace);
   const std::size_t k = static_cast<std::size_t>(shape.clusters);
@@ -80,7 +98,7 @@ void Forward(KernelContext& context, const TiledShape& shape, const T* weights, 
     const T* from = trajectory + static_cast<std::size_t>(t) * kd;
     T* to = trajectory + static_cast<std::size_t>(t + 1) * kd;
     SumOverTiles(
-        context, shape, weights, from, PartialElements(shape), w,
+        context, shape, rows, from, PartialElements(shape), w,
         [&](const Tile<T>& tile, std::int64_t, double* partial) { AccumulateTile(tile, partial, partial + k); });
     for (std::size_t j = 0; j < k; ++j) {
       const double mass = w.sums[j];
@@ -92,42 +110,45 @@ void Forward(KernelContext& context, const TiledShape& shape, const T* weights, 
   }
   if (output == nullptr) return;
   const T* last = trajectory + TiledCentroidOffset(shape, shape.iterations);
-  const T* attended = shape.attention == Attention::kLast ? last - kd : last;
+  const T* attended = AttendedCentroids(shape, trajectory);
   context.pool.ParallelFor(shape.vectors, TileVectors(shape), [&](std::int64_t begin, std::int64_t end) {
-    AttendTile(TileAt(shape, weights, attended, begin, end), last, output + begin * shape.dim);
+    AttendTile(TileAt(shape, rows, attended, begin, end), last, output + begin * shape.dim);
   });
 }
 
+// DifferentiateTile over all tiles, with the sum in w.sums. adjoint.gradient and weight_gradient: [vectors][dim].
 template <typename T>
-void Backward(KernelContext& context, const TiledShape& shape, const T* weights, const T* trajectory, const T* gradient,
-              T* weight_gradient, double* start_gradient, void* workspace) {
-  const Workspace w = Cut(shape, workspace);
+void Differentiate(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, const T* centroids,
+                   const TileAdjoint<T>& adjoint, T* weight_gradient, const Workspace& w) {
+  SumOverTiles(context, shape, rows, centroids, CentroidElements(shape), w,
+               [&](const Tile<T>& tile, std::int64_t begin, double* partial) {
+                 TileAdjoint<T> here = adjoint;
+                 if (adjoint.gradient != nullptr) here.gradient = adjoint.gradient + begin * shape.dim;
+                 DifferentiateTile(tile, here, weight_gradient + begin * shape.dim, partial);
+               });
+}
+
+// w.sums = sum_i n_i A_ij gradient_i over all tiles.
+template <typename T>
+void Collect(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, const T* centroids,
+             const T* gradient, const Workspace& w) {
+  SumOverTiles(context, shape, rows, centroids, CentroidElements(shape), w,
+               [&](const Tile<T>& tile, std::int64_t begin, double* partial) {
+                 CollectTile(tile, gradient + begin * shape.dim, partial);
+               });
+}
+
+// From P_T in w.adjoint through all iterations to P_0 there. `gradient`: G where the last iteration's attention makes
+// the output and is to be differentiated along with it; otherwise null. `direct`: what P_(T-1) gets besides; may be
+// null. `overwrite`: weight_gradient holds nothing yet.
+template <typename T>
+void IterateBack(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, const T* trajectory,
+                 const T* gradient, const double* direct, bool overwrite, T* weight_gradient, const Workspace& w) {
   const std::size_t k = static_cast<std::size_t>(shape.clusters);
   const std::size_t d = static_cast<std::size_t>(shape.dim);
   const std::size_t kd = k * d;
   T* u = static_cast<T*>(w.u);
   const T* masses = trajectory + static_cast<std::size_t>(shape.iterations + 1) * kd;
-  const T* last = trajectory + static_cast<std::size_t>(shape.iterations) * kd;
-  const auto differentiate = [&](const T* centroids, TileAdjoint<T> adjoint, bool output_pass) {
-    SumOverTiles(context, shape, weights, centroids, kd, w,
-                 [&](const Tile<T>& tile, std::int64_t begin, double* partial) {
-                   TileAdjoint<T> here = adjoint;
-                   if (output_pass) here.gradient = gradient + begin * shape.dim;
-                   DifferentiateTile(tile, here, weight_gradient + begin * shape.dim, partial);
-                 });
-  };
-
-  const bool recomputed = shape.attention == Attention::kRecomputed;
-  if (recomputed) {
-    std::fill_n(u, kd, T{0});
-    differentiate(last, {.targets = last, .u = u, .collect = true, .overwrite = true}, true);
-  } else {
-    SumOverTiles(context, shape, weights, last - kd, kd, w,
-                 [&](const Tile<T>& tile, std::int64_t begin, double* partial) {
-                   CollectTile(tile, gradient + begin * shape.dim, partial);
-                 });
-  }
-  std::copy_n(w.sums, kd, w.adjoint);
   for (int t = shape.iterations; t >= 1; --t) {
     const T* mass = masses + static_cast<std::size_t>(t - 1) * k;
     const T* target = trajectory + static_cast<std::size_t>(t) * kd;
@@ -136,10 +157,62 @@ void Backward(KernelContext& context, const TiledShape& shape, const T* weights,
       // Where no weight attends, u would only be multiplied by zeros, and 1 / kMassFloor may take it beyond float32.
       u[i] = mass[i / d] == T{0} ? T{0} : static_cast<T>(w.adjoint[i]);
     }
-    const bool first = t == shape.iterations && !recomputed;
-    differentiate(target - kd, {.targets = target, .u = u, .overwrite = first}, first);
-    for (std::size_t i = 0; i < kd; ++i) w.adjoint[i] = w.sums[i] + kMassFloor * w.adjoint[i];
+    const bool last = t == shape.iterations;
+    Differentiate(context, shape, rows, target - kd,
+                  {.targets = target, .u = u, .gradient = last ? gradient : nullptr, .overwrite = last && overwrite},
+                  weight_gradient, w);
+    for (std::size_t i = 0; i < kd; ++i) {
+      w.adjoint[i] = w.sums[i] + kMassFloor * w.adjoint[i] + (last && direct != nullptr ? direct[i] : 0.0);
+    }
   }
+}
+
+template <typename T>
+void Backward(KernelContext& context, const TiledShape& shape, const T* weights, const T* trajectory, const T* gradient,
+              T* weight_gradient, double* start_gradient, void* workspace) {
+  const Workspace w = Cut(shape, workspace);
+  const std::size_t kd = CentroidElements(shape);
+  const Rows<T> rows{weights};
+  const T* last = trajectory + TiledCentroidOffset(shape, shape.iterations);
+  const bool recomputed = shape.attention == Attention::kRecomputed;
+  if (recomputed) {
+    std::fill_n(static_cast<T*>(w.u), kd, T{0});
+    Differentiate(
+        context, shape, rows, last,
+        {.targets = last, .u = static_cast<T*>(w.u), .gradient = gradient, .collect = true, .overwrite = true},
+        weight_gradient, w);
+  } else {
+    Collect(context, shape, rows, last - kd, gradient, w);
+  }
+  std::copy_n(w.sums, kd, w.adjoint);
+  IterateBack<T>(context, shape, rows, trajectory, recomputed ? nullptr : gradient, nullptr, !recomputed,
+                 weight_gradient, w);
+  if (start_gradient != nullptr) std::copy_n(w.adjoint, kd, start_gradient);
+}
+
+// dw~/dw of one weight at fixed centroids is differentiated apart from what goes through the centroids: G only scales
+// it, once for each weight.
+template <typename T>
+void BackwardOfTable(KernelContext& context, const TiledShape& shape, const T* values, const T* counts,
+                     const T* gradient_sums, const T* trajectory, T* slope, T* offset, double* start_gradient,
+                     void* workspace) {
+  const Workspace w = Cut(shape, workspace);
+  const std::size_t kd = CentroidElements(shape);
+  const T* last = trajectory + TiledCentroidOffset(shape, shape.iterations);
+  const bool recomputed = shape.attention == Attention::kRecomputed;
+  std::fill_n(slope, shape.vectors, T{1});  // G = 1 for each, in the place of the result
+  std::fill_n(static_cast<T*>(w.u), kd, T{0});
+  Differentiate(
+      context, shape, {values, gradient_sums}, AttendedCentroids(shape, trajectory),
+      {.targets = last, .u = static_cast<T*>(w.u), .gradient = slope, .collect = recomputed, .overwrite = true}, slope,
+      w);
+  if (!recomputed) {
+    std::copy_n(w.sums, kd, w.direct);
+    Collect(context, shape, {values}, last - kd, gradient_sums, w);
+  }
+  std::copy_n(w.sums, kd, w.adjoint);
+  IterateBack<T>(context, shape, {values, counts}, trajectory, nullptr, recomputed ? nullptr : w.direct, true, offset,
+                 w);
   if (start_gradient != nullptr) std::copy_n(w.adjoint, kd, start_gradient);
 }
 
@@ -147,7 +220,7 @@ void Backward(KernelContext& context, const TiledShape& shape, const T* weights,
 
 std::size_t TiledWorkspaceBytes(const TiledShape& shape, std::size_t element_bytes) {
   const std::size_t tiles = static_cast<std::size_t>(TileCount(shape));
-  const std::size_t doubles = (tiles + 1) * PartialElements(shape) + CentroidElements(shape);
+  const std::size_t doubles = (tiles + 1) * PartialElements(shape) + 2 * CentroidElements(shape);
   return doubles * sizeof(double) + CentroidElements(shape) * element_bytes;
 }
 
@@ -162,11 +235,11 @@ std::size_t TiledTrajectoryElements(const TiledShape& shape) {
 
 void TiledForward(KernelContext& context, const TiledShape& shape, const float* weights, float* trajectory,
                   float* output, void* workspace) {
-  Forward(context, shape, weights, trajectory, output, workspace);
+  Forward(context, shape, Rows{weights}, trajectory, output, workspace);
 }
 void TiledForward(KernelContext& context, const TiledShape& shape, const double* weights, double* trajectory,
                   double* output, void* workspace) {
-  Forward(context, shape, weights, trajectory, output, workspace);
+  Forward(context, shape, Rows{weights}, trajectory, output, workspace);
 }
 
 void TiledBackward(KernelContext& context, const TiledShape& shape, const float* weights, const float* trajectory,
@@ -176,6 +249,26 @@ void TiledBackward(KernelContext& context, const TiledShape& shape, const float*
 void TiledBackward(KernelContext& context, const TiledShape& shape, const double* weights, const double* trajectory,
                    const double* gradient, double* weight_gradient, double* start_gradient, void* workspace) {
   Backward(context, shape, weights, trajectory, gradient, weight_gradient, start_gradient, workspace);
+}
+
+void TableForward(KernelContext& context, const TiledShape& shape, const float* values, const float* counts,
+                  float* trajectory, float* table, void* workspace) {
+  Forward(context, shape, Rows{values, counts}, trajectory, table, workspace);
+}
+void TableForward(KernelContext& context, const TiledShape& shape, const double* values, const double* counts,
+                  double* trajectory, double* table, void* workspace) {
+  Forward(context, shape, Rows{values, counts}, trajectory, table, workspace);
+}
+
+void TableBackward(KernelContext& context, const TiledShape& shape, const float* values, const float* counts,
+                   const float* gradient_sums, const float* trajectory, float* slope, float* offset,
+                   double* start_gradient, void* workspace) {
+  BackwardOfTable(context, shape, values, counts, gradient_sums, trajectory, slope, offset, start_gradient, workspace);
+}
+void TableBackward(KernelContext& context, const TiledShape& shape, const double* values, const double* counts,
+                   const double* gradient_sums, const double* trajectory, double* slope, double* offset,
+                   double* start_gradient, void* workspace) {
+  BackwardOfTable(context, shape, values, counts, gradient_sums, trajectory, slope, offset, start_gradient, workspace);
 }
 
 }  // namespace tierlib::dkm::host
