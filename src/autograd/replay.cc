@@ -2,15 +2,18 @@
 
 #include <cstddef>
 #include <utility>
+#include <vector>
 
 #include "autograd/shape.h"
 
 namespace tierlib::autograd {
 
-Replay KernelReplay(Context& context, const char* name, ReplayKernel kernel) {
+Replay KernelReplay(Context& context, const char* name, ReplayKernel kernel, std::vector<Tensor> also) {
   // The backend belongs to the core, which holds this function and calls it: a reference on the core would be a cycle.
+  // Those of `also` are one, which ends when the runtime goes and forgets its lineage, if not before.
   DeviceBackend* const backend = context.state().backend;
-  return Replay::Call(name, [backend, name, kernel = std::move(kernel)](const ReplayArguments& a) {
+  return Replay::Call(name, [backend, name, kernel = std::move(kernel),
+                             also = std::move(also)](const ReplayArguments& a) {
     const host::Source from{static_cast<const std::byte*>(a.source) + a.source_layout.offset_bytes, a.source_layout};
     const host::Target to{static_cast<std::byte*>(a.destination) + a.destination_layout.offset_bytes,
                           a.destination_layout};
@@ -18,6 +21,10 @@ Replay KernelReplay(Context& context, const char* name, ReplayKernel kernel) {
     launch.name = name;
     launch.accesses.push_back(Access{from.data, static_cast<std::size_t>(ReachBytes(from.layout)), false});
     launch.accesses.push_back(Access{to.data, static_cast<std::size_t>(ReachBytes(to.layout)), true});
+    for (const Tensor& tensor : also) {
+      launch.accesses.push_back(
+          Access{tensor.data(), static_cast<std::size_t>(ReachBytes(tensor.layout())), /*writes=*/false});
+    }
     launch.run = [kernel, from, to](KernelContext& kernel_context) { kernel(kernel_context, from, to); };
     return backend->Launch(a.stream, std::move(launch));
   });

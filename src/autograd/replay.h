@@ -3,6 +3,7 @@
 #define TIERLIB_SRC_AUTOGRAD_REPLAY_H_
 
 #include <functional>
+#include <vector>
 
 #include "autograd/kernels/operand.h"
 #include "autograd/launch.h"
@@ -12,8 +13,10 @@ namespace tierlib::autograd {
 
 using ReplayKernel = std::function<void(KernelContext&, const host::Source&, const host::Target&)>;
 
-// `name` is a string literal. The kernel must give the bits that the op gave, whatever the addresses.
-Replay KernelReplay(Context& context, const char* name, ReplayKernel kernel);
+// `name` is a string literal. The kernel must give the bits that the op gave, whatever the addresses. What it reads
+// besides its source is named in `also`: small tensors, which stay on the device for as long as the replay may be asked
+// for, and are not written.
+Replay KernelReplay(Context& context, const char* name, ReplayKernel kernel, std::vector<Tensor> also = {});
 
 }  // namespace tierlib::autograd
 

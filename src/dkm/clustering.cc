@@ -8,9 +8,11 @@
 #include "autograd/launch.h"
 #include "autograd/shape.h"
 #include "dkm/dense_chain.h"
+#include "dkm/exact_form.h"
 #include "dkm/kernels/finite.h"
 #include "dkm/kernels/palettize.h"
 #include "dkm/kernels/tiled.h"
+#include "dkm/rounding.h"
 #include "dkm/start.h"
 #include "dkm/tiled_form.h"
 #include "tierlib/autograd/ops.h"
@@ -30,9 +32,10 @@ struct Clustering::State {
   Options options;
   double tau = 0;
   Tensor start;
-  Tensor newest;          // C_T of the last Apply that succeeded
-  bool examined = false;  // the weight was looked at on the host
-  Dims sizes;             // of the weight, for messages
+  Tensor newest;             // C_T of the last Apply that succeeded
+  bool examined = false;     // the weight was looked at on the host
+  Form form = Form::kTiled;  // for the weight that was given last, where the options leave it open
+  Dims sizes;                // of the weight, for messages
   // Kernels in flight hold it too: they may outlive this object, and Restore leaves them the one they know.
   std::shared_ptr<host::FirstNonFinite> non_finite = std::make_shared<host::FirstNonFinite>(host::kAllFinite);
 
@@ -60,7 +63,7 @@ struct Clustering::State {
   // Error where a kernel has seen a weight that is not finite. Does not wait for those that have not run yet.
   Status CheckSeen() const {
     const std::int64_t position = non_finite->load(std::memory_order_relaxed);
-    return position == host::kAllFinite ? OkStatus() : NotFiniteError(name, sizes, position);
+    return position == host::kAllFinite ? OkStatus() : NotFiniteError(name, options, sizes, position);
   }
 
   // Checks options and weight; the first time looks at the weight on the host, and makes a start where there is none.
@@ -69,6 +72,7 @@ struct Clustering::State {
     TIERLIB_RETURN_IF_ERROR(CheckWeight(name, options, weight));
     TIERLIB_RETURN_IF_ERROR(CheckSeen());
     sizes = weight.sizes();
+    form = FormFor(options, weight);
     if (examined) return OkStatus();
     TIERLIB_ASSIGN_OR_RETURN(const std::vector<double> values, ReadWeight(name, options, weight));
     if (!start.defined()) {
@@ -91,8 +95,7 @@ struct Clustering::State {
                                KernelContext& kernel) { host::FindNonFinite(kernel, dtype, data, count, *seen); });
   }
 
-  StatusOr<Value> ApplyDense(const Launcher& launcher, Tape& tape, const Value& weight, Form form,
-                             const Tensor& centroids) {
+  StatusOr<Value> ApplyDense(const Launcher& launcher, Tape& tape, const Value& weight, const Tensor& centroids) {
     if (weight.dtype() == DType::kF16) {
       return InvalidArgumentError("dkm: weight " + name +
                                   ": a dense form sums beyond the range of f16; use form tiled");
@@ -111,19 +114,33 @@ struct Clustering::State {
     return Reshape(result.output, weight.sizes());
   }
 
-  StatusOr<Value> Apply(Tape& tape, const Value& weight, Form form) {
+  // `centroids` get C_T.
+  ExactProblem ExactProblemOf(const Tensor& weight, const Tensor& centroids) const {
+    return {{ShapeOf(weight), weight.dtype(), ClusteredType(options, weight.dtype())}, start, centroids, non_finite};
+  }
+
+  // True where another form than the exact one is given f32 weights that are to be rounded.
+  bool RoundsFirst(const Tensor& weight) const {
+    return options.round_to && *options.round_to != weight.dtype() && form != Form::kExact;
+  }
+
+  StatusOr<Value> Apply(Tape& tape, const Value& weight) {
     if (weight.defined() && weight.tape() != &tape) {
       return InvalidArgumentError("dkm: weight " + name + " is of another tape");
     }
     TIERLIB_RETURN_IF_ERROR(Prepare(tape.context(), weight.tensor()));
     const Launcher launcher(tape.context(), name, /*backward=*/false);
-    TIERLIB_RETURN_IF_ERROR(Watch(launcher, weight.tensor()));
+    const Value values = RoundsFirst(weight.tensor()) ? RoundTo(weight, *options.round_to) : weight;
+    TIERLIB_RETURN_IF_ERROR(tape.status());
+    if (form != Form::kExact) TIERLIB_RETURN_IF_ERROR(Watch(launcher, values.tensor()));  // that one looks itself
     TIERLIB_ASSIGN_OR_RETURN(const Tensor centroids, NewCentroids(tape.context()));
     Value output;
-    if (form == Form::kTiled) {
-      output = TiledForm(weight, start, ShapeOf(weight.tensor()), centroids);
+    if (form == Form::kExact) {
+      output = ExactForm(values, ExactProblemOf(weight.tensor(), centroids));
+    } else if (form == Form::kTiled) {
+      output = TiledForm(values, start, ShapeOf(weight.tensor()), centroids);
     } else {
-      TIERLIB_ASSIGN_OR_RETURN(output, ApplyDense(launcher, tape, weight, form, centroids));
+      TIERLIB_ASSIGN_OR_RETURN(output, ApplyDense(launcher, tape, values, centroids));
     }
     TIERLIB_RETURN_IF_ERROR(tape.status());  // then the centroids hold nothing
     newest = centroids;
@@ -166,9 +183,15 @@ Status LaunchPalettize(const Launcher& launcher, const host::TiledShape& shape, 
 StatusOr<Tensor> Clustering::State::Palettize(Context& context, const Tensor& weight) {
   TIERLIB_RETURN_IF_ERROR(Prepare(context, weight));
   const Launcher launcher(context, name + ".palettize", /*backward=*/false);
-  TIERLIB_ASSIGN_OR_RETURN(const Tensor values, launcher.RowMajor(weight));
-  TIERLIB_RETURN_IF_ERROR(Watch(launcher, values));
+  TIERLIB_ASSIGN_OR_RETURN(const Tensor values, RoundsFirst(weight) ? RoundTo(launcher, weight, *options.round_to)
+                                                                    : launcher.RowMajor(weight));
   TIERLIB_ASSIGN_OR_RETURN(Tensor output, launcher.New(weight.dtype(), weight.sizes()));
+  if (form == Form::kExact) {
+    TIERLIB_ASSIGN_OR_RETURN(const Tensor centroids, NewCentroids(context));
+    TIERLIB_RETURN_IF_ERROR(LaunchExactPalettize(launcher, ExactProblemOf(weight, centroids), values, output));
+    return output;
+  }
+  TIERLIB_RETURN_IF_ERROR(Watch(launcher, values));
   Tensor computed = values;
   const DType compute = autograd::host::ComputeType(weight.dtype());
   if (compute != weight.dtype()) {
@@ -193,7 +216,7 @@ Clustering& Clustering::operator=(Clustering&&) noexcept = default;
 Value Clustering::Apply(Tape& tape, const Value& weight) {
   if (!tape.status().ok()) return Value();
   try {
-    StatusOr<Value> value = state_->Apply(tape, weight, form());
+    StatusOr<Value> value = state_->Apply(tape, weight);
     if (value.ok()) return *std::move(value);
     tape.Fail(value.status());
   } catch (const std::bad_alloc&) {
@@ -217,7 +240,7 @@ void Clustering::Advance() {
 }
 
 const Options& Clustering::options() const { return state_->options; }
-Form Clustering::form() const { return state_->options.form == Form::kAuto ? Form::kTiled : state_->options.form; }
+Form Clustering::form() const { return state_->options.form == Form::kAuto ? state_->form : state_->options.form; }
 double Clustering::tau() const { return state_->tau; }
 std::int64_t Clustering::clusters() const { return state_->clusters(); }
 

@@ -16,9 +16,20 @@ namespace {
 // tau of a weight without variance: any value does where all weights are equal, but 0.
 constexpr double kSmallestTau = 1e-20;
 
+// Below this many weights the exact form's tables, of 65,536 entries each, cost more memory and time than they save.
+constexpr std::int64_t kFewestForExact = 65536;
+
+bool Is16Bits(DType dtype) { return dtype == DType::kBF16 || dtype == DType::kF16; }
+
 // In the unit of the distance: the square of a tenth of the standard deviation, or the tenth itself.
 double AutomaticTau(Metric metric, double variance) {
   return std::max(metric == Metric::kSquared ? 0.01 * variance : 0.1 * std::sqrt(variance), kSmallestTau);
+}
+
+double Rounded(DType dtype, double value) {
+  std::uint16_t bits = 0;
+  autograd::host::WriteElement<double>(dtype, &bits, 0, value);
+  return autograd::host::ReadElement<double>(dtype, &bits, 0);
 }
 
 double Variance(const std::vector<double>& values) {
@@ -46,7 +57,12 @@ Status CheckOptions(const Options& options) {
   if (!(options.tau >= 0) || !std::isfinite(options.tau)) {
     return wrong("tau is positive, or 0 for one by the variance, not " + std::to_string(options.tau));
   }
-  if (options.form == Form::kExact || options.round_to.has_value()) return UnimplementedError("dkm: form exact");
+  if (options.form == Form::kExact && options.cluster_dim != 1) {
+    return wrong("form exact takes cluster_dim 1, not " + std::to_string(options.cluster_dim) + "; use form tiled");
+  }
+  if (options.round_to && !Is16Bits(*options.round_to)) {
+    return wrong(std::string("round_to is bf16 or f16, not ") + DTypeName(*options.round_to));
+  }
   return OkStatus();
 }
 
@@ -54,6 +70,13 @@ Status CheckWeight(const std::string& name, const Options& options, const autogr
   if (!weight.defined()) return InvalidArgumentError("dkm: weight " + name + " is undefined");
   const std::string who = "dkm: weight " + name + " " + weight.layout().ToString();
   if (!IsFloat(weight.dtype())) return InvalidArgumentError(who + " is not of a float type");
+  if (options.round_to && weight.dtype() != DType::kF32 && weight.dtype() != *options.round_to) {
+    return InvalidArgumentError(who + " cannot be rounded to " + DTypeName(*options.round_to) +
+                                ": round_to is for f32 weights");
+  }
+  if (options.form == Form::kExact && !Is16Bits(ClusteredType(options, weight.dtype()))) {
+    return InvalidArgumentError(who + " is not of 16 bits, which form exact needs: set round_to, or use form tiled");
+  }
   const std::int64_t vectors = weight.elements() / options.cluster_dim;
   const std::int64_t clusters = std::int64_t{1} << options.bits;
   if (vectors * options.cluster_dim != weight.elements()) {
@@ -66,15 +89,26 @@ Status CheckWeight(const std::string& name, const Options& options, const autogr
   return OkStatus();
 }
 
-Status NotFiniteError(const std::string& name, const Dims& sizes, std::int64_t position) {
+DType ClusteredType(const Options& options, DType weight) { return options.round_to.value_or(weight); }
+
+Form FormFor(const Options& options, const autograd::Tensor& weight) {
+  if (options.form != Form::kAuto) return options.form;
+  const bool exact = options.cluster_dim == 1 && Is16Bits(ClusteredType(options, weight.dtype())) &&
+                     weight.elements() >= kFewestForExact;
+  return exact ? Form::kExact : Form::kTiled;
+}
+
+Status NotFiniteError(const std::string& name, const Options& options, const Dims& sizes, std::int64_t position) {
   Dims at = sizes;
   std::int64_t rest = position;
   for (int i = sizes.rank() - 1; i >= 0; --i) {
     at[i] = rest % sizes[i];
     rest /= sizes[i];
   }
-  return InvalidArgumentError("dkm: weight " + name + ": value " + std::to_string(position) + ", at " +
-                              autograd::SizesText(at) + ", is NaN or infinite");
+  return InvalidArgumentError(
+      "dkm: weight " + name + ": value " + std::to_string(position) + ", at " + autograd::SizesText(at) +
+      ", is NaN or infinite" +
+      (options.round_to ? std::string(" once rounded to ") + DTypeName(*options.round_to) : ""));
 }
 
 StatusOr<std::vector<double>> ReadWeight(const std::string& name, const Options& options,
@@ -86,7 +120,8 @@ StatusOr<std::vector<double>> ReadWeight(const std::string& name, const Options&
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto position = static_cast<std::int64_t>(i);
     values[i] = autograd::host::ReadElement<double>(weight.dtype(), bytes.data(), position);
-    if (!std::isfinite(values[i])) return NotFiniteError(name, weight.sizes(), position);
+    if (options.round_to) values[i] = Rounded(*options.round_to, values[i]);
+    if (!std::isfinite(values[i])) return NotFiniteError(name, options, weight.sizes(), position);
   }
   return values;
 }

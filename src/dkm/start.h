@@ -14,15 +14,21 @@ namespace tierlib::dkm {
 // InvalidArgument names the option that cannot hold.
 Status CheckOptions(const Options& options);
 
-// InvalidArgument, naming the weight, where it is not of a float type, d does not divide its size, or it has fewer
-// vectors than clusters.
+// InvalidArgument, naming the weight, where it is not of a float type, d does not divide its size, it has fewer vectors
+// than clusters, or its type is not one that options.round_to or the exact form takes.
 Status CheckWeight(const std::string& name, const Options& options, const autograd::Tensor& weight);
 
-// "weight block.0.c_attn: value 1027, at [8,3], is NaN or infinite".
-Status NotFiniteError(const std::string& name, const Dims& sizes, std::int64_t position);
+// The type of the values that are clustered.
+DType ClusteredType(const Options& options, DType weight);
 
-// The weight's elements, row-major; waits for the device. Errors of CheckWeight; NotFiniteError. Zeros on a device
-// without bytes (shape_only).
+// The form for a weight that passed the checks: never kAuto.
+Form FormFor(const Options& options, const autograd::Tensor& weight);
+
+// "weight block.0.c_attn: value 1027, at [8,3], is NaN or infinite", "... once rounded to f16".
+Status NotFiniteError(const std::string& name, const Options& options, const Dims& sizes, std::int64_t position);
+
+// The weight's elements, row-major, rounded as the options say; waits for the device. Errors of CheckWeight;
+// NotFiniteError. Zeros on a device without bytes (shape_only).
 StatusOr<std::vector<double>> ReadWeight(const std::string& name, const Options& options,
                                          const autograd::Tensor& weight);
 

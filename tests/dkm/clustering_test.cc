@@ -13,92 +13,11 @@
 #include "autograd/test_device.h"
 #include "base/random.h"
 #include "dkm/golden.h"
+#include "dkm/trainer.h"
 #include "tierlib/autograd/ops.h"
 
 namespace tierlib::dkm {
 namespace {
-
-using autograd::Context;
-using autograd::Parameter;
-using autograd::Read;
-using autograd::ReadBytes;
-using autograd::SmallOptions;
-using autograd::StrictOptions;
-using autograd::Tape;
-using autograd::Tensor;
-using autograd::TestDevice;
-using autograd::Value;
-
-using Bytes = std::vector<std::uint8_t>;
-
-std::vector<float> NormalWeights(std::uint64_t seed, std::size_t count, double scale = 0.02) {
-  Random random(seed);
-  std::vector<float> values(count);
-  for (float& value : values) value = static_cast<float>(scale * random.Normal());
-  return values;
-}
-
-// A device with one weight, and what a training loop does with it.
-class Trainer {
- public:
-  explicit Trainer(dkm::Options options = {}, const tierlib::Options& device = SmallOptions(),
-                   DType dtype = DType::kF32, const Dims& sizes = {24, 25})
-      : device_(device), clustering("layer.w", options) {
-    const auto count = static_cast<std::size_t>(autograd::ElementsOf(sizes));
-    const Tensor f32 = device_.Make(DType::kF32, sizes, NormalWeights(1, count), Holds::kPersistent);
-    Tape tape(device_.context());
-    weight = Parameter{"w", Cast(tape.Constant(f32), dtype).tensor(), {}};
-    gradient_ = Cast(tape.Constant(device_.Make(DType::kF32, sizes, NormalWeights(2, count, 1))), dtype).tensor();
-  }
-
-  Context& context() { return device_.context(); }
-  TestDevice& device() { return device_; }
-
-  struct Pass {
-    Bytes output, gradient;
-    Status status;
-  };
-  // Forward and backward of sum(W~ * G).
-  Pass Run() {
-    weight.gradient = Tensor();
-    Tape tape(device_.context());
-    const Value output = clustering.Apply(tape, tape.Leaf(weight));
-    const Value loss = Sum(Mul(output, tape.Constant(gradient_)));
-    const Status status = tape.Backward(loss);
-    if (!status.ok()) return {{}, {}, status};
-    return {ReadBytes(output.tensor()), ReadBytes(weight.gradient), OkStatus()};
-  }
-  // w = scale * w, as an optimizer would write it.
-  void Scale(float scale) {
-    std::vector<float> values = Read<float>(weight.value);
-    for (float& value : values) value *= scale;
-    ASSERT_TRUE(weight.value.CopyFromHost(values.data(), values.size() * sizeof(float)).ok());
-  }
-
- private:
-  TestDevice device_;
-  Tensor gradient_;
-
- public:
-  Parameter weight;
-  Clustering clustering;
-};
-
-std::vector<float> AsFloats(const Bytes& bytes) {
-  std::vector<float> values(bytes.size() / sizeof(float));
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
-}
-
-dkm::Options With(Form form, Attention attention = Attention::kLast, Metric metric = Metric::kSquared, int dim = 1) {
-  dkm::Options options;
-  options.form = form;
-  options.attention = attention;
-  options.metric = metric;
-  options.cluster_dim = dim;
-  if (metric == Metric::kEuclidean) options.tau = 2e-3;
-  return options;
-}
 
 TEST(Clustering, TiledAndReferenceFormsAgree) {
   for (const Attention attention : {Attention::kLast, Attention::kRecomputed}) {
@@ -154,7 +73,7 @@ TEST(Clustering, ApplyStartsFromTheSameCentroidsUntilAdvance) {
 
 // A device that runs full in the middle of Apply, where the memory for the newest centroids was found already.
 TEST(Clustering, AFailedApplyLeavesTheCentroidsAsTheyWere) {
-  for (const Form form : {Form::kTiled, Form::kReference, Form::kPaper}) {
+  for (const Form form : {Form::kTiled, Form::kReference, Form::kPaper, Form::kExact}) {
     tierlib::Options device = SmallOptions();
     device.devices[0].emulated.poison = true;
     device.mode = OffloadMode::kOff;
@@ -193,7 +112,7 @@ TEST(Clustering, AFailedApplyLeavesTheCentroidsAsTheyWere) {
 }
 
 TEST(Clustering, RestoringGivesTheSameBitsAsNotStopping) {
-  for (const Form form : {Form::kTiled, Form::kReference}) {
+  for (const Form form : {Form::kTiled, Form::kReference, Form::kExact}) {
     Trainer whole(With(form));
     for (int step = 0; step < 2; ++step) {
       ASSERT_TRUE(whole.Run().status.ok());
@@ -349,11 +268,6 @@ TEST(Clustering, CountsBitsOfIndicesAndTable) {
 
 // --- What it cannot take ---------------------------------------------------------------------------------------------
 
-void ExpectFailure(const Status& status, const std::string& text) {
-  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status;
-  EXPECT_NE(std::string(status.message()).find(text), std::string::npos) << status;
-}
-
 Status StatusOfApply(const dkm::Options& options, const Dims& sizes, DType dtype = DType::kF32) {
   TestDevice device;
   Tape tape(device.context());
@@ -375,14 +289,23 @@ TEST(Clustering, NamesWhatDoesNotFit) {
   ExpectFailure(StatusOfApply({.tau = std::nan("")}, {64}), "tau");
   ExpectFailure(StatusOfApply({.iterations = 0}, {64}), "iterations");
   ExpectFailure(StatusOfApply({.form = Form::kReference}, {64}, DType::kF16), "use form tiled");
+  ExpectFailure(StatusOfApply({.form = Form::kExact}, {64}),
+                "layer.w f32[64]{1}+0 is not of 16 bits, which form exact needs: set round_to, or use form tiled");
+  ExpectFailure(StatusOfApply({.form = Form::kExact}, {64}, DType::kF64), "is not of 16 bits");
+  ExpectFailure(StatusOfApply({.cluster_dim = 2, .form = Form::kExact}, {64}, DType::kBF16),
+                "form exact takes cluster_dim 1, not 2; use form tiled");
+  ExpectFailure(StatusOfApply({.round_to = DType::kF32}, {64}), "round_to is bf16 or f16, not f32");
+  ExpectFailure(StatusOfApply({.round_to = DType::kF16}, {64}, DType::kBF16),
+                "layer.w bf16[64]{1}+0 cannot be rounded to f16: round_to is for f32 weights");
+  ExpectFailure(StatusOfApply({.round_to = DType::kF16}, {64}, DType::kF64), "round_to is for f32 weights");
 }
 
 TEST(Clustering, TakesConstantWeights) {
   TestDevice device;
   for (const Metric metric : {Metric::kSquared, Metric::kEuclidean}) {
-    for (const Form form : {Form::kTiled, Form::kReference, Form::kPaper}) {
+    for (const Form form : {Form::kTiled, Form::kReference, Form::kPaper, Form::kExact}) {
       Tape tape(device.context());
-      Clustering clustering("w", {.metric = metric, .form = form});
+      Clustering clustering("w", {.metric = metric, .form = form, .round_to = DType::kBF16});
       const std::vector<float> values(64, 0.125f);
       Parameter weight{"w", device.Make(DType::kF32, {64}, values, Holds::kPersistent), {}};
       const Value output = clustering.Apply(tape, tape.Leaf(weight));
@@ -397,7 +320,7 @@ TEST(Clustering, NamesAWeightThatIsNotFiniteAtTheStart) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
     TestDevice device;
     Tape tape(device.context());
-    Clustering clustering("layer.w", {});
+    Clustering clustering("layer.w", dkm::Options());
     std::vector<float> values = NormalWeights(1, 600);
     values[308] = bad;
     values[599] = bad;
@@ -410,7 +333,7 @@ TEST(Clustering, NamesAWeightThatIsNotFiniteAtTheStart) {
 
 // Later the host does not look at the weight: a kernel does, and the next call that asks finds what it saw.
 TEST(Clustering, NamesAWeightThatCeasesToBeFiniteOnceAKernelHasSeenIt) {
-  for (const Form form : {Form::kTiled, Form::kReference}) {
+  for (const Form form : {Form::kTiled, Form::kReference, Form::kExact}) {
     Trainer trainer(With(form));
     ASSERT_TRUE(trainer.Run().status.ok());
     trainer.clustering.Advance();
@@ -451,7 +374,7 @@ TEST(Clustering, RestoringForgetsAWeightThatWasNotFinite) {
 }
 
 TEST(Clustering, RefusesAWeightOfAnotherTape) {
-  for (const Form form : {Form::kTiled, Form::kReference}) {
+  for (const Form form : {Form::kTiled, Form::kReference, Form::kExact}) {
     Trainer trainer(With(form));
     Tape tape(trainer.context());
     Tape other(trainer.context());

@@ -71,6 +71,18 @@ TEST(DkmKernelAllocations, AreNoneInTheTiledForm) {
   }
 }
 
+TEST(DkmKernelAllocations, AreNoneInTheExactForm) {
+  for (const DType dtype : {DType::kBF16, DType::kF16, DType::kF32}) {
+    for (const Attention attention : {Attention::kLast, Attention::kRecomputed}) {
+      for (const Form form : {Form::kExact, Form::kTiled}) {  // which rounds in an op of its own
+        dkm::Options options{.attention = attention, .form = form};
+        if (dtype == DType::kF32) options.round_to = DType::kF16;
+        EXPECT_EQ(AllocationsOf(options, dtype), 0u) << DTypeName(dtype);
+      }
+    }
+  }
+}
+
 TEST(DkmKernelAllocations, AreNoneInTheDenseChains) {
   for (const DType dtype : {DType::kF32, DType::kF64}) {
     for (const Form form : {Form::kReference, Form::kPaper}) {

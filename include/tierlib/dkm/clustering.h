@@ -21,7 +21,7 @@ enum class Attention : std::uint8_t {
   kRecomputed,  // A computed again against C_T
 };
 enum class Form : std::uint8_t {
-  kAuto,       // tiled
+  kAuto,       // exact where it can be and the weight has 65,536 values at least, otherwise tiled
   kReference,  // dense chain of autograd ops, no clamp
   kPaper,      // distance, square, softmax, clamp, two products: the chain of the paper's Table 2
   kTiled,      // never stores an N x k map
@@ -74,7 +74,8 @@ class Clustering {
   void Advance();
 
   const Options& options() const;
-  Form form() const;   // the one that Apply uses: never kAuto
+  // The one that Apply uses: never kAuto. What that chooses depends on the weight: kTiled before the first.
+  Form form() const;
   double tau() const;  // the one in use; 0 before the first Apply
   std::int64_t clusters() const;
   // Index and table bits per weight, tables in float32.

@@ -1,5 +1,7 @@
 // The tiled form of DKM on its own: forward and backward of the 16 block matrices of the character model (786,432
 // weights), and of square matrices, in float32.
+#include "dkm/kernels/tiled.h"
+
 #include <benchmark/benchmark.h>
 
 #include <cstddef>
@@ -8,7 +10,6 @@
 
 #include "base/random.h"
 #include "base/thread_pool.h"
-#include "dkm/kernels/tiled.h"
 
 namespace tierlib::dkm::host {
 namespace {
@@ -99,5 +100,3 @@ BENCHMARK(Square)
 
 }  // namespace
 }  // namespace tierlib::dkm::host
-
-BENCHMARK_MAIN();
