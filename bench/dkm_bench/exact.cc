@@ -5,9 +5,11 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "autograd/kernels/host/chunk.h"
@@ -20,7 +22,7 @@ namespace {
 constexpr float kDeviation = 0.02f;
 
 struct alignas(64) Line {
-  std::byte bytes[64];
+  std::uint64_t words[8];
 };
 std::vector<Line> Memory(std::size_t bytes) { return std::vector<Line>((bytes + sizeof(Line) - 1) / sizeof(Line)); }
 
@@ -55,19 +57,19 @@ Case CaseOf(const benchmark::State& state) {
   return {state.range(0) * state.range(1), static_cast<DType>(state.range(2))};
 }
 
-// Copies W to W~, and then adds W and G up to dW, as integers.
-template <typename T>
-void Stream(KernelContext& context, std::int64_t count, Operands& o) {
-  const auto* w = reinterpret_cast<const T*>(o.weights.data());
-  const auto* g = reinterpret_cast<const T*>(o.gradient.data());
-  auto* y = reinterpret_cast<T*>(o.output.data());
-  auto* dw = reinterpret_cast<T*>(o.weight_gradient.data());
-  constexpr std::int64_t kGrain = 16384;
-  context.pool.ParallelFor(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) y[i] = w[i];
+// Copies W to W~, and then writes what G and W differ in to dW, a line of 64 bytes at a time.
+void Stream(KernelContext& context, Operands& o) {
+  const auto lines = static_cast<std::int64_t>(o.weights.size());
+  constexpr std::int64_t kGrain = 512;  // lines
+  context.pool.ParallelFor(lines, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    std::copy(o.weights.begin() + begin, o.weights.begin() + end, o.output.begin() + begin);
   });
-  context.pool.ParallelFor(count, kGrain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) dw[i] = static_cast<T>(w[i] + g[i]);
+  context.pool.ParallelFor(lines, kGrain, [&](std::int64_t begin, std::int64_t end) {
+    for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
+      const Line w = o.weights[i], g = o.gradient[i];
+      Line& dw = o.weight_gradient[i];
+      for (std::size_t j = 0; j < 8; ++j) dw.words[j] = w.words[j] ^ g.words[j];
+    }
   });
   benchmark::ClobberMemory();
 }
@@ -77,10 +79,7 @@ void Streaming(benchmark::State& state) {
   KernelContext context{pool};
   const Case c = CaseOf(state);
   Operands& operands = OperandsOf(c.count, c.stored);
-  for (auto _ : state) {
-    c.stored == DType::kF32 ? Stream<std::uint32_t>(context, c.count, operands)
-                            : Stream<std::uint16_t>(context, c.count, operands);
-  }
+  for (auto _ : state) Stream(context, operands);
 }
 
 // Arguments beyond those of Streaming: k, T.
@@ -122,21 +121,23 @@ constexpr auto kBF16 = static_cast<std::int64_t>(DType::kBF16);
 constexpr auto kF16 = static_cast<std::int64_t>(DType::kF16);
 constexpr auto kF32 = static_cast<std::int64_t>(DType::kF32);
 
+// The arguments m, n, dtype and, for the exact form, k and T. Its goals are at 4096 x 4096: at most 3.5 times Streaming
+// at k = 8, T = 3; the same for any T; k = 16 within 1.5 times k = 4.
 BENCHMARK(Streaming)
     ->ArgNames({"m", "n", "dtype"})
+    ->ArgsProduct({{1024}, {1024}, {kBF16}})
     ->ArgsProduct({{4096}, {4096}, {kBF16, kF32}})
+    ->ArgsProduct({{4096}, {11008}, {kBF16}})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 BENCHMARK(Exact<double>)
     ->ArgNames({"m", "n", "dtype", "k", "T"})
-    ->ArgsProduct({{4096}, {4096}, {kBF16, kF16, kF32}, {8}, {3}})
-    ->ArgsProduct({{4096}, {4096}, {kBF16}, {4, 16, 64, 256}, {3}})
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime();
-BENCHMARK(Exact<float>)
-    ->ArgNames({"m", "n", "dtype", "k", "T"})
-    ->ArgsProduct({{4096}, {4096}, {kBF16, kF16, kF32}, {8}, {3}})
-    ->ArgsProduct({{4096}, {4096}, {kBF16}, {4, 16, 64, 256}, {3}})
+    ->ArgsProduct({{1024}, {1024}, {kBF16}, {4, 8, 16, 64, 256}, {3}})
+    ->ArgsProduct({{4096}, {4096}, {kBF16}, {4, 8, 16, 64, 256}, {3}})
+    ->ArgsProduct({{4096}, {4096}, {kBF16}, {8}, {1, 6}})
+    ->ArgsProduct({{4096}, {4096}, {kF16, kF32}, {8}, {3}})
+    ->ArgsProduct({{4096}, {11008}, {kBF16}, {4, 8, 16}, {3}})
+    ->ArgsProduct({{128}, {128, 384, 512, 1024, 2048}, {kBF16}, {8}, {3}})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 

@@ -95,6 +95,8 @@ BENCHMARK(Square)
     ->ArgNames({"n", "d", "k"})
     ->ArgsProduct({{1024}, {1, 2, 4}, {8}})
     ->ArgsProduct({{1024}, {1}, {4, 16, 64, 256}})
+    ->ArgsProduct({{128, 222, 256, 362, 512}, {1}, {8}})  // as large as the smallest weights of the exact form
+    ->ArgsProduct({{4096}, {1}, {8}})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 

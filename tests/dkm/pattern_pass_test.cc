@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "autograd/kernels/host/chunk.h"
 #include "base/random.h"
 
 namespace tierlib::dkm::host {
@@ -21,7 +23,7 @@ struct Weights {
     Random random(n + 1);
     for (std::size_t i = 0; i < n; ++i) {
       patterns[i] = static_cast<std::uint16_t>(i % 5 == 0 ? 65535 - i % 2 : random.UniformInt(kPatterns));
-      gradient[i] = static_cast<float>(random.Normal());
+      gradient[i] = static_cast<float>(random.UniformInt(256)) / 64 - 2;
     }
   }
   std::vector<std::uint16_t> patterns;
@@ -32,9 +34,14 @@ TEST(PatternPass, CountsAndSums) {
   for (const std::size_t n : kSizes) {
     const Weights run(n);
     std::vector<std::uint32_t> counts(kPatterns, 3), expected_counts(kPatterns, 3);
-    std::vector<PatternSum> sums(kPatterns, {0.5, 1}), expected_sums(kPatterns, {0.5, 1});
+    std::vector<PatternSum> sums(kPatterns, {0.5, 1}), narrow_sums(kPatterns, {0.5, 1});
+    std::vector<PatternSum> expected_sums(kPatterns, {0.5, 1});
+    std::vector<std::uint16_t> narrow(n);  // the gradient, which bf16 holds
+    autograd::host::CloseChunk<float>(DType::kBF16, narrow.data(), 0, 1, static_cast<std::int64_t>(n),
+                                      run.gradient.data());
     CountPatterns(run.patterns.data(), n, counts.data());
     SumByPattern(run.patterns.data(), run.gradient.data(), n, sums.data());
+    SumByPattern(run.patterns.data(), narrow.data(), n, narrow_sums.data());
     for (std::size_t i = 0; i < n; ++i) {
       expected_counts[run.patterns[i]] += 1;
       expected_sums[run.patterns[i]].sum += static_cast<double>(run.gradient[i]);
@@ -43,6 +50,8 @@ TEST(PatternPass, CountsAndSums) {
     EXPECT_EQ(counts, expected_counts);
     for (std::size_t u = 0; u < kPatterns; ++u) {
       ASSERT_EQ(sums[u].sum, expected_sums[u].sum) << n << " weights, pattern " << u;
+      ASSERT_EQ(narrow_sums[u].sum, expected_sums[u].sum) << n << " weights, pattern " << u;
+      ASSERT_EQ(narrow_sums[u].count, expected_sums[u].count) << n << " weights, pattern " << u;
       ASSERT_EQ(sums[u].count, expected_sums[u].count) << n << " weights, pattern " << u;
     }
   }
@@ -53,10 +62,12 @@ TEST(PatternPass, GathersAndApplies) {
   std::vector<std::uint16_t> narrow(kPatterns);
   std::vector<float> wide(kPatterns);
   std::vector<SlopeOffset> table(kPatterns);
+  std::vector<SlopeOffsetBits> table_bits(kPatterns);
   for (std::size_t u = 0; u < kPatterns; ++u) {
     narrow[u] = static_cast<std::uint16_t>(random.UniformInt(kPatterns));
     wide[u] = static_cast<float>(random.Normal());
     table[u] = {static_cast<float>(random.Normal()), static_cast<float>(random.Normal())};
+    table_bits[u] = std::bit_cast<SlopeOffsetBits>(table[u]);
   }
   for (const std::size_t n : kSizes) {
     const Weights run(n);
@@ -65,8 +76,8 @@ TEST(PatternPass, GathersAndApplies) {
     std::vector<float> wide_output(n + 1, -7.0f), applied(n + 1, -7.0f), in_place = run.gradient;
     GatherByPattern(run.patterns.data(), n, narrow.data(), narrow_output.data());
     GatherByPattern(run.patterns.data(), n, wide.data(), wide_output.data());
-    ApplyByPattern(run.patterns.data(), run.gradient.data(), n, table.data(), applied.data());
-    ApplyByPattern(run.patterns.data(), in_place.data(), n, table.data(), in_place.data());
+    ApplyByPattern(run.patterns.data(), run.gradient.data(), n, table_bits.data(), applied.data());
+    ApplyByPattern(run.patterns.data(), in_place.data(), n, table_bits.data(), in_place.data());
     for (std::size_t i = 0; i < n; ++i) {
       const SlopeOffset entry = table[run.patterns[i]];
       const double expected =

@@ -21,24 +21,27 @@ struct alignas(16) PatternSum {
   double count = 0;
 };
 
-// What makes the gradient of a weight from that of the output: G slope + offset.
-struct alignas(8) SlopeOffset {
+// What makes the gradient of a weight from that of the output: G slope + offset. Tables hold it as a number of 8 bytes,
+// which is what vectors gather.
+struct SlopeOffset {
   float slope = 0;
   float offset = 0;
 };
+using SlopeOffsetBits = std::int64_t;
 
 // counts[patterns[i]] += 1.
 void CountPatterns(const std::uint16_t* patterns, std::size_t n, std::uint32_t* counts);
 
-// sums[patterns[i]] += {gradient[i], 1}, in the order of i.
+// sums[patterns[i]] += {gradient[i], 1}, in the order of i; the gradient in f32, or the bits of bf16.
 void SumByPattern(const std::uint16_t* patterns, const float* gradient, std::size_t n, PatternSum* sums);
+void SumByPattern(const std::uint16_t* patterns, const std::uint16_t* gradient, std::size_t n, PatternSum* sums);
 
 // output[i] = table[patterns[i]].
 void GatherByPattern(const std::uint16_t* patterns, std::size_t n, const std::uint16_t* table, std::uint16_t* output);
 void GatherByPattern(const std::uint16_t* patterns, std::size_t n, const float* table, float* output);
 
 // output[i] = gradient[i] slope + offset, of patterns[i]. `output` may be `gradient`.
-void ApplyByPattern(const std::uint16_t* patterns, const float* gradient, std::size_t n, const SlopeOffset* table,
+void ApplyByPattern(const std::uint16_t* patterns, const float* gradient, std::size_t n, const SlopeOffsetBits* table,
                     float* output);
 
 }  // namespace tierlib::dkm::host

@@ -39,8 +39,12 @@ void SumGradients(KernelContext& context, const ExactShape& shape, const Pattern
     own[kSign] = PatternSum();
     float buffer[chunk::kChunk];
     ForEachRun(shape, weights, begin, end, [&](std::int64_t first, std::int64_t n, const std::uint16_t* patterns) {
-      const float* g = chunk::ReadChunk<float>(shape.stored, gradient, first, 1, n, buffer);
-      SumByPattern(patterns, g, static_cast<std::size_t>(n), own);
+      const auto count = static_cast<std::size_t>(n);
+      if (shape.stored == DType::kBF16) {
+        SumByPattern(patterns, static_cast<const std::uint16_t*>(gradient) + first, count, own);
+      } else {
+        SumByPattern(patterns, chunk::ReadChunk<float>(shape.stored, gradient, first, 1, n, buffer), count, own);
+      }
     });
     own[0].sum += own[kSign].sum;
     own[0].count += own[kSign].count;

@@ -1,6 +1,7 @@
 #include "dkm/kernels/exact.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "dkm/kernels/distinct.h"
 #include "dkm/kernels/palettize.h"
@@ -79,15 +80,15 @@ struct BackwardWorkspace {
     TakeDistinct(shape, /*with_sums=*/true, carver, distinct);
     slope = carver.Take<T>(MostValues(shape));
     offset = carver.Take<T>(MostValues(shape));
-    table = carver.Take<SlopeOffset>(kPatterns);
+    table = carver.Take<SlopeOffsetBits>(kPatterns);
     tiled = TakeTableWorkspace(shape, sizeof(T), carver);
   }
   Carver carver;
   PatternSum* sums;  // [pieces][patterns]
   Distinct<T> distinct;
-  T* slope;            // [U]
-  T* offset;           // [U]
-  SlopeOffset* table;  // [patterns]
+  T* slope;                // [U]
+  T* offset;               // [U]
+  SlopeOffsetBits* table;  // [patterns]
   void* tiled;
 };
 
@@ -197,7 +198,7 @@ void Replay(KernelContext& context, const ExactReplayArguments<T>& a) {
 
 // dL/dw_i for all weights.
 void Apply(KernelContext& context, const ExactShape& shape, const void* weights, const void* gradient,
-           const SlopeOffset* table, void* weight_gradient) {
+           const SlopeOffsetBits* table, void* weight_gradient) {
   context.pool.ParallelFor(shape.table.vectors, 16 * chunk::kChunk, [&](std::int64_t begin, std::int64_t end) {
     float in[chunk::kChunk];
     float out[chunk::kChunk];
@@ -219,7 +220,8 @@ void Backward(KernelContext& context, const ExactBackwardArguments<T>& a) {
   TableBackward(context, ShapeOfTable(a.shape, w.distinct.count), w.distinct.values, w.distinct.counts, w.distinct.sums,
                 a.trajectory, w.slope, w.offset, a.start_gradient, w.tiled);
   for (std::int64_t i = 0; i < w.distinct.count; ++i) {
-    const SlopeOffset entry{static_cast<float>(w.slope[i]), static_cast<float>(w.offset[i])};
+    const auto entry =
+        std::bit_cast<SlopeOffsetBits>(SlopeOffset{static_cast<float>(w.slope[i]), static_cast<float>(w.offset[i])});
     w.table[w.distinct.patterns[i]] = entry;
     if (w.distinct.patterns[i] == 0) w.table[kSign] = entry;
   }
