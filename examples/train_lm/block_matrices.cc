@@ -52,6 +52,7 @@ BlockMatrices::BlockMatrices(Model& model, const Options& options) : model_(mode
     dkm.tau = options.tau;
     dkm.iterations = options.dkm_iterations;
     dkm.form = options.dkm_form;
+    dkm.round_to = options.dkm_round_to;
     dkm.seed = options.seed + i;
     const std::string& name = model.specs()[i].name;
     clustered_.emplace(i, Clustered{name, tierlib::dkm::Clustering(name, dkm)});

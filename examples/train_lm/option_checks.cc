@@ -58,6 +58,18 @@ Status CheckLlama(const Options& o) {
   return llama::CheckShape(shape, "--arch llama");
 }
 
+Status CheckClustering(const Options& o) {
+  const bool wide = o.dtype == tierlib::DType::kF32;
+  if (o.dkm_round_to && !wide && *o.dkm_round_to != o.dtype) {
+    return InvalidArgumentError(std::string("--dkm-round-to ") + tierlib::DTypeName(*o.dkm_round_to) +
+                                " is for --dtype f32, not " + tierlib::DTypeName(o.dtype));
+  }
+  if (o.dkm_form == tierlib::dkm::Form::kExact && wide && !o.dkm_round_to) {
+    return InvalidArgumentError("--dkm-form exact needs 16 bits: --dkm-round-to bf16 or f16, or such a --dtype");
+  }
+  return tierlib::OkStatus();
+}
+
 }  // namespace
 
 Status CheckTogether(const Options& o) {
@@ -73,6 +85,7 @@ Status CheckTogether(const Options& o) {
   }
   if (o.min_lr > o.lr) return InvalidArgumentError("--min-lr is above --lr");
   if (o.stop_at > o.steps) return InvalidArgumentError("--stop-at is above --steps");
+  TIERLIB_RETURN_IF_ERROR(CheckClustering(o));
   return CheckFiles(o);
 }
 

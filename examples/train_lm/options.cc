@@ -28,7 +28,10 @@ const Names<tierlib::DType> kDTypes = {
 const Names<tierlib::dkm::Form> kForms = {{"auto", tierlib::dkm::Form::kAuto},
                                           {"reference", tierlib::dkm::Form::kReference},
                                           {"paper", tierlib::dkm::Form::kPaper},
-                                          {"tiled", tierlib::dkm::Form::kTiled}};
+                                          {"tiled", tierlib::dkm::Form::kTiled},
+                                          {"exact", tierlib::dkm::Form::kExact}};
+const Names<std::optional<tierlib::DType>> kRoundings = {
+    {"none", std::nullopt}, {"bf16", tierlib::DType::kBF16}, {"f16", tierlib::DType::kF16}};
 const Names<Architecture> kArchitectures = {{"gpt", Architecture::kGpt}, {"llama", Architecture::kLlama}};
 const Names<bool> kYesNo = {{"no", false}, {"yes", true}};
 const Names<DeviceChoice> kDevices = {
@@ -215,7 +218,10 @@ void CommandLine::Clustering() {
   app_.add_option("--dkm-iterations", options_.dkm_iterations, "Of DKM in a step, default 3")
       ->check(CLI::Range(1, 100))
       ->type_name("N");
-  Choice("--dkm-form", options_.dkm_form, kForms, "How DKM is computed");
+  Choice("--dkm-form", options_.dkm_form, kForms,
+         "How DKM is computed; auto is exact for large matrices of 16 bits, otherwise tiled");
+  Choice("--dkm-round-to", options_.dkm_round_to, kRoundings,
+         "What f32 parameters are clustered as: exact needs 16 bits");
 }
 
 void CommandLine::Memory() {
@@ -362,6 +368,7 @@ std::map<std::string, std::string> DecidingOptions(const Options& options) {
       {"tau", options.tau == 0 ? "auto" : Decimal(options.tau)},
       {"dkm-iterations", std::to_string(options.dkm_iterations)},
       {"dkm-form", NameOf(kForms, options.dkm_form)},
+      {"dkm-round-to", NameOf(kRoundings, options.dkm_round_to)},
   };
 }
 

@@ -16,8 +16,8 @@ namespace {
 // tau of a weight without variance: any value does where all weights are equal, but 0.
 constexpr double kSmallestTau = 1e-20;
 
-// Below this many weights the exact form's tables, of 65,536 entries each, cost more memory and time than they save.
-constexpr std::int64_t kFewestForExact = 65536;
+// With fewer weights it costs more to clear and read tables of 65,536 entries than the tiled form takes.
+constexpr std::int64_t kFewestForExact = 16384;
 
 bool Is16Bits(DType dtype) { return dtype == DType::kBF16 || dtype == DType::kF16; }
 

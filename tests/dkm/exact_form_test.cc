@@ -34,14 +34,14 @@ Form ChosenFor(const dkm::Options& options, DType dtype, std::int64_t elements) 
 }
 
 TEST(ExactForm, IsChosenForLargeWeightsOfSixteenBits) {
-  EXPECT_EQ(ChosenFor({}, DType::kBF16, 65536), Form::kExact);
-  EXPECT_EQ(ChosenFor({}, DType::kF16, 65536), Form::kExact);
-  EXPECT_EQ(ChosenFor({.round_to = DType::kF16}, DType::kF32, 65536), Form::kExact);
-  EXPECT_EQ(ChosenFor({.round_to = DType::kBF16}, DType::kBF16, 65536), Form::kExact);
-  EXPECT_EQ(ChosenFor({}, DType::kBF16, 65535), Form::kTiled);
-  EXPECT_EQ(ChosenFor({}, DType::kF32, 65536), Form::kTiled);
-  EXPECT_EQ(ChosenFor({.cluster_dim = 2}, DType::kBF16, 65536), Form::kTiled);
-  EXPECT_EQ(ChosenFor({.form = Form::kTiled}, DType::kBF16, 65536), Form::kTiled);
+  EXPECT_EQ(ChosenFor({}, DType::kBF16, 16384), Form::kExact);
+  EXPECT_EQ(ChosenFor({}, DType::kF16, 16384), Form::kExact);
+  EXPECT_EQ(ChosenFor({.round_to = DType::kF16}, DType::kF32, 16384), Form::kExact);
+  EXPECT_EQ(ChosenFor({.round_to = DType::kBF16}, DType::kBF16, 16384), Form::kExact);
+  EXPECT_EQ(ChosenFor({}, DType::kBF16, 16383), Form::kTiled);
+  EXPECT_EQ(ChosenFor({}, DType::kF32, 16384), Form::kTiled);
+  EXPECT_EQ(ChosenFor({.cluster_dim = 2}, DType::kBF16, 16384), Form::kTiled);
+  EXPECT_EQ(ChosenFor({.form = Form::kTiled}, DType::kBF16, 16384), Form::kTiled);
   EXPECT_EQ(ChosenFor({.form = Form::kExact}, DType::kBF16, 64), Form::kExact);
 }
 

@@ -94,6 +94,17 @@ TEST_P(Modes, GiveTheSameBitsWithDropoutAndSixteenBits) {
   }
 }
 
+// By the exact form: of bf16 parameters, and of f32 ones that are rounded.
+TEST_P(Modes, GiveTheSameBitsByTheExactForm) {
+  for (const std::vector<std::string>& common : {std::vector<std::string>{"--dkm-form", "exact", "--dtype", "bf16"},
+                                                 {"--dkm-form", "exact", "--dkm-round-to", "f16"}}) {
+    std::vector<std::string> off = common, all = common;
+    off.insert(off.end(), {"--offload", "off", "--threads", "1"});
+    all.insert(all.end(), {"--offload", "marshal", "--offload-policy", "all", "--threads", "3"});
+    EXPECT_EQ(Run(off), Run(all)) << common.back();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Bits, Modes, ::testing::Values("3", "16", "32"),
                          [](const auto& instance) { return "At" + std::string(instance.param) + "Bits"; });
 

@@ -62,6 +62,14 @@ TEST(Options, SayWhatTheDeviceIsToHold) {
   EXPECT_EQ(Parse({"--target-peak", "3MiB"}).value().target_peak, tierlib::MiB(3));
 }
 
+TEST(Options, TakeTheExactFormWhereWeightsHaveSixteenBits) {
+  EXPECT_EQ(Parse({"--dkm-form", "exact", "--dtype", "bf16"}).value().dkm_form, tierlib::dkm::Form::kExact);
+  const Options o = Parse({"--dkm-form", "exact", "--dkm-round-to", "f16"}).value();
+  EXPECT_EQ(o.dkm_form, tierlib::dkm::Form::kExact);
+  EXPECT_EQ(o.dkm_round_to, tierlib::DType::kF16);
+  EXPECT_EQ(Parse({"--dkm-round-to", "none"}).value().dkm_round_to, std::nullopt);
+}
+
 TEST(Options, RefuseWhatIsOutOfRange) {
   for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
            {"--unknown"},
@@ -88,6 +96,9 @@ TEST(Options, RefuseWhatIsOutOfRange) {
            {"--host-memory", "-1"},
            {"--offload", "on"},
            {"--dtype", "f64"},
+           {"--dkm-form", "exact"},
+           {"--dkm-round-to", "f32"},
+           {"--dkm-round-to", "f16", "--dtype", "bf16"},
            {"--device", "tpu"},
            {"--steps"},
            {"--stop-at", "9", "--steps", "8"},
@@ -110,13 +121,13 @@ TEST(Options, RefuseWhatIsOutOfRange) {
 TEST(Options, PrintHelp) {
   const StatusOr<Options> o = Parse({"--help"});
   ASSERT_EQ(o.status().code(), StatusCode::kCancelled);
-  for (const char* option : {"--data",    "--init",          "--steps",        "--batch",          "--context",
-                             "--layers",  "--heads",         "--width",        "--dropout",        "--lr",
-                             "--min-lr",  "--warmup",        "--weight-decay", "--clip",           "--dtype",
-                             "--seed",    "--bits",          "--tau",          "--dkm-iterations", "--dkm-form",
-                             "--device",  "--device-memory", "--host-memory",  "--offload",        "--offload-policy",
-                             "--trace",   "--save",          "--resume",       "--eval-only",      "--report",
-                             "--threads", "--target-peak"}) {
+  for (const char* option :
+       {"--data",           "--init",           "--steps",        "--batch",  "--context",       "--layers",
+        "--heads",          "--width",          "--dropout",      "--lr",     "--min-lr",        "--warmup",
+        "--weight-decay",   "--clip",           "--dtype",        "--seed",   "--bits",          "--tau",
+        "--dkm-iterations", "--dkm-form",       "--dkm-round-to", "--device", "--device-memory", "--host-memory",
+        "--offload",        "--offload-policy", "--trace",        "--save",   "--resume",        "--eval-only",
+        "--report",         "--threads",        "--target-peak"}) {
     EXPECT_THAT(std::string(o.status().message()), HasSubstr(option));
   }
 }
@@ -134,13 +145,14 @@ class ResumeOptions : public ::testing::Test {
 };
 
 TEST_F(ResumeOptions, ComeFromTheCheckpoint) {
-  Write({"--batch", "5", "--lr", "0.1234567890123", "--bits", "3", "--tau", "1e-4", "--dtype", "bf16", "--seed", "9"});
+  Write({"--batch", "5", "--lr", "0.1234567890123", "--bits", "3", "--tau", "1e-4", "--dkm-round-to", "bf16", "--seed",
+         "9"});
   const StatusOr<Options> o = Parse({"--resume", path_, "--batch", "5", "--threads", "1"});
   ASSERT_TRUE(o.ok()) << o.status();
   EXPECT_EQ(o->lr, 0.1234567890123);
   EXPECT_EQ(o->bits, 3);
   EXPECT_EQ(o->tau, 1e-4);
-  EXPECT_EQ(o->dtype, tierlib::DType::kBF16);
+  EXPECT_EQ(o->dkm_round_to, tierlib::DType::kBF16);
   EXPECT_EQ(o->seed, 9u);
   EXPECT_EQ(o->threads, 1);
 }

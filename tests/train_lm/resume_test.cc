@@ -76,6 +76,8 @@ TEST(Stopping, InTheLastEvaluationKeepsWhatWasTrained) {
 INSTANTIATE_TEST_SUITE_P(Kinds, Resume,
                          ::testing::Values(std::vector<std::string>{"--bits", "3"},
                                            std::vector<std::string>{"--bits", "2", "--dtype", "bf16"},
+                                           std::vector<std::string>{"--bits", "3", "--dkm-form", "exact",
+                                                                    "--dkm-round-to", "bf16"},
                                            std::vector<std::string>{"--dropout", "0.3"},
                                            std::vector<std::string>{"--arch", "llama", "--kv-heads", "1", "--untied",
                                                                     "yes", "--bits", "3", "--dropout", "0.1"}),

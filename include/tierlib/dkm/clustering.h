@@ -21,7 +21,7 @@ enum class Attention : std::uint8_t {
   kRecomputed,  // A computed again against C_T
 };
 enum class Form : std::uint8_t {
-  kAuto,       // exact where it can be and the weight has 65,536 values at least, otherwise tiled
+  kAuto,       // exact where it can be and the weight has 16,384 values at least, otherwise tiled
   kReference,  // dense chain of autograd ops, no clamp
   kPaper,      // distance, square, softmax, clamp, two products: the chain of the paper's Table 2
   kTiled,      // never stores an N x k map
