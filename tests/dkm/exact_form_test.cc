@@ -202,9 +202,9 @@ TEST(ExactForm, ASavedOutputIsMadeAgainFromTheWeight) {
     Ledger ledger;
   };
   const auto run = [](OffloadMode mode, DType dtype, Form form) {
-    tierlib::Options options = SmallOptions();
+    tierlib::Options options = StrictOptions(7);
     options.mode = mode;
-    options.devices[0].emulated.poison = true;
+    options.devices[0].emulated.find_races = true;
     TestDevice device(options);
     Tape tape(device.context());
     const auto make = [&](const Dims& sizes, std::uint64_t seed, double scale) {

@@ -138,11 +138,13 @@ TEST(Exact, GivesTheSameBitsForAnyNumberOfThreads) {
   for (const DType stored : {DType::kBF16, DType::kF32}) {
     const ExactShape shape{{kSeveralPieces, 1, 8, 2, Metric::kSquared, Attention::kLast, 4e-6}, stored, DType::kBF16};
     const std::vector<double> weights = NormalValues(23, kSeveralPieces, 0.02);
-    const std::vector<double> gradient = NormalValues(24, kSeveralPieces, 1);
+    // Of many magnitudes: float64 holds sums of others without rounding, in any order.
+    std::vector<double> gradient = NormalValues(24, kSeveralPieces, 1);
+    for (std::size_t i = 0; i < gradient.size(); ++i) gradient[i] *= std::exp2(static_cast<double>(i % 81) - 40);
     const std::vector<double> start = EvenStart(8, 0.02);
-    const ExactResult<float> one = SolveExact<float>(shape, weights, start, gradient);
+    const ExactResult<double> one = SolveExact<double>(shape, weights, start, gradient);
     for (const int threads : {1, 2, 5}) {
-      const ExactResult<float> more = SolveExact<float>(shape, weights, start, gradient, threads);
+      const ExactResult<double> more = SolveExact<double>(shape, weights, start, gradient, threads);
       EXPECT_EQ(one.output, more.output);
       EXPECT_EQ(one.replayed, more.replayed);
       EXPECT_EQ(one.weight_gradient, more.weight_gradient);
