@@ -78,6 +78,11 @@ TEST(PatternPass, GathersAndApplies) {
     GatherByPattern(run.patterns.data(), n, wide.data(), wide_output.data());
     ApplyByPattern(run.patterns.data(), run.gradient.data(), n, table_bits.data(), applied.data());
     ApplyByPattern(run.patterns.data(), in_place.data(), n, table_bits.data(), in_place.data());
+    const auto count = static_cast<std::int64_t>(n);
+    std::vector<std::uint16_t> narrow_gradient(n), narrow_applied(n + 1, kBehind), rounded(n);
+    autograd::host::CloseChunk<float>(DType::kBF16, narrow_gradient.data(), 0, 1, count, run.gradient.data());
+    ApplyByPattern(run.patterns.data(), narrow_gradient.data(), n, table_bits.data(), narrow_applied.data());
+    autograd::host::CloseChunk<float>(DType::kBF16, rounded.data(), 0, 1, count, applied.data());
     for (std::size_t i = 0; i < n; ++i) {
       const SlopeOffset entry = table[run.patterns[i]];
       const double expected =
@@ -86,10 +91,12 @@ TEST(PatternPass, GathersAndApplies) {
       ASSERT_EQ(wide_output[i], wide[run.patterns[i]]);
       ASSERT_NEAR(applied[i], expected, 1e-6 * (1 + std::abs(expected))) << n << " weights, weight " << i;
       ASSERT_EQ(in_place[i], applied[i]);
+      ASSERT_EQ(narrow_applied[i], rounded[i]) << n << " weights, weight " << i;
     }
     EXPECT_EQ(narrow_output[n], kBehind);
     EXPECT_EQ(wide_output[n], -7.0f);
     EXPECT_EQ(applied[n], -7.0f);
+    EXPECT_EQ(narrow_applied[n], kBehind);
   }
 }
 

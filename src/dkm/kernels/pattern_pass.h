@@ -22,7 +22,7 @@ struct alignas(16) PatternSum {
 };
 
 // What makes the gradient of a weight from that of the output: G slope + offset. Tables hold it as a number of 8 bytes,
-// which is what vectors gather.
+// which is one load.
 struct SlopeOffset {
   float slope = 0;
   float offset = 0;
@@ -40,9 +40,11 @@ void SumByPattern(const std::uint16_t* patterns, const std::uint16_t* gradient, 
 void GatherByPattern(const std::uint16_t* patterns, std::size_t n, const std::uint16_t* table, std::uint16_t* output);
 void GatherByPattern(const std::uint16_t* patterns, std::size_t n, const float* table, float* output);
 
-// output[i] = gradient[i] slope + offset, of patterns[i]. `output` may be `gradient`.
+// output[i] = gradient[i] slope + offset, of patterns[i], in f32, or the bits of bf16. `output` may be `gradient`.
 void ApplyByPattern(const std::uint16_t* patterns, const float* gradient, std::size_t n, const SlopeOffsetBits* table,
                     float* output);
+void ApplyByPattern(const std::uint16_t* patterns, const std::uint16_t* gradient, std::size_t n,
+                    const SlopeOffsetBits* table, std::uint16_t* output);
 
 }  // namespace tierlib::dkm::host
 

@@ -7,6 +7,7 @@
 #define HWY_TARGET_INCLUDE "autograd/kernels/host/lanes_convert.cc"
 #include "hwy/foreach_target.h"  // compiles the rest of this file once per target
 //
+#include "autograd/kernels/host/lanes_bf16-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -17,14 +18,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 void FloatFromBF16Row(const std::uint16_t* x, float* y, std::size_t n) {
   const hn::ScalableTag<float> df;
-  const hn::RebindToUnsigned<decltype(df)> du;
-  const hn::Rebind<std::uint16_t, decltype(df)> du16;
   const std::size_t lanes = hn::Lanes(df);
   std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const auto bits = hn::ShiftLeft<16>(hn::PromoteTo(du, hn::LoadU(du16, x + i)));
-    hn::StoreU(hn::BitCast(df, bits), df, y + i);
-  }
+  for (; i + lanes <= n; i += lanes) hn::StoreU(LoadBF16(df, x + i), df, y + i);
   for (; i < n; ++i) y[i] = FloatFromBF16(x[i]);
 }
 
@@ -50,22 +46,9 @@ void FloatFromF16Row(const std::uint16_t* x, float* y, std::size_t n) {
 
 void BF16FromFloatRow(const float* x, std::uint16_t* y, std::size_t n) {
   const hn::ScalableTag<float> df;
-  const hn::RebindToSigned<decltype(df)> di;
-  const hn::RebindToUnsigned<decltype(df)> du;
-  const hn::Rebind<std::uint16_t, decltype(df)> du16;
   const std::size_t lanes = hn::Lanes(df);
   std::size_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    const auto bits = hn::BitCast(du, hn::LoadU(df, x + i));
-    const auto high = hn::ShiftRight<16>(bits);
-    const auto odd = hn::And(high, hn::Set(du, 1u));
-    const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7fffu))));
-    const auto quiet = hn::Or(high, hn::Set(du, 0x0040u));
-    const auto magnitude = hn::BitCast(di, hn::And(bits, hn::Set(du, 0x7fffffffu)));
-    const auto is_nan = hn::RebindMask(du, hn::Gt(magnitude, hn::Set(di, 0x7f800000)));
-    // Values fit into 16 bits, so keeping the low halves is the conversion; DemoteTo would saturate as signed.
-    hn::StoreU(hn::TruncateTo(du16, hn::IfThenElse(is_nan, quiet, rounded)), du16, y + i);
-  }
+  for (; i + lanes <= n; i += lanes) StoreBF16(hn::LoadU(df, x + i), df, y + i);
   for (; i < n; ++i) y[i] = BF16FromFloat(x[i]);
 }
 

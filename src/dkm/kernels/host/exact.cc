@@ -203,9 +203,15 @@ void Apply(KernelContext& context, const ExactShape& shape, const void* weights,
     float in[chunk::kChunk];
     float out[chunk::kChunk];
     ForEachRun(shape, weights, begin, end, [&](std::int64_t first, std::int64_t n, const std::uint16_t* patterns) {
+      const auto count = static_cast<std::size_t>(n);
+      if (shape.stored == DType::kBF16) {
+        ApplyByPattern(patterns, static_cast<const std::uint16_t*>(gradient) + first, count, table,
+                       static_cast<std::uint16_t*>(weight_gradient) + first);
+        return;
+      }
       const float* g = chunk::ReadChunk<float>(shape.stored, gradient, first, 1, n, in);
       float* dw = chunk::OpenChunk<float>(shape.stored, weight_gradient, first, 1, out);
-      ApplyByPattern(patterns, g, static_cast<std::size_t>(n), table, dw);
+      ApplyByPattern(patterns, g, count, table, dw);
       chunk::CloseChunk<float>(shape.stored, weight_gradient, first, 1, n, dw);
     });
   });

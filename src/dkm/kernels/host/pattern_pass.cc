@@ -15,7 +15,7 @@
 #define HWY_TARGET_INCLUDE "dkm/kernels/host/pattern_pass.cc"
 #include "hwy/foreach_target.h"  // compiles the rest of this file once per target
 //
-#include "autograd/kernels/host/float16.h"
+#include "autograd/kernels/host/lanes_bf16-inl.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -23,21 +23,34 @@ namespace tierlib::dkm::host {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-HWY_INLINE double InDouble(float gradient) { return static_cast<double>(gradient); }
-HWY_INLINE double InDouble(std::uint16_t gradient) {
-  return static_cast<double>(autograd::host::FloatFromBF16(gradient));
+namespace lanes = autograd::host::HWY_NAMESPACE;
+
+// Gradients are f32, or the bits of bf16.
+template <class D>
+HWY_INLINE hn::Vec<D> LoadGradient(D d, const float* from) {
+  return hn::LoadU(d, from);
 }
+template <class D>
+HWY_INLINE hn::Vec<D> LoadGradient(D d, const std::uint16_t* from) {
+  return lanes::LoadBF16(d, from);
+}
+template <class D>
+HWY_INLINE void StoreGradient(hn::Vec<D> value, D d, float* to) {
+  hn::StoreU(value, d, to);
+}
+template <class D>
+HWY_INLINE void StoreGradient(hn::Vec<D> value, D d, std::uint16_t* to) {
+  lanes::StoreBF16(value, d, to);
+}
+
+using One = hn::CappedTag<float, 1>;
 
 #if HWY_TARGET != HWY_SCALAR
 using Pair = hn::FixedTag<double, 2>;
 
-HWY_INLINE hn::Vec<Pair> LoadPair(const float* gradient) {
-  return hn::PromoteTo(Pair(), hn::LoadU(hn::FixedTag<float, 2>(), gradient));
-}
-HWY_INLINE hn::Vec<Pair> LoadPair(const std::uint16_t* gradient) {
-  const auto bits =
-      hn::PromoteTo(hn::FixedTag<std::uint32_t, 2>(), hn::LoadU(hn::FixedTag<std::uint16_t, 2>(), gradient));
-  return hn::PromoteTo(Pair(), hn::BitCast(hn::FixedTag<float, 2>(), hn::ShiftLeft<16>(bits)));
+template <typename T>
+HWY_INLINE hn::Vec<Pair> LoadPair(const T* gradient) {
+  return hn::PromoteTo(Pair(), LoadGradient(hn::FixedTag<float, 2>(), gradient));
 }
 
 // An entry is read, added to and written as one vector.
@@ -63,7 +76,7 @@ HWY_INLINE void Sum(const std::uint16_t* patterns, const T* gradient, std::size_
 #endif
   for (; i < n; ++i) {
     PatternSum& entry = sums[patterns[i]];
-    entry.sum += InDouble(gradient[i]);
+    entry.sum += static_cast<double>(hn::GetLane(LoadGradient(One(), gradient + i)));
     entry.count += 1;
   }
 }
@@ -74,34 +87,46 @@ void SumBF16(const std::uint16_t* patterns, const std::uint16_t* gradient, std::
   Sum(patterns, gradient, n, sums);
 }
 
-// slope lies in the low half of an entry.
-void Apply(const std::uint16_t* patterns, const float* gradient, std::size_t n, const SlopeOffsetBits* table,
-           float* output) {
+#if HWY_TARGET != HWY_SCALAR
+using Four = hn::FixedTag<float, 4>;
+
+// {slope, offset, slope, offset} of two weights.
+HWY_INLINE hn::Vec<Four> LoadEntries(const SlopeOffsetBits* table, const std::uint16_t* patterns) {
+  const hn::FixedTag<SlopeOffsetBits, 1> d1;
+  const hn::FixedTag<SlopeOffsetBits, 2> d2;
+  return hn::BitCast(Four(), hn::Combine(d2, hn::LoadU(d1, table + patterns[1]), hn::LoadU(d1, table + patterns[0])));
+}
+#endif
+
+// Four weights at a time, from memory to memory: wider vectors, put together of entries through gathers or buffers,
+// were slower by half.
+template <typename T>
+HWY_INLINE void Apply(const std::uint16_t* patterns, const T* gradient, std::size_t n, const SlopeOffsetBits* table,
+                      T* output) {
   std::size_t i = 0;
 #if HWY_TARGET != HWY_SCALAR
-  const hn::CappedTag<float, 16> d;
-  const hn::Repartition<std::int64_t, decltype(d)> d64;
-  const hn::Rebind<std::int32_t, decltype(d64)> d32;
-  const hn::Rebind<std::uint16_t, decltype(d64)> d16;
-  const std::size_t lanes = hn::Lanes(d);
-  const auto gather = [&](const std::uint16_t* from) HWY_ATTR {
-    const auto index = hn::PromoteTo(d64, hn::PromoteTo(d32, hn::LoadU(d16, from)));
-    return hn::BitCast(d, hn::GatherIndex(d64, table, index));
-  };
-  for (; i + lanes <= n; i += lanes) {
-    const auto low = gather(patterns + i);
-    const auto high = gather(patterns + i + lanes / 2);
-    const auto slope = hn::ConcatEven(d, high, low);
-    const auto offset = hn::ConcatOdd(d, high, low);
-    hn::StoreU(hn::MulAdd(hn::LoadU(d, gradient + i), slope, offset), d, output + i);
+  const Four d;
+  for (; i + 4 <= n; i += 4) {
+    const auto low = LoadEntries(table, patterns + i);
+    const auto high = LoadEntries(table, patterns + i + 2);
+    const auto g = LoadGradient(d, gradient + i);
+    StoreGradient(hn::MulAdd(g, hn::ConcatEven(d, high, low), hn::ConcatOdd(d, high, low)), d, output + i);
   }
 #endif
-  const hn::CappedTag<float, 1> d1;  // as above, to the bit
+  const One d1;  // as above, to the bit
   for (; i < n; ++i) {
     const auto entry = std::bit_cast<SlopeOffset>(table[patterns[i]]);
-    hn::StoreU(hn::MulAdd(hn::LoadU(d1, gradient + i), hn::Set(d1, entry.slope), hn::Set(d1, entry.offset)), d1,
-               output + i);
+    const auto g = LoadGradient(d1, gradient + i);
+    StoreGradient(hn::MulAdd(g, hn::Set(d1, entry.slope), hn::Set(d1, entry.offset)), d1, output + i);
   }
+}
+void ApplyF32(const std::uint16_t* patterns, const float* gradient, std::size_t n, const SlopeOffsetBits* table,
+              float* output) {
+  Apply(patterns, gradient, n, table, output);
+}
+void ApplyBF16(const std::uint16_t* patterns, const std::uint16_t* gradient, std::size_t n,
+               const SlopeOffsetBits* table, std::uint16_t* output) {
+  Apply(patterns, gradient, n, table, output);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -113,7 +138,8 @@ namespace tierlib::dkm::host {
 
 HWY_EXPORT(SumF32);
 HWY_EXPORT(SumBF16);
-HWY_EXPORT(Apply);
+HWY_EXPORT(ApplyF32);
+HWY_EXPORT(ApplyBF16);
 
 void CountPatterns(const std::uint16_t* patterns, std::size_t n, std::uint32_t* counts) {
   std::size_t i = 0;
@@ -159,7 +185,11 @@ void GatherByPattern(const std::uint16_t* patterns, std::size_t n, const float* 
 
 void ApplyByPattern(const std::uint16_t* patterns, const float* gradient, std::size_t n, const SlopeOffsetBits* table,
                     float* output) {
-  HWY_DYNAMIC_DISPATCH(Apply)(patterns, gradient, n, table, output);
+  HWY_DYNAMIC_DISPATCH(ApplyF32)(patterns, gradient, n, table, output);
+}
+void ApplyByPattern(const std::uint16_t* patterns, const std::uint16_t* gradient, std::size_t n,
+                    const SlopeOffsetBits* table, std::uint16_t* output) {
+  HWY_DYNAMIC_DISPATCH(ApplyBF16)(patterns, gradient, n, table, output);
 }
 
 }  // namespace tierlib::dkm::host
