@@ -78,8 +78,9 @@ struct BackwardWorkspace {
   explicit BackwardWorkspace(const ExactShape& shape, void* workspace) : carver(workspace) {
     sums = carver.Take<PatternSum>(PieceCount(shape.table.vectors) * kPatterns);
     TakeDistinct(shape, /*with_sums=*/true, carver, distinct);
-    slope = carver.Take<T>(MostValues(shape));
-    offset = carver.Take<T>(MostValues(shape));
+    static_assert(2 * sizeof(T) <= sizeof(PatternSum));
+    slope = reinterpret_cast<T*>(sums);  // once they are listed, the sums are not needed any more
+    offset = slope + kPatterns;
     table = carver.Take<SlopeOffsetBits>(kPatterns);
     tiled = TakeTableWorkspace(shape, sizeof(T), carver);
   }
