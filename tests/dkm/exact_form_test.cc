@@ -21,8 +21,7 @@ std::vector<float> InFloat(TestDevice& device, const Tensor& tensor) {
   return Read<float>(Cast(tape.Constant(tensor), DType::kF32).tensor());
 }
 
-// --- Which weights
-// ----------------------------------------------------------------------------------------------------
+// --- Which weights --------------------------------------------------------------------------------------------------
 
 Form ChosenFor(const dkm::Options& options, DType dtype, std::int64_t elements) {
   TestDevice device;
@@ -45,8 +44,7 @@ TEST(ExactForm, IsChosenForLargeWeightsOfSixteenBits) {
   EXPECT_EQ(ChosenFor({.form = Form::kExact}, DType::kBF16, 64), Form::kExact);
 }
 
-// --- What it computes
-// -------------------------------------------------------------------------------------------------
+// --- What it computes -----------------------------------------------------------------------------------------------
 
 // f32 weights that are rounded, by three forms.
 TEST(ExactForm, AgreesWithTheOtherFormsOnRoundedWeights) {
@@ -180,8 +178,7 @@ TEST(ExactForm, PalettizesAsTheTiledForm) {
   EXPECT_LT(LargestDifference(Read<float>(other.Palettize(device.context(), weight).value()), hard), 1e-6);
 }
 
-// --- What it saves and moves
-// ------------------------------------------------------------------------------------------
+// --- What it saves and moves ----------------------------------------------------------------------------------------
 
 // Mul saves G, a constant, for the gradient of W~. The weight and the centroids stay where they are.
 TEST(ExactForm, MovesNothing) {
@@ -201,7 +198,7 @@ TEST(ExactForm, ASavedOutputIsMadeAgainFromTheWeight) {
     std::vector<std::uint8_t> weight_gradient, x_gradient;
     Ledger ledger;
   };
-  const auto run = [](OffloadMode mode, DType dtype, Form form) {
+  const auto run = [](OffloadMode mode, DType dtype, Form form, bool frozen = false) {
     tierlib::Options options = StrictOptions(7);
     options.mode = mode;
     options.devices[0].emulated.find_races = true;
@@ -221,7 +218,7 @@ TEST(ExactForm, ASavedOutputIsMadeAgainFromTheWeight) {
     Clustering clustering("w", dkm);
     Value loss;
     {
-      const Value output = clustering.Apply(tape, tape.Leaf(weight));
+      const Value output = clustering.Apply(tape, frozen ? tape.Constant(weight.value) : tape.Leaf(weight));
       loss = Sum(MatMul(tape.Leaf(x), output));
     }
     Layer layer;
@@ -230,7 +227,7 @@ TEST(ExactForm, ASavedOutputIsMadeAgainFromTheWeight) {
     std::vector<Tensor> others;
     for (int i = 0; i < 16; ++i) others.push_back(device.Make(dtype, {24, 40}, std::vector<float>(960, 1)));
     EXPECT_TRUE(tape.Backward(loss).ok()) << tape.status();
-    layer.weight_gradient = ReadBytes(weight.gradient);
+    if (!frozen) layer.weight_gradient = ReadBytes(weight.gradient);
     layer.x_gradient = ReadBytes(x.gradient);
     layer.ledger.replayed = device.runtime().statistics().total.replayed;
     return layer;
@@ -246,14 +243,18 @@ TEST(ExactForm, ASavedOutputIsMadeAgainFromTheWeight) {
       EXPECT_EQ(one.weight_gradient, off.weight_gradient);
       EXPECT_EQ(one.x_gradient, off.x_gradient);
     }
+    // Of a weight that does not learn nothing else is saved: the centroids are kept for the replay alone.
+    const Layer frozen = run(OffloadMode::kMarshal, dtype, Form::kExact, /*frozen=*/true);
+    EXPECT_EQ(frozen.ledger.avoided_lineage, bytes);
+    EXPECT_EQ(frozen.ledger.replayed, bytes);
+    EXPECT_EQ(frozen.x_gradient, off.x_gradient);
     // What a tiled form saves of rounded weights is made again too, and its W~ is copied.
     const Layer tiled = run(OffloadMode::kMarshal, dtype, Form::kTiled);
     EXPECT_EQ(tiled.ledger.avoided_lineage, dtype == DType::kF32 ? bytes : 0);
   }
 }
 
-// --- What it cannot take
-// ------------------------------------------------------------------------------------------------
+// --- What it cannot take --------------------------------------------------------------------------------------------
 
 TEST(ExactForm, NamesAWeightThatRoundsToInfinity) {
   for (const Form form : {Form::kExact, Form::kTiled}) {

@@ -16,8 +16,7 @@ namespace {
 
 constexpr DType kStoredPatterns[] = {DType::kBF16, DType::kF16};
 
-// --- Golden vectors: those with d = 1, of which c03's weights are bf16 as they stand
-// -------------------------------------
+// --- Golden vectors: those with d = 1, of which c03's weights are bf16 as they stand --------------------------------
 
 class ExactGolden : public testing::TestWithParam<std::string> {};
 
@@ -73,8 +72,7 @@ TEST_P(ExactGolden, IsThatOfTheTiledFormOnRoundedWeights) {
 INSTANTIATE_TEST_SUITE_P(Cases, ExactGolden, testing::ValuesIn(FlatGoldenNames()),
                          [](const auto& one) { return one.param; });
 
-// --- All options
-// ------------------------------------------------------------------------------------------------------
+// --- All options ----------------------------------------------------------------------------------------------------
 
 class ExactOption : public testing::TestWithParam<std::tuple<Metric, Attention, int, int>> {
  protected:
@@ -128,8 +126,7 @@ INSTANTIATE_TEST_SUITE_P(Options, ExactOption,
                                           testing::Values(Attention::kLast, Attention::kRecomputed),
                                           testing::Values(1, 4, 7, 8, 256), testing::Values(1, 3, 6)));
 
-// --- Pieces and threads
-// -----------------------------------------------------------------------------------------------
+// --- Pieces and threads ---------------------------------------------------------------------------------------------
 
 // More than two pieces, the last one short.
 constexpr std::int64_t kSeveralPieces = (std::int64_t{1} << 19) + 4321;

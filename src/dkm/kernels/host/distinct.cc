@@ -9,6 +9,17 @@ namespace chunk = autograd::host;
 
 constexpr std::int64_t kStretchGrain = 4096;  // patterns
 
+// sums[u] of the first piece += those of the others, for u in [begin, end).
+void AddPieces(std::size_t pieces, std::size_t begin, std::size_t end, PatternSum* sums) {
+  for (std::size_t piece = 1; piece < pieces; ++piece) {
+    const PatternSum* const others = sums + piece * kPatterns;
+    for (std::size_t u = begin; u < end; ++u) {
+      sums[u].sum += others[u].sum;
+      sums[u].count += others[u].count;
+    }
+  }
+}
+
 }  // namespace
 
 void CountByPattern(KernelContext& context, const ExactShape& shape, const void* weights, std::uint32_t* counts,
@@ -49,17 +60,11 @@ void SumGradients(KernelContext& context, const ExactShape& shape, const Pattern
     own[0].sum += own[kSign].sum;
     own[0].count += own[kSign].count;
   });
-  const std::size_t pieces = PieceCount(shape.table.vectors);
   range.ForEachStretch([&](std::size_t from, std::size_t to) {
     context.pool.ParallelFor(static_cast<std::int64_t>(to - from), kStretchGrain,
                              [&](std::int64_t begin, std::int64_t end) {
-                               for (std::size_t piece = 1; piece < pieces; ++piece) {
-                                 for (std::size_t u = from + static_cast<std::size_t>(begin);
-                                      u < from + static_cast<std::size_t>(end); ++u) {
-                                   sums[u].sum += sums[piece * kPatterns + u].sum;
-                                   sums[u].count += sums[piece * kPatterns + u].count;
-                                 }
-                               }
+                               AddPieces(PieceCount(shape.table.vectors), from + static_cast<std::size_t>(begin),
+                                         from + static_cast<std::size_t>(end), sums);
                              });
   });
 }

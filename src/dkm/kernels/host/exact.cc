@@ -78,17 +78,12 @@ struct BackwardWorkspace {
   explicit BackwardWorkspace(const ExactShape& shape, void* workspace) : carver(workspace) {
     sums = carver.Take<PatternSum>(PieceCount(shape.table.vectors) * kPatterns);
     TakeDistinct(shape, /*with_sums=*/true, carver, distinct);
-    static_assert(2 * sizeof(T) <= sizeof(PatternSum));
-    slope = reinterpret_cast<T*>(sums);  // once they are listed, the sums are not needed any more
-    offset = slope + kPatterns;
     table = carver.Take<SlopeOffsetBits>(kPatterns);
     tiled = TakeTableWorkspace(shape, sizeof(T), carver);
   }
   Carver carver;
   PatternSum* sums;  // [pieces][patterns]
   Distinct<T> distinct;
-  T* slope;                // [U]
-  T* offset;               // [U]
   SlopeOffsetBits* table;  // [patterns]
   void* tiled;
 };
@@ -165,32 +160,33 @@ void Forward(KernelContext& context, const ExactForwardArguments<T>& a) {
   Gather(context, a.shape, a.weights, w.table, a.output);
 }
 
+// table[u] of shape.stored = w~ of the patterns u in [begin, end), a chunk at most.
+template <typename T>
+void AttendPatterns(const ExactShape& shape, const T* trajectory, std::int64_t begin, std::int64_t end, void* table) {
+  std::uint16_t patterns[chunk::kChunk];
+  T values[chunk::kChunk];
+  T results[chunk::kChunk];
+  for (std::int64_t u = begin; u < end; ++u) patterns[u - begin] = static_cast<std::uint16_t>(u);
+  ReadValues(shape.pattern, patterns, end - begin, values);
+  Tile<T> tile;
+  tile.weights = values;
+  tile.vectors = end - begin;
+  tile.clusters = shape.table.clusters;
+  tile.metric = shape.table.metric;
+  tile.tau = shape.table.tau;
+  tile.centroids = AttendedCentroids(shape.table, trajectory);
+  AttendTile(tile, trajectory + TiledCentroidOffset(shape.table, shape.table.iterations), results);
+  for (std::int64_t u = begin; u < end; ++u) chunk::WriteElement<T>(shape.stored, table, u, results[u - begin]);
+}
+
 template <typename T>
 void Replay(KernelContext& context, const ExactReplayArguments<T>& a) {
-  alignas(64) float table[kPatterns];  // the larger of its two forms
-  const PatternRange range = ReadRange(a.shape, a.trajectory);
-  const TiledShape& dkm = a.shape.table;
-  const T* attended = AttendedCentroids(dkm, a.trajectory);
-  const T* last = a.trajectory + TiledCentroidOffset(dkm, dkm.iterations);
-  range.ForEachStretch([&](std::size_t from, std::size_t to) {
-    context.pool.ParallelFor(static_cast<std::int64_t>(to - from), chunk::kChunk,
+  alignas(64) std::byte table[kPatterns * sizeof(float)];  // the larger of its two forms
+  ReadRange(a.shape, a.trajectory).ForEachStretch([&](std::size_t from, std::size_t to) {
+    const auto first = static_cast<std::int64_t>(from);
+    context.pool.ParallelFor(static_cast<std::int64_t>(to) - first, chunk::kChunk,
                              [&](std::int64_t begin, std::int64_t end) {
-                               std::uint16_t patterns[chunk::kChunk];
-                               T values[chunk::kChunk];
-                               T results[chunk::kChunk];
-                               const std::int64_t first = static_cast<std::int64_t>(from) + begin;
-                               const std::int64_t n = end - begin;
-                               for (std::int64_t i = 0; i < n; ++i) patterns[i] = static_cast<std::uint16_t>(first + i);
-                               ReadValues(a.shape.pattern, patterns, n, values);
-                               AttendTile(Tile<T>{.weights = values,
-                                                  .vectors = n,
-                                                  .clusters = dkm.clusters,
-                                                  .metric = dkm.metric,
-                                                  .tau = dkm.tau,
-                                                  .centroids = attended},
-                                          last, results);
-                               for (std::int64_t i = 0; i < n; ++i)
-                                 chunk::WriteElement<T>(a.shape.stored, table, first + i, results[i]);
+                               AttendPatterns(a.shape, a.trajectory, first + begin, first + end, table);
                              });
   });
   chunk::WriteElement<float>(a.shape.stored, table, kSign, chunk::ReadElement<float>(a.shape.stored, table, 0));
@@ -224,11 +220,14 @@ void Backward(KernelContext& context, const ExactBackwardArguments<T>& a) {
   const PatternRange range = ReadRange(a.shape, a.trajectory);
   SumGradients(context, a.shape, range, a.weights, a.gradient, w.sums);
   ListSummed(a.shape, range, w.sums, w.distinct);
+  static_assert(2 * sizeof(T) <= sizeof(PatternSum));
+  T* const slope = reinterpret_cast<T*>(w.sums);  // once they are listed, the sums are not needed any more
+  T* const offset = slope + kPatterns;
   TableBackward(context, ShapeOfTable(a.shape, w.distinct.count), w.distinct.values, w.distinct.counts, w.distinct.sums,
-                a.trajectory, w.slope, w.offset, a.start_gradient, w.tiled);
+                a.trajectory, slope, offset, a.start_gradient, w.tiled);
   for (std::int64_t i = 0; i < w.distinct.count; ++i) {
     const auto entry =
-        std::bit_cast<SlopeOffsetBits>(SlopeOffset{static_cast<float>(w.slope[i]), static_cast<float>(w.offset[i])});
+        std::bit_cast<SlopeOffsetBits>(SlopeOffset{static_cast<float>(slope[i]), static_cast<float>(offset[i])});
     w.table[w.distinct.patterns[i]] = entry;
     if (w.distinct.patterns[i] == 0) w.table[kSign] = entry;
   }
