@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 
 set(tierlib_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tierlib)
-set(tierlib_targets tierlib tierlib_io_library tierlib_autograd_library tierlib_dkm_library)
+set(tierlib_targets tierlib tierlib_io_library tierlib_comm_library tierlib_autograd_library tierlib_dkm_library)
 install(TARGETS ${tierlib_targets} EXPORT tierlibTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT tierlibTargets NAMESPACE tierlib:: DESTINATION ${tierlib_cmake_dir})
 install(DIRECTORY include/tierlib DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
@@ -43,7 +43,8 @@ endif()
 tierlib_pkg_config(tierlib "GPU memory tiering and tensor offload" REQUIRES ${absl_packages}
   LIBS ${TIERLIB__NUMA_LIBRARY} ${cuda_libs} -pthread)
 tierlib_pkg_config(tierlib-io "Reading and writing model files for tierlib" REQUIRES tierlib)
+tierlib_pkg_config(tierlib-comm "Collectives between tierlib's learners" REQUIRES tierlib)
 tierlib_pkg_config(tierlib-autograd "tierlib's own autograd" REQUIRES tierlib
   LIBS ${TIERLIB__OPENBLAS_LIBRARY} ${TIERLIB__HWY_LIBRARY} -lgomp)
 tierlib_pkg_config(tierlib-dkm "Differentiable k-means clustering of weights"
-  REQUIRES tierlib-autograd tierlib-io)
+  REQUIRES tierlib-autograd tierlib-comm tierlib-io)

@@ -3,7 +3,9 @@
 #ifndef TIERLIB_SRC_BASE_MUTEX_H_
 #define TIERLIB_SRC_BASE_MUTEX_H_
 
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 
 #include "absl/base/thread_annotations.h"
@@ -72,6 +74,16 @@ class CondVar {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
     condition_.wait(lock);
     lock.release();
+  }
+  // As Wait, until base/clock.h's NowNs() reaches `deadline_ns`; false where it has.
+  bool WaitUntil(Mutex& mutex, std::int64_t deadline_ns)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
+    // The steady clock is CLOCK_MONOTONIC, and counts in nanoseconds from the same zero.
+    const std::chrono::steady_clock::time_point deadline{std::chrono::nanoseconds(deadline_ns)};
+    const bool in_time = condition_.wait_until(lock, deadline) == std::cv_status::no_timeout;
+    lock.release();
+    return in_time;
   }
   void NotifyOne() { condition_.notify_one(); }
   void NotifyAll() { condition_.notify_all(); }

@@ -19,7 +19,7 @@ const std::map<std::string, std::vector<std::string>>& Visible() {
       {"graph", {"storage", "allocator", "trace", "base"}},
       {"runtime", {"graph", "storage", "allocator", "trace", "base"}},
       {"autograd", {"runtime", "graph", "storage", "allocator", "trace", "base"}},
-      {"dkm", {"io", "autograd", "runtime", "graph", "storage", "allocator", "trace", "base"}},
+      {"dkm", {"comm", "io", "autograd", "runtime", "graph", "storage", "allocator", "trace", "base"}},
       {"comm", {"allocator", "trace", "base"}},
       {"io", {"base"}},
   };

@@ -1,0 +1,84 @@
+// Meeting: where the learners of a thread group come together for a collective, all of them or none.
+//
+// A collective is Meet, then work on what the others brought, with Regroup between parts that need each other's
+// results, then Part. Only Meet has a deadline and can fail: by then nobody has touched anybody's memory. Between Meet
+// and Part everyone is inside the library, so Regroup and Part end.
+#ifndef TIERLIB_SRC_COMM_MEETING_H_
+#define TIERLIB_SRC_COMM_MEETING_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/mutex.h"
+#include "tierlib/comm/communicator.h"
+#include "tierlib/dtype.h"
+#include "tierlib/status.h"
+
+namespace tierlib::comm {
+
+// What one learner brings to a collective.
+struct Call {
+  const char* name = "";                                // "all_gather", a string literal
+  const std::vector<std::uint64_t>* by_rank = nullptr;  // bytes or elements; null: the collective has none
+  std::uint64_t count = 0;                              // bytes or elements
+  DType dtype = DType::kU8;
+  Reduction reduction = Reduction::kSum;
+  int root = 0;
+  const void* in = nullptr;
+  void* out = nullptr;
+
+  // "all_reduce of 12 f32 (sum)": all that learners must agree on but the single shares.
+  std::string ToString() const;
+  bool Agrees(const Call& other) const;
+};
+
+//   I1  before all have met: arrived_ is the number of true entries of came_, and stands below their number
+//   I2  broken_ is set once and stays; nobody meets any more then
+//   I3  calls_ change in Meet only, before all have met; so they may be read without the lock between Meet and Part
+//
+// Thread-safety: any thread; each rank from one at a time.
+class Meeting {
+ public:
+  Meeting(int learners, std::uint64_t deadline_ns);
+
+  int size() const { return static_cast<int>(came_.size()); }
+
+  // Returns OK on every learner once all have come with calls that agree; otherwise the status that broke the group.
+  // What `call` points to is left alone until Part.
+  Status Meet(int rank, const Call& call);
+  // Of the learners that met. REQUIRES: between Meet and Part.
+  const Call& call(int rank) const { return calls_[static_cast<std::size_t>(rank)]; }
+  // Returns once all have come to it.
+  void Regroup();
+  // The same, and lets the next meeting begin.
+  void Part();
+
+  // The learner will not come any more. Breaks a meeting that waits for it, and any that begins later.
+  void Leave(int rank, std::string_view why);
+
+ private:
+  void Break(Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // "learner 2" or "learners 2, 5": those that have not come.
+  std::string Missing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status DisagreementOf(const std::vector<Call>& calls) const;
+  void WaitForAll(bool last);
+
+  const std::uint64_t deadline_ns_;
+  std::vector<Call> calls_;  // I3
+  Mutex mutex_;
+  CondVar changed_;
+  std::uint64_t number_ ABSL_GUARDED_BY(mutex_) = 0;  // of this meeting, for messages
+  std::vector<char> came_ ABSL_GUARDED_BY(mutex_);
+  int arrived_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool met_ ABSL_GUARDED_BY(mutex_) = false;
+  int regrouped_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::uint64_t stage_ ABSL_GUARDED_BY(mutex_) = 0;        // raised when all have regrouped
+  std::vector<std::string> left_ ABSL_GUARDED_BY(mutex_);  // why; "": it is still there
+  Status broken_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tierlib::comm
+
+#endif  // TIERLIB_SRC_COMM_MEETING_H_

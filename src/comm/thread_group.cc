@@ -1,0 +1,140 @@
+#include "comm/thread_group.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "comm/meeting.h"
+#include "comm/reduce.h"
+
+namespace tierlib::comm {
+namespace {
+
+void CopyBytes(void* to, const void* from, std::uint64_t bytes) {
+  if (bytes > 0 && to != from) std::memcpy(to, from, bytes);
+}
+
+void* At(void* base, std::uint64_t bytes) { return static_cast<std::byte*>(base) + bytes; }
+
+std::uint64_t SumOf(const std::vector<std::uint64_t>& shares) {
+  std::uint64_t sum = 0;
+  for (const std::uint64_t share : shares) sum += share;
+  return sum;
+}
+
+// Elements before the share of `rank`.
+std::uint64_t Before(const std::vector<std::uint64_t>& shares, int rank) {
+  return SumOf({shares.begin(), shares.begin() + rank});
+}
+
+class ThreadCommunicator : public Communicator {
+ public:
+  ThreadCommunicator(std::shared_ptr<Meeting> meeting, int rank) : meeting_(std::move(meeting)), rank_(rank) {}
+  ~ThreadCommunicator() override { meeting_->Leave(rank_, "left the group"); }
+
+  int rank() const override { return rank_; }
+  int size() const override { return meeting_->size(); }
+
+  Status AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole) override {
+    TIERLIB_RETURN_IF_ERROR(CheckShares("all_gather", bytes_by_rank));
+    TIERLIB_RETURN_IF_ERROR(meeting_->Meet(
+        rank_,
+        {.name = "all_gather", .by_rank = &bytes_by_rank, .count = SumOf(bytes_by_rank), .in = part, .out = whole}));
+    std::uint64_t offset = 0;
+    for (int rank = 0; rank < size(); ++rank) {
+      const std::uint64_t bytes = bytes_by_rank[static_cast<std::size_t>(rank)];
+      CopyBytes(At(whole, offset), meeting_->call(rank).in, bytes);
+      offset += bytes;
+    }
+    meeting_->Part();
+    return OkStatus();
+  }
+
+  Status AllReduce(const void* in, void* out, std::uint64_t count, DType dtype, Reduction reduction) override {
+    TIERLIB_RETURN_IF_ERROR(CheckReducible(dtype));
+    TIERLIB_RETURN_IF_ERROR(meeting_->Meet(
+        rank_, {.name = "all_reduce", .count = count, .dtype = dtype, .reduction = reduction, .in = in, .out = out}));
+    // Each learner reduces a share, then all take the others' shares. In place that works as nobody writes to a share
+    // of its memory that somebody else reads at that time.
+    const std::vector<std::uint64_t> shares = EvenShares(count, size());
+    const std::uint64_t element = ElementBytes(dtype);
+    const std::uint64_t first = Before(shares, rank_);
+    ReduceInOrder(Inputs(), first, shares[static_cast<std::size_t>(rank_)], dtype, reduction, At(out, first * element));
+    meeting_->Regroup();
+    std::uint64_t offset = 0;
+    for (int rank = 0; rank < size(); ++rank) {
+      const std::uint64_t bytes = shares[static_cast<std::size_t>(rank)] * element;
+      CopyBytes(At(out, offset), At(meeting_->call(rank).out, offset), bytes);
+      offset += bytes;
+    }
+    meeting_->Part();
+    return OkStatus();
+  }
+
+  Status ReduceScatter(const void* whole, const std::vector<std::uint64_t>& counts_by_rank, DType dtype,
+                       Reduction reduction, void* part) override {
+    TIERLIB_RETURN_IF_ERROR(CheckReducible(dtype));
+    TIERLIB_RETURN_IF_ERROR(CheckShares("reduce_scatter", counts_by_rank));
+    TIERLIB_RETURN_IF_ERROR(meeting_->Meet(rank_, {.name = "reduce_scatter",
+                                                   .by_rank = &counts_by_rank,
+                                                   .count = SumOf(counts_by_rank),
+                                                   .dtype = dtype,
+                                                   .reduction = reduction,
+                                                   .in = whole,
+                                                   .out = part}));
+    ReduceInOrder(Inputs(), Before(counts_by_rank, rank_), counts_by_rank[static_cast<std::size_t>(rank_)], dtype,
+                  reduction, part);
+    meeting_->Part();
+    return OkStatus();
+  }
+
+  Status Broadcast(void* data, std::uint64_t bytes, int root) override {
+    if (root < 0 || root >= size()) {
+      return InvalidArgumentError("broadcast: learner " + std::to_string(root) + " is not one of " +
+                                  std::to_string(size()));
+    }
+    TIERLIB_RETURN_IF_ERROR(
+        meeting_->Meet(rank_, {.name = "broadcast", .count = bytes, .root = root, .in = data, .out = data}));
+    CopyBytes(data, meeting_->call(root).in, bytes);
+    meeting_->Part();
+    return OkStatus();
+  }
+
+  Status Barrier() override {
+    TIERLIB_RETURN_IF_ERROR(meeting_->Meet(rank_, {.name = "barrier"}));
+    meeting_->Part();
+    return OkStatus();
+  }
+
+  void Abort(std::string_view why) override { meeting_->Leave(rank_, "gave up: " + std::string(why)); }
+
+ private:
+  std::vector<const void*> Inputs() const {
+    std::vector<const void*> inputs;
+    for (int rank = 0; rank < size(); ++rank) inputs.push_back(meeting_->call(rank).in);
+    return inputs;
+  }
+
+  Status CheckShares(const char* name, const std::vector<std::uint64_t>& shares) const {
+    if (shares.size() == static_cast<std::size_t>(size())) return OkStatus();
+    return InvalidArgumentError(std::string(name) + ": " + std::to_string(shares.size()) + " shares for " +
+                                std::to_string(size()) + " learners");
+  }
+
+  std::shared_ptr<Meeting> meeting_;
+  const int rank_;
+};
+
+}  // namespace
+
+StatusOr<std::vector<std::unique_ptr<Communicator>>> MakeThreadGroup(int learners, const ThreadGroupOptions& options) {
+  if (learners < 1) {
+    return InvalidArgumentError("a group of " + std::to_string(learners) + " learners: it takes one at least");
+  }
+  const auto meeting = std::make_shared<Meeting>(learners, options.deadline_ns);
+  std::vector<std::unique_ptr<Communicator>> group;
+  for (int rank = 0; rank < learners; ++rank) group.push_back(std::make_unique<ThreadCommunicator>(meeting, rank));
+  return group;
+}
+
+}  // namespace tierlib::comm
