@@ -3,13 +3,20 @@
 #include <utility>
 
 #include "autograd/kernels/elementwise.h"
+#include "autograd/saved_codec.h"
 #include "base/check.h"
 
 namespace tierlib::autograd {
 
 StatusOr<Tensor> BackwardPass::Unpack(int slot) {
   Node::Kept& kept = node_.kept[slot];
-  TIERLIB_CHECK(kept.saved.valid(), "a saved value is unpacked after it was dropped");
+  TIERLIB_CHECK(kept.saved.valid() || kept.encoded != nullptr, "a saved value is unpacked after it was dropped");
+  if (kept.encoded != nullptr) {
+    TIERLIB_ASSIGN_OR_RETURN(const Tensor decoded, kept.encoded->Decode(*this));
+    const Layout layout = kept.layout;
+    if (!retain_) kept.encoded.reset();
+    return decoded.WithLayout(layout);
+  }
   Context::State& state = context().state();
   TIERLIB_ASSIGN_OR_RETURN(Loaded loaded, state.runtime->Unpack(kept.saved, state.stream));
   const StorageId storage = kept.storage;

@@ -19,6 +19,7 @@
 namespace tierlib::autograd {
 
 class BackwardPass;
+class EncodedValue;
 
 // Computes the gradients of a node's inputs from those of its outputs.
 using BackwardFunction = std::function<Status(BackwardPass&)>;
@@ -38,8 +39,10 @@ struct Node {
     bool buffer_given = false;  // its memory was handed out once already
   };
   struct Kept {
-    Saved saved;  // invalid once dropped
+    Saved saved;  // invalid once dropped, and where a codec keeps the value
     StorageId storage;
+    std::shared_ptr<const EncodedValue> encoded;  // by a codec (saved_codec.h); null once dropped
+    Layout layout;                                // of what was encoded: the encoding may serve other views too
   };
 
   std::string label;

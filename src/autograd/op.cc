@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "autograd/saved_codec.h"
 #include "autograd/tape_state.h"
 
 namespace tierlib::autograd {
@@ -67,19 +68,30 @@ bool Op::wants(int input) const { return node_ != nullptr && node_->inputs[input
 
 int Op::Save(const Tensor& tensor, const char* what) {
   if (node_ == nullptr || !status_.ok()) return -1;
-  const Context::State& context = this->context().state();
-  StatusOr<Saved> saved = context.runtime->Pack(tensor.view(), nullptr, context.stream, label() + "." + what);
-  if (!saved.ok()) {
-    status_ = saved.status();
+  StatusOr<Node::Kept> kept = Keep(tensor, label() + "." + what);
+  if (!kept.ok()) {
+    status_ = kept.status();
     return -1;
   }
   tape_.state().Count(tensor);
-  node_->kept.push_back(Node::Kept{*std::move(saved), tensor.storage()});
+  node_->kept.push_back(*std::move(kept));
   return static_cast<int>(node_->kept.size()) - 1;
+}
+
+StatusOr<Node::Kept> Op::Keep(const Tensor& tensor, const std::string& label) const {
+  Node::Kept kept{.saved = Saved(), .storage = tensor.storage(), .encoded = nullptr, .layout = tensor.layout()};
+  if (SavedCodec* const codec = tape_.state().codec; codec != nullptr) {
+    TIERLIB_ASSIGN_OR_RETURN(kept.encoded, codec->Encode(*this, tensor, label));
+    if (kept.encoded != nullptr) return kept;
+  }
+  const Context::State& state = context().state();
+  TIERLIB_ASSIGN_OR_RETURN(kept.saved, state.runtime->Pack(tensor.view(), nullptr, state.stream, label));
+  return kept;
 }
 
 Status Op::Derive(const Tensor& derived, const Tensor& source, Replay replay) const {
   if (!tape_.recording()) return OkStatus();
+  if (SavedCodec* const codec = tape_.state().codec; codec != nullptr) codec->NoteDerived(derived, source, replay);
   return context().runtime().Derive(derived.view(), source.view(), std::move(replay));
 }
 

@@ -47,6 +47,8 @@ class Op : public Launcher {
   StatusOr<std::vector<Value>> RecordAll(std::vector<Tensor> outputs, BackwardFunction backward, BufferFunction buffer);
 
  private:
+  StatusOr<Node::Kept> Keep(const Tensor& tensor, const std::string& label) const;
+
   Tape& tape_;
   std::shared_ptr<Node> node_;
   Status status_;

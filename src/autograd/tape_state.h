@@ -15,6 +15,8 @@
 
 namespace tierlib::autograd {
 
+class SavedCodec;
+
 //   I1  nodes[i]->index == i, and every input of a node has a smaller index: reverse order is a valid order of backward
 //   I2  between passes no node holds a gradient or a buffer
 struct Tape::State {
@@ -36,6 +38,7 @@ struct Tape::State {
   absl::flat_hash_map<const Parameter*, Node*> leaves;
   std::string scope;                       // "block.3.attn." in front of every label
   std::vector<std::size_t> scope_lengths;  // of `scope` before each open Scope
+  SavedCodec* codec = nullptr;  // what ops save through now (saved_codec.h)
   SavedCount saved_all;
   SavedCount saved_transient;                   // without persistent storages
   std::map<std::int64_t, Tensor> causal_masks;  // by length: bool [1, 1, T, T], true above the diagonal

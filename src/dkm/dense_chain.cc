@@ -1,6 +1,8 @@
 #include "dkm/dense_chain.h"
 
+#include "autograd/saved_codec.h"
 #include "dkm/kernels/tiled.h"
+#include "dkm/map_codec.h"
 #include "dkm/pair_distance.h"
 #include "tierlib/autograd/ops.h"
 
@@ -47,6 +49,9 @@ ChainResult Chain(const Value& w, const Value& start, const ChainOptions& option
     const Value attention = Softmax(MulScalar(distance(w, c, options.metric), -1 / options.tau), 1);
     return clamp ? Clamp(attention, kSmallestAttention, 1) : attention;
   };
+  MapCodec codec(w.tape()->context(), w.tensor(), options.uniquify, options.sharding);
+  const bool keeps = options.uniquify || options.sharding.learners != nullptr;
+  const autograd::SavedCodecScope keep_by(*w.tape(), keeps ? &codec : nullptr);
   Value c = start;
   Value attention;
   for (int t = 0; t < options.iterations && c.defined(); ++t) {

@@ -3,6 +3,7 @@
 #ifndef TIERLIB_SRC_DKM_DENSE_CHAIN_H_
 #define TIERLIB_SRC_DKM_DENSE_CHAIN_H_
 
+#include "dkm/shard.h"
 #include "tierlib/autograd/tape.h"
 #include "tierlib/dkm/clustering.h"
 
@@ -14,6 +15,9 @@ struct ChainOptions {
   Metric metric = Metric::kSquared;
   Attention attention = Attention::kLast;
   bool contiguous_transpose = false;  // copy A's transpose before multiplying by it, as some programs do
+  // How what the chain saves is kept (map_codec.h): results do not depend on it. Marshaling is the runtime's mode.
+  bool uniquify = false;  // maps as tables of their distinct rows, where w has 16-bit values and d is 1
+  Sharding sharding;      // each learner keeps its share of what is large; all of them run the same chain
 };
 
 struct ChainResult {

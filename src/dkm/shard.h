@@ -1,0 +1,47 @@
+// StoredTensor: a tensor in the runtime's care until backward, whole or as this learner's share of it (S of eDKM).
+//
+// Synchronous data-parallel learners hold the same tensors, so each packs the slice of its rank alone: the others hold
+// the rest. Loading gathers the slices. The collective runs in the order of the operator's stream, within a kernel, and
+// the operator waits for it: no gradient is made of bytes that did not come.
+#ifndef TIERLIB_SRC_DKM_SHARD_H_
+#define TIERLIB_SRC_DKM_SHARD_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "autograd/launch.h"
+#include "tierlib/comm/communicator.h"
+#include "tierlib/saved.h"
+
+namespace tierlib::dkm {
+
+struct Sharding {
+  comm::Communicator* learners = nullptr;   // outlives what is stored; null: nothing is shared
+  std::uint64_t minimum_bytes = 64 * 1024;  // smaller tensors are stored whole: a gather costs more than they do
+};
+
+class StoredTensor {
+ public:
+  // `tensor` is row-major and the only view of its storage that counts; the work that writes it is enqueued.
+  // REQUIRES with learners: all of them store equal tensors, in the same order.
+  static StatusOr<StoredTensor> Store(const autograd::Launcher& launcher, const autograd::Tensor& tensor,
+                                      const Sharding& sharding, std::string_view label);
+
+  // The tensor again, with the layout it had, read-only. With learners: all of them load, in the same order; an error
+  // of the communicator is that of the call.
+  StatusOr<autograd::Tensor> Load(const autograd::Launcher& launcher) const;
+
+  bool is_share() const { return learners_ != nullptr; }
+
+ private:
+  StatusOr<autograd::Tensor> LoadStored(const autograd::Launcher& launcher) const;
+
+  Saved saved_;  // of the whole tensor or of the share; invalid for a share without elements
+  StorageId storage_;
+  Layout layout_;                           // of the whole
+  comm::Communicator* learners_ = nullptr;  // null: stored whole
+};
+
+}  // namespace tierlib::dkm
+
+#endif  // TIERLIB_SRC_DKM_SHARD_H_
