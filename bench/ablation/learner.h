@@ -1,0 +1,40 @@
+// One learner's forward and backward pass of one row.
+#ifndef TIERLIB_BENCH_ABLATION_LEARNER_H_
+#define TIERLIB_BENCH_ABLATION_LEARNER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "ablation/problem.h"
+#include "ablation/turns.h"
+#include "tierlib/options.h"
+#include "tierlib/status.h"
+
+namespace tierlib::bench {
+
+struct Row {
+  const char* name;
+  const char* title;
+  OffloadMode mode;
+  bool uniquify;
+  bool share;            // S: all learners run
+  bool exact;            // the table-domain form instead of the paper's chain
+  bool parameter;        // W is one: it stays on the device and is f32, which the form rounds to bf16
+  double paper_mib = 0;  // 0: the paper has no such row
+  double paper_seconds = 0;
+};
+
+struct LearnerResult {
+  Status status;
+  std::uint64_t host_bytes = 0;  // on the host between the passes, by the tiers' accounting
+  double seconds = 0;
+  std::vector<float> gradient;  // dL/dW as float32
+};
+
+// `me` is null where the row shares nothing; otherwise its learner has no turn, and has none afterwards. `dtype` (bf16
+// or f32) is that of W and of the maps.
+LearnerResult RunLearner(const Problem& problem, const Row& row, DType dtype, Turns& turns, TurnTaker* me);
+
+}  // namespace tierlib::bench
+
+#endif  // TIERLIB_BENCH_ABLATION_LEARNER_H_
