@@ -5,7 +5,8 @@
 // Learners take turns (ablation/turns.h). Rows without S have no collectives: one learner runs and stands for all.
 // Gradients of M, MU, MS and MUS, the latter two on every learner, are compared with those of "none" to the bit.
 //
-// usage: ablation [--n 4096] [--bits 3] [--iterations 1] [--learners 8] [--dtype bf16|f32] [--json]
+// usage: ablation [--n 4096] [--bits 3] [--iterations 1] [--learners 8] [--dtype bf16|f32] [--json] [--check]
+//   --check   exit code 1 where a row keeps other bytes than it should (ablation/targets.h)
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -20,6 +21,7 @@
 #include <utility>
 
 #include "ablation/learner.h"
+#include "ablation/targets.h"
 #include "comm/thread_group.h"
 #include "machine.h"
 
@@ -35,6 +37,7 @@ struct Arguments {
   int learners = 8;
   DType dtype = DType::kBF16;
   bool json = false;
+  bool check = false;
 };
 
 constexpr Row kRows[] = {
@@ -61,8 +64,8 @@ bool ParseCount(std::string_view text, int low, int high, int& count) {
 bool Parse(int argc, char** argv, Arguments& arguments) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
-    if (name == "--json") {
-      arguments.json = true;
+    if (name == "--json" || name == "--check") {
+      (name == "--json" ? arguments.json : arguments.check) = true;
       continue;
     }
     if (i + 1 == argc) return false;
@@ -157,7 +160,8 @@ int Run(int argc, char** argv) {
   Arguments arguments;
   if (!Parse(argc, argv, arguments)) {
     std::fprintf(stderr,
-                 "usage: ablation [--n 4096] [--bits 3] [--iterations 1] [--learners 8] [--dtype bf16|f32] [--json]\n");
+                 "usage: ablation [--n 4096] [--bits 3] [--iterations 1] [--learners 8] [--dtype bf16|f32] [--json] "
+                 "[--check]\n");
     return 2;
   }
   const Problem problem = MakeProblem(arguments.side, arguments.bits, arguments.iterations);
@@ -172,12 +176,18 @@ int Run(int argc, char** argv) {
   if (!arguments.json) PrintHead(arguments);
   Json rows = Json::array();
   std::vector<float> expected;
+  int missed = 0;
   for (const Row& row : kRows) {
     std::vector<LearnerResult> results = RunRow(problem, row, arguments);
     Measured measured;
     if (Status status = Examine(row, results, expected, row.exact ? exact_truth : truth, measured); !status.ok()) {
       std::fprintf(stderr, "ablation: %s: %s\n", row.name, status.ToString().c_str());
       return 1;
+    }
+    const std::string miss = MissedTarget(problem, row, arguments.dtype, arguments.learners, measured.host_bytes);
+    if (!miss.empty()) {
+      ++missed;
+      std::fprintf(stderr, "ablation: %s: %s\n", row.name, miss.c_str());
     }
     rows.push_back({{"name", row.name},
                     {"host_bytes", measured.host_bytes},
@@ -186,7 +196,7 @@ int Run(int argc, char** argv) {
     if (!arguments.json) PrintRow(row, measured, as_in_paper);
   }
   if (arguments.json) std::cout << ToJson(arguments, rows).dump(2) << "\n";
-  return 0;
+  return arguments.check && missed > 0 ? 1 : 0;
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ TEST(FindDistinct, GivesEachKeyOnceWithItsFirstPosition) {
       EXPECT_EQ(same.keys[u], key);
       EXPECT_EQ(same.first[u++], first);
     }
-    wide[77'777] |= 1;
+    wide[77'777] |= 0x8000;
     EXPECT_EQ(Find(kernel, {100'003, 4, wide.data()}).found.count, 0);
   }
 }
