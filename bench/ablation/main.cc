@@ -5,6 +5,9 @@
 // Learners take turns (ablation/turns.h). Rows without S have no collectives: one learner runs and stands for all.
 // Gradients of M, MU, MS and MUS, the latter two on every learner, are compared with those of "none" to the bit.
 //
+// Memory: rows with S hold about five maps of each learner at once: 10.5 GiB in all for the paper's problem, twice that
+// in f32.
+//
 // usage: ablation [--n 4096] [--bits 3] [--iterations 1] [--learners 8] [--dtype bf16|f32] [--json] [--check]
 //   --check   exit code 1 where a row keeps other bytes than it should (ablation/targets.h)
 #include <sys/resource.h>
