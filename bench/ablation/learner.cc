@@ -4,6 +4,7 @@
 #include <limits>
 #include <memory>
 
+#include "ablation/half_codec.h"
 #include "base/clock.h"
 #include "dkm/dense_chain.h"
 #include "tierlib/autograd/ops.h"
@@ -55,7 +56,7 @@ StatusOr<std::vector<float>> TakeGradient(Parameter& w) {
 class Learner {
  public:
   Learner(const Problem& problem, const Row& row, DType dtype, Turns& turns, TurnTaker* me)
-      : problem_(problem), row_(row), dtype_(row.parameter ? DType::kF32 : dtype), turns_(turns), me_(me) {}
+      : problem_(problem), row_(row), dtype_(row.exact ? DType::kF32 : dtype), turns_(turns), me_(me) {}
 
   Status Run(LearnerResult& result) {
     TIERLIB_RETURN_IF_ERROR(Prepare());
@@ -119,9 +120,11 @@ class Learner {
     options.tau = problem_.tau;
     options.iterations = problem_.iterations;
     options.form = dkm::Form::kExact;
-    if (dtype_ == DType::kF32) options.round_to = DType::kBF16;
+    options.round_to = DType::kBF16;
     dkm::Clustering clustering("w", options);
     TIERLIB_RETURN_IF_ERROR(clustering.Restore(*context_, problem_.start, problem_.tau));
+    HalfCodec as_half(w_.value);
+    const autograd::SavedCodecScope keep_by(tape, row_.parameter ? nullptr : &as_half);
     Value output = clustering.Apply(tape, tape.Leaf(w_));
     TIERLIB_RETURN_IF_ERROR(tape.status());
     return output;

@@ -18,8 +18,8 @@ struct Row {
   OffloadMode mode;
   bool uniquify;
   bool share;            // S: all learners run
-  bool exact;            // the table-domain form instead of the paper's chain
-  bool parameter;        // W is one: it stays on the device and is f32, which the form rounds to bf16
+  bool exact;            // the exact form, over f32 weights that it rounds to bf16, instead of the paper's chain
+  bool parameter;        // W is one and stays on the device; otherwise it is a value of 16 bits that is saved
   double paper_mib = 0;  // 0: the paper has no such row
   double paper_seconds = 0;
 };
@@ -32,7 +32,7 @@ struct LearnerResult {
 };
 
 // `me` is null where the row shares nothing; otherwise its learner has no turn, and has none afterwards. `dtype` (bf16
-// or f32) is that of W and of the maps.
+// or f32) is that of W and of the maps; no matter in an exact row.
 LearnerResult RunLearner(const Problem& problem, const Row& row, DType dtype, Turns& turns, TurnTaker* me);
 
 }  // namespace tierlib::bench

@@ -19,7 +19,7 @@ Target TargetOf(const Problem& problem, const Row& row, DType dtype, int learner
   const double w = weights * static_cast<double>(ElementBytes(dtype));
   const double map = w * problem.clusters();
   const double t = problem.iterations;
-  if (row.exact) return row.parameter ? Target{1} : Target{w + 1};
+  if (row.exact) return Target{row.parameter ? 1 : 2 * weights + 1};
   if (row.mode == OffloadMode::kNaive) return {(5 * t + 1) * map + 2 * t * w, 1};
   const double by_learner = row.share ? learners : 1;
   // What is small is kept whole by every learner.

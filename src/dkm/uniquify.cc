@@ -121,7 +121,10 @@ StatusOr<std::shared_ptr<const EncodedValue>> Uniquifier::Encode(const Launcher&
   const std::string name(label);
   TIERLIB_ASSIGN_OR_RETURN(table->rows, StoredTensor::Store(op, rows, sharding_, name + ".table"));
   TIERLIB_ASSIGN_OR_RETURN(table->keys, StoredTensor::Store(op, keys_, sharding_, name + ".keys"));
-  TIERLIB_ASSIGN_OR_RETURN(table->weight, StoredTensor::Store(op, w_, sharding_, name + ".weight"));
+  // A parameter stays on the device, whole: there is nothing to share.
+  const bool stays = weight_is_free_ && w_.handle()->holds == Holds::kPersistent;
+  TIERLIB_ASSIGN_OR_RETURN(table->weight,
+                           StoredTensor::Store(op, w_, stays ? Sharding() : sharding_, name + ".weight"));
   return std::shared_ptr<const EncodedValue>(std::move(table));
 }
 

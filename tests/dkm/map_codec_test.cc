@@ -173,6 +173,13 @@ TEST(MapCodec, KeepsNothingOfAParameter) {
   const LearnerRun run = RunLearner(one, InMode(OffloadMode::kMarshal));
   EXPECT_GE(run.moved, tables);
   EXPECT_LE(run.moved, tables + SmallBytes(2));
+  std::uint64_t all = 0;
+  for (const LearnerRun& share : RunAll(one, InMode(OffloadMode::kMarshal), 3)) {
+    ASSERT_TRUE(share.status.ok()) << share.status;
+    EXPECT_EQ(share.weight_gradient, run.weight_gradient);
+    all += share.moved;
+  }
+  EXPECT_EQ(all, run.moved);
 }
 
 // --- Where a map is not what it seems -------------------------------------------------------------------------------
