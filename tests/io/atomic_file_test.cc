@@ -6,13 +6,12 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <functional>
 #include <set>
 #include <string>
 
+#include "io/in_child.h"
 #include "io/temporary_folder.h"
 
 namespace tierlib::io {
@@ -28,20 +27,33 @@ Status WriteText(const std::string& path, const std::string& text) {
   return file->Commit();
 }
 
-// Runs `body` in a process of its own, which may change its limits and its user; true where it returned true.
-bool InChild(const std::function<bool()>& body) {
-  const pid_t child = fork();
-  if (child == 0) _exit(body() ? 0 : 1);
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 TEST(AtomicFile, WritesANewFile) {
   TemporaryFolder folder;
   ASSERT_EQ(WriteText(folder / "a", "hello"), OkStatus());
   EXPECT_EQ(ReadWhole(folder / "a"), "hello");
   EXPECT_THAT(folder.names(), ElementsAre("a"));
+}
+
+TEST(AtomicFile, WritesAtAnyPlace) {
+  TemporaryFolder folder;
+  StatusOr<AtomicFile> file = AtomicFile::Create(folder / "a");
+  ASSERT_TRUE(file.ok()) << file.status();
+  ASSERT_EQ(file->Reserve(10), OkStatus());
+  ASSERT_EQ(file->WriteAt(6, "789", 3), OkStatus());
+  ASSERT_EQ(file->Append("12", 2), OkStatus());
+  ASSERT_EQ(file->WriteAt(2, "3456", 4), OkStatus());
+  ASSERT_EQ(file->Commit(), OkStatus());
+  EXPECT_EQ(ReadWhole(folder / "a"), std::string("123456789\0", 10));
+  EXPECT_EQ(file->WriteAt(0, "x", 1).code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(file->Reserve(1).code(), StatusCode::kFailedPrecondition);
+}
+
+TEST(AtomicFile, ReservesNoMoreThanThereIs) {
+  TemporaryFolder folder;
+  StatusOr<AtomicFile> file = AtomicFile::Create(folder / "a");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->Reserve(~std::uint64_t{0}).code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(file->Reserve(std::uint64_t{1} << 62).code(), StatusCode::kResourceExhausted);
 }
 
 TEST(AtomicFile, ReplacesAndKeepsPermissions) {
