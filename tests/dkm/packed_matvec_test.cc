@@ -3,13 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "autograd/kernels/host/float16.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
+#include "hwy/targets.h"
 
 namespace tierlib::dkm::host {
 namespace {
@@ -52,13 +55,40 @@ void ExpectNear(const Problem& problem, const std::vector<float>& y) {
   }
 }
 
+// Calls body(name) with each instruction set of this machine alone in use.
+template <class Body>
+void ForEachTarget(const Body& body) {
+  const std::int64_t all = hwy::SupportedTargets();
+  for (std::int64_t rest = all; rest != 0; rest &= rest - 1) {
+    const std::int64_t target = rest & -rest;
+    if ((target & HWY_TARGETS) == 0) continue;
+    hwy::SetSupportedTargetsForTest(target);
+    body(std::string(hwy::TargetName(target)));
+  }
+  hwy::SetSupportedTargetsForTest(0);
+}
+
 TEST(PackedMatvec, EqualsThePlainLoopForEveryWidthAndLength) {
   Random random(41);
   for (int bits = 1; bits <= 8; ++bits) {
     for (const std::int64_t columns : {0, 1, 7, 8, 31, 32, 33, 63, 64, 65, 127, 128, 200, 1000}) {
       const Problem problem(5, columns, bits, 0, random);
-      ExpectNear(problem, problem.Run(1));
+      ForEachTarget([&](const std::string& target) {
+        SCOPED_TRACE(target);
+        ExpectNear(problem, problem.Run(1));
+      });
     }
+  }
+}
+
+// Values that the table does not have stay out of the sums: of a row's end too.
+TEST(PackedMatvec, AddsNothingBehindARowsEnd) {
+  Random random(45);
+  for (const int bits : {3, 8}) {
+    Problem problem(1, 70, bits, 0, random);
+    std::fill(problem.indices.begin(), problem.indices.end(), 0xff);
+    problem.tables[0] = INFINITY;  // what bits behind the end would mean, were they looked at as 0
+    ForEachTarget([&](const std::string& target) { EXPECT_TRUE(std::isfinite(problem.Run(1)[0])) << target; });
   }
 }
 
@@ -66,7 +96,10 @@ TEST(PackedMatvec, TakesEachRowsTable) {
   Random random(42);
   for (const std::int64_t group_rows : {1, 3, 16, 100}) {
     const Problem problem(100, 256, 3, group_rows, random);
-    ExpectNear(problem, problem.Run(2));
+    ForEachTarget([&](const std::string& target) {
+      SCOPED_TRACE(target);
+      ExpectNear(problem, problem.Run(2));
+    });
   }
 }
 
