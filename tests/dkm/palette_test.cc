@@ -196,6 +196,10 @@ TEST(Palettizer, UnpacksToEveryTypeAtAnyAddress) {
   const Weights weights(DType::kF32, {3, 5001}, Normals(15003, 35));  // a row is more than one piece
   const Palette palette = *palettizer.Cluster(weights.dense(), {5, 0, DType::kF32});
   const std::vector<float> dense = Unpacked(palettizer, palette.view());
+  double error = 0;
+  for (std::size_t i = 0; i < dense.size(); ++i)
+    error += std::pow(static_cast<double>(weights.values[i]) - dense[i], 2);
+  EXPECT_NEAR(error, palette.squared_error, 1e-9 * error);
   std::vector<std::byte> bytes(2 * dense.size() + 1);
   for (const DType dtype : {DType::kBF16, DType::kF16}) {
     ASSERT_EQ(palettizer.Unpack(palette.view(), dtype, bytes.data() + 1), OkStatus());
