@@ -29,6 +29,7 @@ TEST(IncludeRules, LetALayerSeeThoseToItsRight) {
   EXPECT_EQ(Why("src/io/a.cc", R"(#include "tierlib/io/safetensors.h")"), "");
   EXPECT_EQ(Why("src/dkm/a.cc", R"(#include "tierlib/comm/communicator.h")"), "");
   EXPECT_EQ(Why("src/comm/a.cc", R"(#include "base/mutex.h")"), "");
+  EXPECT_EQ(Why("src/dkm/a.cc", R"(#include "tierlib/io/safetensors.h")"), "");
   EXPECT_EQ(Why("src/base/a.cc", "#include <vector>"), "");
 }
 
@@ -40,6 +41,7 @@ TEST(IncludeRules, RefuseALayerThoseToItsLeft) {
   EXPECT_EQ(Why("src/io/a.cc", R"(#include "trace/event.h")"), "io may not see trace");
   EXPECT_EQ(Why("src/comm/a.cc", R"(#include "storage/buffer.h")"), "comm may not see storage");
   EXPECT_EQ(Why("src/autograd/a.cc", R"(#include "tierlib/comm/communicator.h")"), "autograd may not see comm");
+  EXPECT_EQ(Why("src/io/a.cc", R"(#include "tierlib/dkm/palette.h")"), "io may not see dkm");
   EXPECT_EQ(Why("src/storage/a.cc", R"(#include "buffer.h")"), "quoted includes name their layer: \"layer/file.h\"");
   EXPECT_EQ(Why("src/misc/a.cc", "#include <vector>"), "src/misc is not a layer of docs/design.md");
 }
