@@ -82,7 +82,7 @@ TEST_F(PalettizeCommand, PacksMatricesAndKeepsTheRest) {
   ASSERT_EQ(ran.exit_code, 0) << ran.errors;
   EXPECT_EQ(ran.errors, "") << "no bar where there is no terminal";
   for (const char* text : {"97 x 65", "3 bits", "8 bits", "dense: vector", "dense: small", "dense: type", "scalar",
-                           "10 tensors, ", "MB/s of input"}) {
+                           "11 tensors, ", "MB/s of input"}) {
     EXPECT_THAT(ran.out, HasSubstr(text));
   }
   const StatusOr<PalettizedModel> packed = PalettizedModel::Open(out_);

@@ -58,6 +58,7 @@ inline TensorList SmallModel() {
   model.AddNormal("model.layers.0.mlp.up_proj.weight", DType::kBF16, {97, 65});
   model.AddNormal("model.layers.0.mlp.down_proj.weight", DType::kF16, {64, 100});
   model.AddNormal("model.layers.0.conv.weight", DType::kF32, {32, 8, 3, 3});
+  model.AddNormal("model.layers.0.large.weight", DType::kBF16, {1000, 1100});  // 2.1 MiB: unpacked in pieces
   model.AddNormal("model.layers.0.norm.weight", DType::kBF16, {4096});
   model.AddNormal("model.layers.0.small.weight", DType::kBF16, {45, 45});  // 2,025 weights
   model.Add("step", DType::kF32, {}, {12});

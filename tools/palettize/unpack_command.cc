@@ -20,7 +20,7 @@ using trace_viewer::kOk;
 using trace_viewer::kUnreadable;
 
 // Bytes that are made at a time, about: whole rows.
-constexpr std::int64_t kPiece = 64 << 20;
+constexpr std::int64_t kPiece = 1 << 20;
 
 std::uint64_t DenseBytes(const dkm::PalettizedTensor& tensor) {
   return static_cast<std::uint64_t>(tensor.shape.rows * tensor.shape.columns) * ElementBytes(tensor.dtype);
