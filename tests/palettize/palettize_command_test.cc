@@ -87,9 +87,10 @@ TEST_F(PalettizeCommand, PacksMatricesAndKeepsTheRest) {
   }
   const StatusOr<PalettizedModel> packed = PalettizedModel::Open(out_);
   ASSERT_TRUE(packed.ok()) << packed.status();
-  EXPECT_THAT(Forms(*packed), UnorderedElementsAre("model.embed_tokens.weight:8", "model.layers.0.mlp.up_proj.weight:3",
-                                                   "model.layers.0.mlp.down_proj.weight:3",
-                                                   "model.layers.0.conv.weight:3", "lm_head.weight:8"));
+  EXPECT_THAT(Forms(*packed),
+              UnorderedElementsAre("model.embed_tokens.weight:8", "model.layers.0.mlp.up_proj.weight:3",
+                                   "model.layers.0.mlp.down_proj.weight:3", "model.layers.0.conv.weight:3",
+                                   "model.layers.0.large.weight:3", "lm_head.weight:8"));
   EXPECT_EQ(packed->metadata(), (std::map<std::string, std::string>{{"format", "pt"}}));
   const StatusOr<io::SafetensorsReader> source = io::SafetensorsReader::Open(in_);
   for (std::size_t i = 0; i < packed->dense().size(); ++i) {
@@ -150,7 +151,7 @@ TEST_F(PalettizeCommand, ChoosesByName) {
   ASSERT_TRUE(packed.ok()) << packed.status();
   EXPECT_THAT(Forms(*packed),
               UnorderedElementsAre("model.layers.0.mlp.up_proj.weight:5", "model.layers.0.mlp.down_proj.weight:2",
-                                   "model.layers.0.small.weight:2"));
+                                   "model.layers.0.large.weight:2", "model.layers.0.small.weight:2"));
 }
 
 TEST_F(PalettizeCommand, KnowsEmbeddingsOfManyModels) {
