@@ -182,6 +182,18 @@ TEST(MapCodec, KeepsNothingOfAParameter) {
   EXPECT_EQ(all, run.moved);
 }
 
+// Nobody else is there: a collective would fail.
+TEST(MapCodec, GathersNothingOfAParameter) {
+  std::vector<std::unique_ptr<comm::Communicator>> group = comm::MakeThreadGroup(2).value();
+  group.pop_back();
+  LearnerCase one = LargePaperCase(1, true);
+  one.chain_options.sharding = {.learners = group[0].get(), .minimum_bytes = kW};  // tables are smaller
+  EXPECT_EQ(RunLearner(one, InMode(OffloadMode::kMarshal)).status.code(), StatusCode::kUnavailable);
+  one.holds = Holds::kPersistent;
+  const LearnerRun run = RunLearner(one, InMode(OffloadMode::kMarshal));
+  EXPECT_TRUE(run.status.ok()) << run.status;
+}
+
 // --- Where a map is not what it seems -------------------------------------------------------------------------------
 
 // Vectors of two numbers and weights of 32 bits have no table.
