@@ -22,7 +22,8 @@ std::string Milliseconds(std::uint64_t ns) { return std::to_string(ns / 1'000'00
 }  // namespace
 
 std::string Call::ToString() const {
-  std::string text = std::string(name) + " of " + std::to_string(count) + " " + DTypeName(dtype);
+  std::string text = name;
+  if (count > 0) text += " of " + std::to_string(count) + " " + DTypeName(dtype);
   if (dtype != DType::kU8) text += std::string(" (") + ReductionName(reduction) + ")";
   if (root != 0) text += " from learner " + std::to_string(root);
   return text;
