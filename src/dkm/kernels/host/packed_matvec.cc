@@ -3,7 +3,7 @@
 // A vector of indices is cut out of 16 bytes: a byte shuffle brings to each lane the two bytes that hold its index, a
 // shift by lane and a mask leave it. The table is in registers where it has at most 16 vectors (8 bits with AVX-512, 5
 // with AVX2), and looked up by permutations that a tree of selections joins; a larger one is gathered from. Where there
-// is AVX-512 VBMI, tables of 6 to 8 bits are looked up by bytes (packed_wide-inl.h).
+// is AVX-512 VBMI, tables of 7 and 8 bits are looked up by bytes (packed_wide-inl.h).
 #include "dkm/kernels/packed_matvec.h"
 
 #include <cstddef>
@@ -21,13 +21,16 @@
 #endif
 #include "hwy/foreach_target.h"
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
-#include "dkm/kernels/host/packed_wide-inl.h"
 // clang-format on
 
 #ifndef TIERLIB_SRC_DKM_KERNELS_HOST_PACKED_MATVEC_ONCE_
 #define TIERLIB_SRC_DKM_KERNELS_HOST_PACKED_MATVEC_ONCE_
 namespace tierlib::dkm::host {
+
+// How far ahead of their use indices are asked for: a row is read too fast for the machine's own prefetching alone.
+inline constexpr std::int64_t kPrefetchBytes = 4096;
 
 // A row of packed indices. `readable`: bytes from `indices` on that may be read, also beyond the row's end.
 struct PackedRow {
@@ -47,6 +50,8 @@ inline std::uint32_t IndexAt(const std::uint8_t* indices, int bits, std::int64_t
 
 }  // namespace tierlib::dkm::host
 #endif
+
+#include "dkm/kernels/host/packed_wide-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tierlib::dkm::host {
@@ -165,6 +170,7 @@ float RowProduct(const PackedRow& row, const Table<kBits>& table, const Cutter<k
   VF odd[2] = {hn::Zero(d), hn::Zero(d)};
   const auto pair = [&](std::int64_t i, int sum) HWY_ATTR {
     const std::uint8_t* bytes = row.indices + i / kPair * kPairBytes;
+    hwy::Prefetch(bytes + kPrefetchBytes);
     even[sum] = hn::MulAdd(table.Look(first.Cut(bytes)), hn::LoadU(d, row.x + i), even[sum]);
     odd[sum] = hn::MulAdd(table.Look(second.Cut(bytes)), hn::LoadU(d, row.x + i + kLanes), odd[sum]);
   };
@@ -205,12 +211,11 @@ void RowsByGroup(const PackedMatvecArguments& a, std::int64_t begin, std::int64_
 template <int kBits>
 void Rows(const PackedMatvecArguments& a, std::int64_t begin, std::int64_t end) {
 #if HWY_TARGET == HWY_AVX3_DL
-  if constexpr (kBits >= 6) {  // measured: with 5 bits permuting floats takes 0.8 of its time, with 6 bits 1.2
+  if constexpr (kBits >= 7) {  // with 6 bits permuting floats is faster
     const WideCutter<kBits> cutter;
-    return RowsByGroup<WideTable<kBits> >(
-        a, begin, end, [&](const PackedRow& row, const WideTable<kBits>& table) HWY_ATTR {
-          return WideRowProduct<kBits>(row.indices, row.columns, table, cutter, row.x);
-        });
+    return RowsByGroup<WideTable<kBits> >(a, begin, end,
+                                          [&](const PackedRow& row, const WideTable<kBits>& table)
+                                              HWY_ATTR { return WideRowProduct<kBits>(row, table, cutter); });
   }
 #endif
   const Cutter<kBits> first(0);

@@ -47,9 +47,8 @@ class WideCutter {
     shifts_ = _mm512_load_si512(shifts);
   }
 
-  // `bytes`: which of the 64 bytes at `packed` are there; others are not read, and count as 0.
-  HWY_INLINE __m512i Cut(const std::uint8_t* packed, __mmask64 bytes) const {
-    const __m512i raw = _mm512_maskz_loadu_epi8(bytes, packed);
+  // `raw`: 64 bytes, the first 8 * kBits of which count.
+  HWY_INLINE __m512i Cut(__m512i raw) const {
     if constexpr (kBits == 8) return _mm512_permutexvar_epi8(order_, raw);
     const __m512i lanes = _mm512_permutexvar_epi8(spread_, raw);
     const __m512i cut = _mm512_multishift_epi64_epi8(shifts_, lanes);
@@ -109,24 +108,27 @@ class WideTable {
 };
 
 template <int kBits>
-float WideRowProduct(const std::uint8_t* indices, std::int64_t columns, const WideTable<kBits>& table,
-                     const WideCutter<kBits>& cutter, const float* x) {
-  constexpr __mmask64 kWhole = ~__mmask64{0} >> (64 - 8 * kBits);
+float WideRowProduct(const PackedRow& row, const WideTable<kBits>& table, const WideCutter<kBits>& cutter) {
+  const std::uint8_t* packed = row.indices;
+  const float* x = row.x;
   __m512 sums[4] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
   __m512 floats[4];
-  std::int64_t i = 0;
-  for (; i + 64 <= columns; i += 64) {
-    table.Look(cutter.Cut(indices + i / 8 * kBits, kWhole), floats);
-    for (int j = 0; j < 4; ++j) sums[j] = _mm512_fmadd_ps(floats[j], _mm512_loadu_ps(x + i + 16 * j), sums[j]);
+  std::int64_t rest = row.columns;
+  for (std::int64_t readable = row.readable; rest >= 64 && readable >= 64; rest -= 64, readable -= 8 * kBits) {
+    hwy::Prefetch(packed + kPrefetchBytes);
+    table.Look(cutter.Cut(_mm512_loadu_si512(packed)), floats);
+    for (int j = 0; j < 4; ++j) sums[j] = _mm512_fmadd_ps(floats[j], _mm512_loadu_ps(x + 16 * j), sums[j]);
+    packed += 8 * kBits;
+    x += 64;
   }
-  if (const std::int64_t rest = columns - i; rest > 0) {
-    const __mmask64 bytes = ~__mmask64{0} >> (64 - (rest * kBits + 7) / 8);
-    const __mmask64 there = ~__mmask64{0} >> (64 - rest);
-    table.Look(cutter.Cut(indices + i / 8 * kBits, bytes), floats);
+  // What is left, at most 64 + 63 weights: masked loads read no byte that is not the row's.
+  for (; rest > 0; rest -= 64, packed += 8 * kBits, x += 64) {
+    const std::int64_t count = rest < 64 ? rest : 64;
+    const __mmask64 there = ~__mmask64{0} >> (64 - count);
+    table.Look(cutter.Cut(_mm512_maskz_loadu_epi8(~__mmask64{0} >> (64 - (count * kBits + 7) / 8), packed)), floats);
     for (int j = 0; j < 4; ++j) {
       const auto lanes = static_cast<__mmask16>(there >> (16 * j));
-      if (lanes == 0) break;
-      sums[j] = _mm512_mask3_fmadd_ps(floats[j], _mm512_maskz_loadu_ps(lanes, x + i + 16 * j), sums[j], lanes);
+      sums[j] = _mm512_mask3_fmadd_ps(floats[j], _mm512_maskz_loadu_ps(lanes, x + 16 * j), sums[j], lanes);
     }
   }
   return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
