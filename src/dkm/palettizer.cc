@@ -17,7 +17,7 @@
 namespace tierlib::dkm {
 namespace {
 
-constexpr std::int64_t kPiece = 4096;           // columns that are assigned at a time; a multiple of 8
+constexpr std::int64_t kPiece = 4096;             // columns that are assigned at a time; a multiple of 8
 constexpr std::int64_t kWeightsOfTile = 1 << 16;  // of rows that go to a thread together
 
 std::int64_t RowsOfTile(const PaletteShape& shape) {
@@ -169,7 +169,9 @@ class Group {
 };
 
 StatusOr<Palette> EmptyPalette(const DenseWeight& weight, const PaletteOptions& options) {
-  const auto wrong = [&](const std::string& text) { return InvalidArgumentError("tensor " + weight.name + ": " + text); };
+  const auto wrong = [&](const std::string& text) {
+    return InvalidArgumentError("tensor " + weight.name + ": " + text);
+  };
   for (const DType dtype : {weight.dtype, options.table_dtype}) {
     if (!IsPaletteType(dtype)) {
       return wrong(std::string("weights and tables are f32, bf16 or f16, not ") + DTypeName(dtype));
@@ -210,7 +212,9 @@ struct Palettizer::State {
           finite = false;
           continue;
         }
-        const auto table = [&] { return std::vector<float>(given->data() + g * clusters, given->data() + (g + 1) * clusters); };
+        const auto table = [&] {
+          return std::vector<float>(given->data() + g * clusters, given->data() + (g + 1) * clusters);
+        };
         if (!group.Pack(given == nullptr ? group.BestTable() : table())) fits = false;
         sums[static_cast<std::size_t>(g)] = {group.squared_error(), group.squared_norm()};
       }
@@ -220,7 +224,9 @@ struct Palettizer::State {
     } else {
       pool.ParallelFor(groups, 1, make);
     }
-    if (!finite) return NotFiniteError(weight, FirstNotFinite(weight.dtype, weight.data, palette.shape.rows * palette.shape.columns));
+    if (!finite)
+      return NotFiniteError(weight,
+                            FirstNotFinite(weight.dtype, weight.data, palette.shape.rows * palette.shape.columns));
     if (!fits) {
       return InvalidArgumentError("tensor " + weight.name + ": a table value is not finite in " +
                                   DTypeName(options.table_dtype));
@@ -293,7 +299,8 @@ Status Palettizer::Unpack(const PaletteView& palette, DType dtype, void* out) {
 Status Palettizer::Multiply(const PaletteView& palette, const float* x, float* y) {
   TIERLIB_RETURN_IF_ERROR(CheckView(palette));
   const std::vector<float> tables = ReadTables(palette);
-  host::PackedMatvec(state_->pool, {palette.shape, static_cast<const std::uint8_t*>(palette.indices), tables.data(), x, y});
+  host::PackedMatvec(state_->pool,
+                     {palette.shape, static_cast<const std::uint8_t*>(palette.indices), tables.data(), x, y});
   return OkStatus();
 }
 
