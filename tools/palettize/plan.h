@@ -30,6 +30,9 @@ struct Plan {
 // name that `skip` finds stays dense; a weight with a table is packed whatever its size. Of the others, those that
 // `embedding` finds get embedding_bits.
 //
+// A trained table is taken as the checkpoint has it: Clustering::Palettize would first run its iterations on the
+// weights once more, for which the file says neither tau nor their number in a form that is not its program's own.
+//
 // The plan points into `model`. FailedPrecondition where the model is palettized already; InvalidArgument names a
 // trained table that is none, or a name too long for a regular expression; errors of MakePaletteShape.
 StatusOr<Plan> MakePlan(const PalettizeOptions& options, const io::SafetensorsModel& model);
