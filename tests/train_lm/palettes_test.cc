@@ -1,0 +1,73 @@
+// A checkpoint with trained centroids as a palettized model: its tables come along, whatever k-means would have made of
+// the weights, and what is unpacked again is what they say.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "io/run_program.h"
+#include "io/temporary_folder.h"
+#include "tierlib/dkm/palettized_model.h"
+#include "tierlib/io/safetensors.h"
+#include "train_lm/process.h"
+#include "train_lm/sample_text.h"
+
+namespace train_lm {
+namespace {
+
+using tierlib::Ran;
+using tierlib::RunProgramAt;
+using tierlib::io::SafetensorsReader;
+using tierlib::io::TensorEntry;
+
+std::vector<float> Floats(const SafetensorsReader& reader, const TensorEntry& entry) {
+  std::vector<float> values(entry.bytes / sizeof(float));
+  std::memcpy(values.data(), reader.Data(entry), entry.bytes);
+  return values;
+}
+
+TEST(Palettes, HaveTheTablesThatTrainingMade) {
+  const tierlib::TemporaryFolder folder;
+  const std::string data = folder / "text", saved = folder / "saved", packed = folder / "packed",
+                    unpacked = folder / "unpacked";
+  tierlib::WriteWhole(data, SampleText(3000));
+  const nlohmann::json trained =
+      ReportOf(folder.path(), SmallRun(data, {"--bits", "3", "--steps", "40", "--save", saved}));
+  const Ran packs = RunProgramAt(
+      TIERLIB_PALETTIZE, {saved, packed, "--embedding-bits", "8", "--min-size", "1", "--drop", "^optimizer\\."});
+  ASSERT_EQ(packs.exit_code, 0) << packs.errors;
+  const Ran unpacks = RunProgramAt(TIERLIB_PALETTIZE, {packed, unpacked, "--unpack"});
+  ASSERT_EQ(unpacks.exit_code, 0) << unpacks.errors;
+
+  const SafetensorsReader checkpoint = SafetensorsReader::Open(saved).value();
+  const SafetensorsReader dense = SafetensorsReader::Open(unpacked).value();
+  int tables = 0;
+  for (const TensorEntry& entry : checkpoint.tensors()) {
+    const std::string prefix = "dkm.", suffix = ".centroids";
+    if (entry.name.rfind(prefix, 0) != 0 || entry.name.find(suffix) == std::string::npos) continue;
+    ++tables;
+    const std::vector<float> table = Floats(checkpoint, entry);
+    EXPECT_EQ(table.size(), 8u);
+    const std::string name = entry.name.substr(prefix.size(), entry.name.size() - prefix.size() - suffix.size());
+    const std::vector<float> before = Floats(checkpoint, checkpoint.Find(name).value());
+    const std::vector<float> after = Floats(dense, dense.Find(name).value());
+    const std::set<float> values(table.begin(), table.end());
+    ASSERT_EQ(after.size(), before.size());
+    for (std::size_t i = 0; i < after.size(); ++i) {
+      ASSERT_EQ(values.count(after[i]), 1u) << name << ", element " << i;
+      for (const float value : values) {
+        ASSERT_LE(std::abs(double{after[i]} - before[i]), std::abs(double{value} - before[i])) << "not the nearest";
+      }
+    }
+  }
+  EXPECT_EQ(tables, 8) << "the block matrices of two layers";
+  // Evaluation lets training's iterations run once more before it snaps weights; the file has them as they were saved.
+  const double loss =
+      ReportOf(folder.path(), SmallRun(data, {"--init", unpacked, "--eval-only"}))["val_loss"].get<double>();
+  EXPECT_NEAR(loss, trained["val_loss"].get<double>(), 0.05);
+}
+
+}  // namespace
+}  // namespace train_lm
