@@ -4,7 +4,6 @@
 
 #include "llama/hugging_face.h"
 #include "llama/hugging_face_files.h"
-#include "tierlib/io/atomic_file.h"
 
 namespace llama {
 namespace {
@@ -19,6 +18,12 @@ class Config {
   Config(std::string path, json values) : path_(std::move(path)), values_(std::move(values)) {}
 
   bool Has(const char* key) const { return values_.contains(key) && !values_[key].is_null(); }
+  // The object under a key, as a config of its own; empty where it is not there.
+  StatusOr<Config> Inside(const char* key) const {
+    if (!Has(key)) return Config(path_, json::object());
+    if (!values_[key].is_object()) return Wrong(key, "an object");
+    return Config(path_ + ": " + key, values_[key]);
+  }
   Status Read(const char* key, std::int64_t* value) const {
     if (!Has(key)) return Missing(key);
     if (!values_[key].is_number_integer()) return Wrong(key, "a whole number");
@@ -59,7 +64,9 @@ StatusOr<Config> Open(const std::string& path) {
   std::ifstream file(path);
   if (!file)
     return tierlib::NotFoundError(path + ": cannot be read; a model of Hugging Face has it beside its weights");
-  json values = json::parse(file, nullptr, /*allow_exceptions=*/false);
+  // What is read lies at the top or in one object there; of what is deeper only that it is there matters.
+  const auto shallow = [](int depth, json::parse_event_t, const json&) { return depth <= 2; };
+  json values = json::parse(file, shallow, /*allow_exceptions=*/false);
   if (!values.is_object()) return InvalidArgumentError(path + ": is no JSON object");
   return Config(path, std::move(values));
 }
@@ -86,6 +93,16 @@ Status CheckComputable(const Config& config, const Shape& shape, const std::stri
   return tierlib::UnimplementedError(path + ": this example does not compute " + what);
 }
 
+// What newer files say of rotary angles in an object of its own.
+Status ReadRotary(const Config& config, const std::string& path, double* theta) {
+  TIERLIB_ASSIGN_OR_RETURN(const Config rotary, config.Inside("rope_parameters"));
+  TIERLIB_RETURN_IF_ERROR(rotary.ReadDefault("rope_theta", theta));
+  std::string type = "default";
+  TIERLIB_RETURN_IF_ERROR(rotary.ReadDefault("rope_type", &type));
+  if (type == "default") return tierlib::OkStatus();
+  return tierlib::UnimplementedError(path + ": this example does not compute rope_type " + type);
+}
+
 }  // namespace
 
 StatusOr<Shape> ReadConfig(const std::string& model_path) {
@@ -106,6 +123,7 @@ StatusOr<Shape> ReadConfig(const std::string& model_path) {
   shape.tied = false;
   TIERLIB_RETURN_IF_ERROR(config.ReadDefault("rms_norm_eps", &shape.norm_epsilon));
   TIERLIB_RETURN_IF_ERROR(config.ReadDefault("rope_theta", &shape.rope_theta));
+  TIERLIB_RETURN_IF_ERROR(ReadRotary(config, path, &shape.rope_theta));
   TIERLIB_RETURN_IF_ERROR(config.ReadDefault("tie_word_embeddings", &shape.tied));
   shape.pairs = tierlib::autograd::RotaryPairs::kHalves;
   TIERLIB_RETURN_IF_ERROR(CheckShape(shape, path));
@@ -113,7 +131,7 @@ StatusOr<Shape> ReadConfig(const std::string& model_path) {
   return shape;
 }
 
-Status WriteConfig(const Shape& shape, const std::string& path) {
+std::string ConfigText(const Shape& shape) {
   const json config = {{"architectures", {"LlamaForCausalLM"}},
                        {"model_type", "llama"},
                        {"hidden_act", "silu"},
@@ -128,10 +146,7 @@ Status WriteConfig(const Shape& shape, const std::string& path) {
                        {"rope_theta", shape.rope_theta},
                        {"tie_word_embeddings", shape.tied},
                        {"torch_dtype", "float32"}};
-  const std::string text = config.dump(2) + "\n";
-  TIERLIB_ASSIGN_OR_RETURN(tierlib::io::AtomicFile file, tierlib::io::AtomicFile::Create(path));
-  TIERLIB_RETURN_IF_ERROR(file.Append(text.data(), text.size()));
-  return file.Commit();
+  return config.dump(2) + "\n";
 }
 
 }  // namespace llama

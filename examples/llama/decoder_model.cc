@@ -54,7 +54,14 @@ StatusOr<DecoderModel> OpenPalettized(const std::string& file, const Shape& shap
     if (const auto found = palettes.find(specs[i].name); found != palettes.end()) {
       const tierlib::dkm::PalettizedTensor& palette = packed->palettes()[found->second];
       TIERLIB_RETURN_IF_ERROR(CheckSizes(file, specs[i], palette.sizes));
-      model.weights.matrices[i] = PaletteMatrix(packed, found->second, palettizer);
+      if (specs[i].sizes.size() == 2) {
+        model.weights.matrices[i] = PaletteMatrix(packed, found->second, palettizer);
+      } else {
+        std::vector<float>& norm = model.weights.norms[i];
+        norm.resize(specs[i].elements());
+        TIERLIB_RETURN_IF_ERROR(palettizer->Unpack(packed->View(found->second), tierlib::DType::kF32, norm.data()));
+        TIERLIB_RETURN_IF_ERROR(CheckFinite(norm, specs[i].name, file));
+      }
       model.bytes +=
           static_cast<std::uint64_t>(palette.shape.index_bytes()) +
           static_cast<std::uint64_t>(palette.shape.table_values()) * tierlib::ElementBytes(palette.table_dtype);

@@ -26,7 +26,7 @@ tierlib::StatusOr<std::int64_t> Write(Decoder& decoder, const Tokenizer& tokeniz
   std::int64_t asked = 0;
   for (std::size_t i = 0; static_cast<std::int64_t>(i) < options.tokens; ++i, ++asked) {
     const tierlib::StatusOr<const float*> logits = decoder.Next(tokens[i]);
-    if (logits.status().code() == tierlib::StatusCode::kOutOfRange && i >= prompt.size()) break;  // the context is full
+    if (logits.status().code() == tierlib::StatusCode::kOutOfRange && i > prompt.size()) break;  // the context is full
     TIERLIB_RETURN_IF_ERROR(logits.status());
     if (i + 1 < tokens.size()) continue;
     const std::int32_t next = sampler.Next(*logits, tokenizer.vocabulary());

@@ -20,7 +20,8 @@ tierlib::StatusOr<Shape> ReadConfig(const std::string& path);
 tierlib::StatusOr<Model> ReadHuggingFace(const std::string& path);
 
 // Writes model.safetensors and config.json into a folder that there is, the rows of queries and keys in the order in
-// which Hugging Face turns them (kHalves). Each file replaces what stood there as a whole.
+// which Hugging Face turns them (kHalves). Each file replaces what stood there as a whole. FailedPrecondition where an
+// index of shards stands there, which would be read in place of the file.
 tierlib::Status WriteHuggingFace(const Model& model, const std::string& folder);
 
 }  // namespace llama

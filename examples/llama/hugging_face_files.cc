@@ -4,8 +4,8 @@
 
 #include <cstdio>
 
-#include "llama/model.h"
 #include "llama/float_convert.h"
+#include "llama/model.h"
 
 namespace llama {
 
@@ -64,8 +64,7 @@ StatusOr<std::vector<float>> ReadWeight(const std::string& file, const WeightSpe
     return InvalidArgumentError(file + ": tensor " + spec.name + " is of " + tierlib::DTypeName(entry.dtype) +
                                 "; f32, bf16 or f16 is needed");
   }
-  const std::vector<double> values =
-      ReadFloats(data, entry.dtype, static_cast<std::int64_t>(spec.elements()));
+  const std::vector<double> values = ReadFloats(data, entry.dtype, static_cast<std::int64_t>(spec.elements()));
   std::vector<float> weight(values.begin(), values.end());
   TIERLIB_RETURN_IF_ERROR(CheckFinite(weight, spec.name, file));
   return weight;

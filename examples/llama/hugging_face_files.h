@@ -14,7 +14,8 @@ namespace llama {
 
 // config.json in the folder `path`, or beside the file `path`.
 std::string ConfigPath(const std::string& path);
-tierlib::Status WriteConfig(const Shape& shape, const std::string& path);
+// What config.json says of a shape.
+std::string ConfigText(const Shape& shape);
 // The file with the weights that `path` means: of a folder its index of shards or else its one file.
 std::string WeightsPath(const std::string& path);
 

@@ -4,7 +4,7 @@
 // Exit codes: 0 done; 1 something failed; 2 wrong usage. Every failure is one line.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <new>
+#include <exception>
 #include <string>
 
 #include "llama/commands.h"
@@ -71,7 +71,7 @@ int Run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return Run(argc, argv);
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {  // bad_alloc, or a vector beyond any memory: nothing else here throws
     return Fail("the machine has not enough memory for this model", 1);
   }
 }

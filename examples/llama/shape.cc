@@ -1,5 +1,7 @@
 #include "llama/shape.h"
 
+#include <algorithm>
+
 namespace llama {
 
 using tierlib::InvalidArgumentError;
@@ -28,7 +30,7 @@ Status CheckShape(const Shape& shape, const std::string& file) {
                                 " heads of keys and values do not divide " + std::to_string(shape.heads) + " heads");
   }
   constexpr std::int64_t kMostElements = std::int64_t{1} << 40;
-  const std::int64_t longest = shape.vocabulary > shape.hidden ? shape.vocabulary : shape.hidden;
+  const std::int64_t longest = std::max({shape.vocabulary, shape.hidden, shape.width});
   if (longest > kMostElements / shape.width || shape.layers > (1 << 16)) {
     return InvalidArgumentError(file + ": a model of " + std::to_string(shape.layers) + " layers of width " +
                                 std::to_string(shape.width) + " is beyond any that fits here");

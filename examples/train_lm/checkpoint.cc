@@ -7,8 +7,8 @@
 #include <optional>
 #include <utility>
 
-#include "tierlib/io/safetensors.h"
 #include "llama/float_convert.h"
+#include "tierlib/io/safetensors.h"
 #include "train_lm/options.h"
 #include "train_lm/text.h"
 
@@ -157,7 +157,8 @@ StatusOr<Checkpoint> ReadCheckpoint(const std::string& path, const Options& opti
   TIERLIB_ASSIGN_OR_RETURN(const SafetensorsReader reader, SafetensorsReader::Open(path));
   TIERLIB_ASSIGN_OR_RETURN(const Json metadata, ReadMetadata(reader, path));
   if (metadata["text"].get<std::uint64_t>() != text.fingerprint) {
-    return tierlib::FailedPreconditionError(path + ": the checkpoint was made with another text than " + options.data);
+    return tierlib::FailedPreconditionError(path + ": the checkpoint was made with another text than " + options.data +
+                                            ", or with other tokens (--tokenizer)");
   }
   Checkpoint checkpoint;
   checkpoint.step = metadata["step"].get<std::uint64_t>();

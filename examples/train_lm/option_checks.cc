@@ -46,6 +46,19 @@ Status CheckFiles(const Options& o) {
   return tierlib::OkStatus();
 }
 
+// What only LLaMA has must not be asked of another model.
+Status CheckGpt(const Options& o) {
+  const Options defaults;
+  const char* given = o.kv_heads != defaults.kv_heads           ? "--kv-heads"
+                      : o.hidden != defaults.hidden             ? "--hidden"
+                      : o.untied != defaults.untied             ? "--untied"
+                      : o.norm_epsilon != defaults.norm_epsilon ? "--norm-epsilon"
+                      : o.rope_theta != defaults.rope_theta     ? "--rope-theta"
+                                                                : nullptr;
+  if (given == nullptr) return tierlib::OkStatus();
+  return InvalidArgumentError(std::string(given) + " is for --arch llama");
+}
+
 Status CheckLlama(const Options& o) {
   llama::Shape shape;
   shape.vocabulary = 1;
@@ -77,9 +90,7 @@ Status CheckTogether(const Options& o) {
     return InvalidArgumentError("--width " + std::to_string(o.width) + " cannot be divided by --heads " +
                                 std::to_string(o.heads));
   }
-  if (o.architecture == Architecture::kLlama) {
-    TIERLIB_RETURN_IF_ERROR(CheckLlama(o));
-  }
+  TIERLIB_RETURN_IF_ERROR(o.architecture == Architecture::kLlama ? CheckLlama(o) : CheckGpt(o));
   if (o.eval_only && !o.save.empty()) {
     return InvalidArgumentError("--eval-only trains nothing that --save could write");
   }

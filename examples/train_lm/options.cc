@@ -159,7 +159,7 @@ void CommandLine::Model() {
   Whole("--hidden", options_.hidden, 0, 1 << 18, "LLaMA: width of the SwiGLU layer, default 0: 8/3 of the width");
   Choice("--untied", options_.untied, kYesNo, "LLaMA: a head of its own");
   Real("--norm-epsilon", options_.norm_epsilon, 1e-12, 1, "LLaMA: of RMSNorm, default 1e-5");
-  Real("--rope-theta", options_.rope_theta, 1, 1e9, "LLaMA: of the rotary embedding, default 10000");
+  Real("--rope-theta", options_.rope_theta, 1, 1e15, "LLaMA: of the rotary embedding, default 10000");
   Real("--dropout", options_.dropout, 0, 0.99, "Default 0");
   Choice("--dtype", options_.dtype, kDTypes, "Storage of parameters and activations; arithmetic is f32");
 }
@@ -280,6 +280,12 @@ Status CommandLine::ApplyModel() {
   TIERLIB_RETURN_IF_ERROR(take("untied", options_.untied, !shape.tied));
   TIERLIB_RETURN_IF_ERROR(take("norm-epsilon", options_.norm_epsilon, shape.norm_epsilon));
   TIERLIB_RETURN_IF_ERROR(take("rope-theta", options_.rope_theta, shape.rope_theta));
+  // A checkpoint keeps them as options: what no option takes could not be gone on with.
+  std::vector<std::string> taken = {"--data=text"};
+  for (const auto& [name, value] : DecidingOptions(options_)) taken.push_back("--" + name + "=" + value);
+  if (const Status fits = CommandLine().Parse(std::move(taken)).status(); !fits.ok()) {
+    return tierlib::InvalidArgumentError(options_.init + ": " + std::string(fits.message()));
+  }
   if (options_.context <= shape.context) return tierlib::OkStatus();
   return tierlib::InvalidArgumentError("--context " + std::to_string(options_.context) + " is beyond the " +
                                        std::to_string(shape.context) + " positions of " + options_.init);

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "llama/decoder_model.h"
-#include "tierlib/io/safetensors.h"
 #include "llama/float_convert.h"
+#include "tierlib/io/safetensors.h"
 #include "train_lm/llama.h"
 #include "train_lm/philox.h"
 

@@ -52,7 +52,7 @@ struct HostWeight {
 };
 using HostWeights = std::vector<HostWeight>;  // in the order of WeightsOf
 
-// Over all weights. The options' ranges keep it far below 2^63.
+// Over all weights. The options' ranges, and those of llama::CheckShape, keep it far below 2^63.
 std::uint64_t ParameterCount(const ModelShape& shape);
 
 // InvalidArgument where the model has more parameters than any machine here could hold.

@@ -36,12 +36,17 @@ class HuggingFace : public testing::Test {
 
 TEST_F(HuggingFace, AModelOfInterleavedPairsSaysTheSameInHalves) {
   for (const bool tied : {true, false}) {
-    const Model model = RandomModel(SmallShape(tied), 5);
+    Shape shape = SmallShape(tied);
+    shape.rope_theta = 50;  // so far from their defaults that nobody could miss them
+    shape.norm_epsilon = 0.1;
+    const Model model = RandomModel(shape, 5);
     ASSERT_TRUE(WriteHuggingFace(model, folder_.path()).ok());
     const StatusOr<Model> read = ReadModel(folder_.path());
     ASSERT_TRUE(read.ok()) << read.status();
     EXPECT_EQ(read->shape.pairs, tierlib::autograd::RotaryPairs::kHalves);
     EXPECT_EQ(read->shape.tied, tied);
+    EXPECT_EQ(read->shape.rope_theta, 50);
+    EXPECT_EQ(read->shape.norm_epsilon, 0.1);
     EXPECT_NE(read->weights[Position(0, kQueries)], model.weights[Position(0, kQueries)]);
     EXPECT_EQ(read->weights[Position(0, kValues)], model.weights[Position(0, kValues)]);
     ExpectNear(AllLogits(*read, kTokens), AllLogits(model, kTokens), 2e-4f);
@@ -69,7 +74,39 @@ TEST_F(HuggingFace, PalettesOfEightBitsSayNearlyTheSame) {
     logits.emplace_back(*next, *next + model.shape.vocabulary);
   }
   ExpectNear(logits, AllLogits(model, kTokens), 0.5f);
-  EXPECT_EQ(ReadModel(packed).status().code(), StatusCode::kInvalidArgument) << "no dense weights are there";
+  const Status dense = ReadModel(packed).status();
+  EXPECT_EQ(dense.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(dense.message().find("the weights are palettes; tierlib-palettize --unpack"), std::string_view::npos)
+      << dense;
+}
+
+TEST_F(HuggingFace, ANormMayBeAPaletteToo) {
+  const Model model = RandomModel(SmallShape(), 6);
+  std::vector<float> table(256);
+  for (std::size_t i = 0; i < table.size(); ++i) table[i] = 0.2f + 0.007f * static_cast<float>(i);
+  std::vector<tierlib::io::TensorToWrite> tensors;
+  const std::vector<WeightSpec> specs = WeightsOf(model.shape);
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    tensors.push_back({specs[i].name, tierlib::DType::kF32, specs[i].sizes, model.weights[i].data()});
+  }
+  tensors.push_back({"dkm.model.norm.weight.centroids", tierlib::DType::kF32, {256}, table.data()});
+  ASSERT_TRUE(WriteHuggingFace(model, folder_.path()).ok());  // for its config.json
+  ASSERT_TRUE(tierlib::io::WriteSafetensors(folder_ / "model.safetensors", tensors, {}).ok());
+  const std::string packed = folder_ / "packed.safetensors";
+  const tierlib::Ran ran =
+      tierlib::RunProgramAt(TIERLIB_PALETTIZE, {folder_ / "model.safetensors", packed, "--skip", "proj|embed"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+  StatusOr<DecoderModel> opened = OpenForDecoder(packed, 1);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  Decoder decoder(opened->shape, std::move(opened->weights));
+  EXPECT_TRUE(decoder.Next(1).ok());
+}
+
+TEST_F(HuggingFace, IsNotWrittenBesideAnIndexThatWouldBeReadInItsPlace) {
+  WriteBytes(folder_ / "model.safetensors.index.json", "{}");
+  const Status status = WriteHuggingFace(RandomModel(SmallShape(), 5), folder_.path());
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition) << status;
+  EXPECT_NE(status.message().find("would be read in place"), std::string_view::npos) << status;
 }
 
 TEST_F(HuggingFace, WeightsThatAreMissingOrOfOtherSizesAreNamed) {
@@ -123,6 +160,17 @@ TEST_F(HuggingFace, AConfigThatIsNotOfThisArchitectureIsRefused) {
   refused("attention_bias", true, StatusCode::kUnimplemented, "does not compute biases");
   refused("head_dim", 16, StatusCode::kUnimplemented, "does not compute head_dim");
   refused("hidden_act", "gelu", StatusCode::kUnimplemented, "hidden_act other than silu");
+  refused("rope_parameters", {{"rope_type", "llama3"}}, StatusCode::kUnimplemented,
+          "does not compute rope_type llama3");
+  refused("rope_parameters", 3, StatusCode::kInvalidArgument, "rope_parameters is 3; it must be an object");
+  nlohmann::json newer = good;
+  newer.erase("rope_theta");
+  newer["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 500000}};
+  WriteBytes(path, newer.dump());
+  EXPECT_EQ(ReadConfig(folder_.path()).value().rope_theta, 500000);
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  WriteBytes(path, R"({"hidden_size": )" + deep + "}");
+  EXPECT_EQ(ReadConfig(folder_.path()).status().code(), StatusCode::kInvalidArgument) << "and no stack overflow";
   WriteBytes(path, "{");
   EXPECT_EQ(ReadConfig(folder_.path()).status().code(), StatusCode::kInvalidArgument);
   std::remove(path.c_str());

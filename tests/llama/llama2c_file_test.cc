@@ -72,6 +72,7 @@ TEST_F(Llama2cFile, IsRefusedWhereNoModelHasItsNumbers) {
       {0, 0, "the model's width is 0; it must be from 1"},
       {1, -4, "the model's hidden width is -4"},
       {2, 0x7fffffff, "is beyond any that fits here"},
+      {0, 1 << 30, "is beyond any that fits here"},
       {3, 3, "3 heads do not divide a width of 32"},
       {4, 3, "3 heads of keys and values do not divide 4 heads"},
       {5, 0, "the model's vocabulary is 0"},

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/temporary_folder.h"
+#include "llama/hugging_face.h"
 #include "llama/random_model.h"
 #include "tierlib/io/safetensors.h"
 #include "train_lm/options.h"
@@ -66,6 +67,8 @@ TEST_F(BadInput, AModelOfTheOtherArchitectureIsRefused) {
   };
   EXPECT_THAT(line(2, {"--kv-heads", "3"}), HasSubstr("3 heads of keys and values do not divide 2 heads"));
   EXPECT_THAT(line(2, {"--heads", "32"}), HasSubstr("32 heads do not divide a width of 32 into even parts"));
+  EXPECT_THAT(Line(2, {"--untied", "yes"}), HasSubstr("--untied is for --arch llama"));
+  EXPECT_THAT(Line(2, {"--rope-theta", "5"}), HasSubstr("--rope-theta is for --arch llama"));
   EXPECT_THAT(Line(2, {"--arch", "bert"}), HasSubstr("bert is not one of gpt | llama"));
   const std::string model = folder_ / "model.bin";
   llama::WriteBytes(model, llama::Llama2cBytes(llama::RandomModel(llama::SmallShape(), 1)));
@@ -77,6 +80,13 @@ TEST_F(BadInput, AModelOfTheOtherArchitectureIsRefused) {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return RunTrainLm(arguments);
   };
+  // A theta that an option would not take could not be gone on with from a checkpoint.
+  llama::Model wide = llama::RandomModel(llama::SmallShape(), 1);
+  wide.shape.rope_theta = 2e15;
+  ASSERT_TRUE(llama::WriteHuggingFace(wide, folder_.path()).ok());
+  EXPECT_THAT(
+      OneLineOf(RunTrainLm({"--arch", "llama", "--data", data_, "--init", folder_.path(), "--context", "16"}), 2),
+      AllOf(HasSubstr(folder_.path() + ": --rope-theta"), HasSubstr("must be from 1 to 1")));
   EXPECT_THAT(OneLineOf(alone({"--context", "25"}), 2), HasSubstr("--context 25 is beyond the 24 positions of"));
   EXPECT_THAT(OneLineOf(alone({"--context", "16"}), 1),
               HasSubstr("the model has 300 tokens, the text 22 characters; --tokenizer names its tokens"));

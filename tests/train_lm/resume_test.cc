@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "io/temporary_folder.h"
+#include "llama/hugging_face.h"
+#include "llama/random_model.h"
 #include "tierlib/io/safetensors.h"
 #include "train_lm/process.h"
 #include "train_lm/sample_text.h"
@@ -57,6 +59,42 @@ TEST_P(Resume, ReplacesItsOwnCheckpoint) {
   EXPECT_EQ(done["first_step"], 6);
   EXPECT_EQ(done["steps"], 0);
   EXPECT_THAT(folder_.names(), ElementsAre("middle", "text"));
+}
+
+TEST(Resume, OfAModelOfTokensNeedsThemAndKeepsItsNumbers) {
+  const tierlib::TemporaryFolder folder;
+  const std::string tokens = folder / "tokens", data = folder / "text", saved = folder / "saved";
+  std::string file(4, '\0');
+  for (int token = 0; token < 300; ++token) {
+    const float score = 0;
+    const std::string piece =
+        token < 259 ? "<" + std::to_string(token) + ">" : std::string(1, static_cast<char>(' ' + token - 259));
+    const auto length = static_cast<std::int32_t>(piece.size());
+    file.append(reinterpret_cast<const char*>(&score), 4);
+    file.append(reinterpret_cast<const char*>(&length), 4);
+    file += piece;
+  }
+  tierlib::WriteWhole(tokens, file);
+  tierlib::WriteWhole(data, SampleText(3000));
+  llama::Model model = llama::RandomModel(llama::SmallShape(), 1);
+  model.shape.rope_theta = 2e9;
+  ASSERT_TRUE(llama::WriteHuggingFace(model, folder.path()).ok());
+  const std::vector<std::string> both = {"--data", data, "--device", "emulated", "--tokenizer", tokens};
+  const auto with = [&both](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = both;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  const std::vector<std::string> start = {"--arch",    "llama", "--init",  folder.path(),
+                                          "--context", "16",    "--steps", "3"};
+  const nlohmann::json whole = ReportOf(folder.path(), with(start));
+  std::vector<std::string> first = start;
+  first.insert(first.end(), {"--stop-at", "2", "--save", saved});
+  ReportOf(folder.path(), with(first));
+  const nlohmann::json second = ReportOf(folder.path(), with({"--resume", saved}));
+  EXPECT_EQ(whole["val_loss_bits"], second["val_loss_bits"]);
+  EXPECT_THAT(OneLineOf(RunTrainLm({"--data", data, "--device", "emulated", "--resume", saved}), 1),
+              HasSubstr("or with other tokens (--tokenizer)"));
 }
 
 TEST(Stopping, InTheLastEvaluationKeepsWhatWasTrained) {
