@@ -1,5 +1,6 @@
 #include "llama/random_model.h"
 
+#include <cstdio>
 #include <fstream>
 
 #include "base/random.h"
@@ -56,6 +57,32 @@ std::string Llama2cBytes(const Model& model) {
   bytes.append(static_cast<std::size_t>(shape.context * shape.head_width()) * sizeof(float), '\x7f');  // not looked at
   if (!shape.tied) add_weight(HeadPosition(shape));
   return bytes;
+}
+
+std::string TokenFile(const std::vector<Piece>& pieces) {
+  std::vector<Piece> all = {{"<unk>", 0}, {"<s>", 0}, {"</s>", 0}};
+  for (int byte = 0; byte < 256; ++byte) {
+    char name[8];
+    std::snprintf(name, sizeof name, "<0x%02X>", byte);
+    all.push_back({name, 0});
+  }
+  all.insert(all.end(), pieces.begin(), pieces.end());
+  std::string bytes(4, '\x08');
+  for (const Piece& piece : all) {
+    const auto length = static_cast<std::int32_t>(piece.text.size());
+    bytes.append(reinterpret_cast<const char*>(&piece.score), 4);
+    bytes.append(reinterpret_cast<const char*>(&length), 4);
+    bytes += piece.text;
+  }
+  return bytes;
+}
+
+std::string CharacterFile(std::int64_t vocabulary) {
+  std::vector<Piece> pieces;
+  for (std::int64_t token = 259; token < vocabulary; ++token) {
+    pieces.push_back({std::string(1, static_cast<char>(' ' + token - 259)), 0});
+  }
+  return TokenFile(pieces);
 }
 
 void WriteBytes(const std::string& path, const std::string& bytes) {

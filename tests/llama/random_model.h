@@ -17,6 +17,15 @@ Model RandomModel(const Shape& shape, std::uint64_t seed);
 std::string Llama2cBytes(const Model& model);
 void WriteBytes(const std::string& path, const std::string& bytes);
 
+// A file of tokens (llama/tokenizer.h): what every file has, and then these pieces, of token 259 on.
+struct Piece {
+  std::string text;
+  float score = 0;
+};
+std::string TokenFile(const std::vector<Piece>& pieces);
+// The same for the printable characters of ASCII, from the space on, as many as fill the vocabulary.
+std::string CharacterFile(std::int64_t vocabulary);
+
 // The logits after each of the tokens.
 std::vector<std::vector<float>> AllLogits(Model model, const std::vector<std::int32_t>& tokens);
 

@@ -16,30 +16,6 @@ namespace {
 using tierlib::StatusCode;
 using tierlib::StatusOr;
 
-struct Piece {
-  std::string text;
-  float score;
-};
-
-// What every file has, and then these.
-std::string FileOf(const std::vector<Piece>& pieces) {
-  std::vector<Piece> all = {{"<unk>", 0}, {"<s>", 0}, {"</s>", 0}};
-  for (int byte = 0; byte < 256; ++byte) {
-    char name[8];
-    std::snprintf(name, sizeof name, "<0x%02X>", byte);
-    all.push_back({name, 0});
-  }
-  all.insert(all.end(), pieces.begin(), pieces.end());
-  std::string bytes(4, '\x08');
-  for (const Piece& piece : all) {
-    const auto length = static_cast<std::int32_t>(piece.text.size());
-    bytes.append(reinterpret_cast<const char*>(&piece.score), 4);
-    bytes.append(reinterpret_cast<const char*>(&length), 4);
-    bytes += piece.text;
-  }
-  return bytes;
-}
-
 class Tokens : public testing::Test {
  protected:
   StatusOr<Tokenizer> Read(const std::string& bytes, std::int64_t vocabulary) {
@@ -62,7 +38,8 @@ class Tokens : public testing::Test {
 
 TEST_F(Tokens, AreJoinedByScoreAndThenFromTheLeft) {
   const Tokenizer tokenizer =
-      Read(FileOf({{" ", -9}, {"a", -9}, {"b", -9}, {"ab", -2}, {"ba", -1}, {"aba", -3}, {" a", -4}}), 259 + 7).value();
+      Read(TokenFile({{" ", -9}, {"a", -9}, {"b", -9}, {"ab", -2}, {"ba", -1}, {"aba", -3}, {" a", -4}}), 259 + 7)
+          .value();
   const std::int32_t ab = 262, ba = 263, aba = 264;
   const std::int32_t space = 259, space_a = 265;
   EXPECT_EQ(tokenizer.Encode("abab"), (std::vector<std::int32_t>{space, aba, 261})) << "ba first, then a and ba";
@@ -112,7 +89,7 @@ TEST_F(Tokens, AreThoseOfThePlainestAlgorithm) {
       for (const Piece& piece : pieces) known |= piece.text == joined;
       if (!known) pieces.push_back({joined, -static_cast<float>(random.UniformInt(6))});  // scores repeat
     }
-    const Tokenizer tokenizer = Read(FileOf(pieces), 259 + static_cast<std::int64_t>(pieces.size())).value();
+    const Tokenizer tokenizer = Read(TokenFile(pieces), 259 + static_cast<std::int64_t>(pieces.size())).value();
     std::string text;
     std::vector<std::string> parts = {" "};
     for (std::uint64_t length = 1 + random.UniformInt(60); length > 0; --length) {
@@ -125,7 +102,7 @@ TEST_F(Tokens, AreThoseOfThePlainestAlgorithm) {
 }
 
 TEST_F(Tokens, OfCharactersThatThereAreNotAreBytes) {
-  const Tokenizer tokenizer = Read(FileOf({{" ", -1}, {"é", -1}}), 261).value();
+  const Tokenizer tokenizer = Read(TokenFile({{" ", -1}, {"é", -1}}), 261).value();
   EXPECT_EQ(tokenizer.Encode("é€"), (std::vector<std::int32_t>{259, 260, 3 + 0xe2, 3 + 0x82, 3 + 0xac}));
   EXPECT_EQ(DecodeAll(tokenizer, tokenizer.Encode("é€")), "é€");
   const std::string broken = "\xff\xe2\x82";  // no UTF-8
@@ -134,7 +111,7 @@ TEST_F(Tokens, OfCharactersThatThereAreNotAreBytes) {
 }
 
 TEST_F(Tokens, OfADamagedFileAreRefused) {
-  const std::string bytes = FileOf({{" ", -1}, {"ab", -1}});
+  const std::string bytes = TokenFile({{" ", -1}, {"ab", -1}});
   const auto refused = [&](const std::string& file, std::int64_t vocabulary, StatusCode code, const char* words) {
     const tierlib::Status status = Read(file, vocabulary).status();
     EXPECT_EQ(status.code(), code) << status;

@@ -64,17 +64,7 @@ TEST_P(Resume, ReplacesItsOwnCheckpoint) {
 TEST(Resume, OfAModelOfTokensNeedsThemAndKeepsItsNumbers) {
   const tierlib::TemporaryFolder folder;
   const std::string tokens = folder / "tokens", data = folder / "text", saved = folder / "saved";
-  std::string file(4, '\0');
-  for (int token = 0; token < 300; ++token) {
-    const float score = 0;
-    const std::string piece =
-        token < 259 ? "<" + std::to_string(token) + ">" : std::string(1, static_cast<char>(' ' + token - 259));
-    const auto length = static_cast<std::int32_t>(piece.size());
-    file.append(reinterpret_cast<const char*>(&score), 4);
-    file.append(reinterpret_cast<const char*>(&length), 4);
-    file += piece;
-  }
-  tierlib::WriteWhole(tokens, file);
+  tierlib::WriteWhole(tokens, llama::CharacterFile(300));
   tierlib::WriteWhole(data, SampleText(3000));
   llama::Model model = llama::RandomModel(llama::SmallShape(), 1);
   model.shape.rope_theta = 2e9;

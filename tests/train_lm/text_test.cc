@@ -7,6 +7,7 @@
 #include <string>
 
 #include "io/temporary_folder.h"
+#include "llama/random_model.h"
 
 namespace train_lm {
 namespace {
@@ -71,25 +72,14 @@ TEST(Text, NamesAMissingFile) {
 
 TEST(Tokens, BeginEachTextAndCountInTheFingerprint) {
   const tierlib::TemporaryFolder folder;
-  std::string file(4, '\0');
-  const auto add = [&file](const std::string& piece) {
-    const float score = 0;
-    const auto length = static_cast<std::int32_t>(piece.size());
-    file.append(reinterpret_cast<const char*>(&score), 4);
-    file.append(reinterpret_cast<const char*>(&length), 4);
-    file += piece;
-  };
-  for (int token = 0; token < 259; ++token) add("<" + std::to_string(token) + ">");
-  for (const char* piece : {" ", "a", "b"}) add(piece);
-  tierlib::WriteWhole(folder / "tokens", file);
+  tierlib::WriteWhole(folder / "tokens", llama::TokenFile({{" "}, {"a"}, {"b"}}));
   tierlib::WriteWhole(folder / "text", "ab\n<|endoftext|>\n\nba\n<|endoftext|>\n");
   const StatusOr<Text> text = LoadText(folder / "text", 0, folder / "tokens");
   ASSERT_TRUE(text.ok()) << text.status();
   EXPECT_THAT(text->tokens, ElementsAre(1, 259, 260, 261, 1, 259, 261, 260));
   EXPECT_EQ(text->vocabulary, 262);
   EXPECT_TRUE(text->alphabet.empty());
-  add("c");
-  tierlib::WriteWhole(folder / "tokens", file);
+  tierlib::WriteWhole(folder / "tokens", llama::TokenFile({{" "}, {"a"}, {"b"}, {"c"}}));
   EXPECT_NE(LoadText(folder / "text", 0, folder / "tokens").value().fingerprint, text->fingerprint);
   tierlib::WriteWhole(folder / "text", "<|endoftext|>\n");
   EXPECT_THAT(std::string(LoadText(folder / "text", 0, folder / "tokens").status().message()), HasSubstr("empty"));
