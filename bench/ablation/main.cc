@@ -25,7 +25,7 @@
 
 #include "ablation/learner.h"
 #include "ablation/targets.h"
-#include "comm/thread_group.h"
+#include "tierlib/comm/thread_group.h"
 #include "machine.h"
 
 namespace tierlib::bench {

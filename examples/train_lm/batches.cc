@@ -14,11 +14,11 @@ void Append(const Text& text, std::int64_t begin, std::int64_t context, Batch& b
 
 }  // namespace
 
-Batch TrainingBatch(const Text& text, std::int64_t context, std::int64_t sequences, std::uint64_t seed,
-                    std::uint64_t step) {
+Batch TrainingBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences,
+                    std::uint64_t seed, std::uint64_t step) {
   Batch batch;
   const auto offsets = static_cast<std::uint64_t>(text.training - context);  // [0, offsets)
-  for (std::int64_t sequence = 0; sequence < sequences; ++sequence) {
+  for (std::int64_t sequence = first; sequence < first + sequences; ++sequence) {
     const auto bits = Philox(seed, RandomStream::kBatches, static_cast<std::uint32_t>(sequence), step);
     const std::uint64_t wide = (std::uint64_t{bits[0]} << 32) | bits[1];
     // The high half of a product maps [0, 2^64) to [0, offsets) evenly, to within offsets / 2^64.

@@ -16,9 +16,10 @@ struct Batch {
   std::vector<std::int32_t> targets;  // the successor of each token
 };
 
-// The batch of a step: sequences at offsets that (seed, step) decide, each equally likely.
-Batch TrainingBatch(const Text& text, std::int64_t context, std::int64_t sequences, std::uint64_t seed,
-                    std::uint64_t step);
+// Sequences [first, first + sequences) of the batch of a step: at offsets that (seed, step) and the sequence's number
+// decide, each equally likely.
+Batch TrainingBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences,
+                    std::uint64_t seed, std::uint64_t step);
 
 // Windows [first, first + sequences) of the validation part. REQUIRES: they are there.
 Batch ValidationBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences);

@@ -43,7 +43,8 @@ std::unique_ptr<MatrixSource> StoredMatrices(Model& model) {
   return std::make_unique<Replaced>(model, std::map<std::size_t, Tensor>());
 }
 
-BlockMatrices::BlockMatrices(Model& model, const Options& options) : model_(model), bits_(options.bits) {
+BlockMatrices::BlockMatrices(Model& model, const Options& options, tierlib::comm::Communicator* learners)
+    : model_(model), bits_(options.bits) {
   if (!options.clusters()) return;
   for (std::size_t i = 0; i < model.specs().size(); ++i) {
     if (!model.specs()[i].block_matrix) continue;
@@ -54,6 +55,7 @@ BlockMatrices::BlockMatrices(Model& model, const Options& options) : model_(mode
     dkm.form = options.dkm_form;
     dkm.round_to = options.dkm_round_to;
     dkm.seed = options.seed + i;
+    dkm.learners = learners;
     const std::string& name = model.specs()[i].name;
     clustered_.emplace(i, Clustered{name, tierlib::dkm::Clustering(name, dkm)});
   }

@@ -20,8 +20,9 @@ std::unique_ptr<MatrixSource> StoredMatrices(Model& model);
 // step. Thread-safety: one thread at a time.
 class BlockMatrices : public MatrixSource {
  public:
-  // REQUIRES: the model outlives it.
-  BlockMatrices(Model& model, const Options& options);
+  // REQUIRES: the model and the learners outlive it. With learners each keeps a share of what clustering saves
+  // (tierlib::dkm::Options); null: all of it.
+  BlockMatrices(Model& model, const Options& options, tierlib::comm::Communicator* learners);
 
   tierlib::autograd::Value Matrix(tierlib::autograd::Tape& tape, std::size_t parameter) override;
   // After each optimizer step.

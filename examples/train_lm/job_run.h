@@ -2,7 +2,7 @@
 #ifndef TRAIN_LM_JOB_RUN_H_
 #define TRAIN_LM_JOB_RUN_H_
 
-#include <csignal>
+#include <atomic>
 
 #include "tierlib/status.h"
 #include "train_lm/options.h"
@@ -10,7 +10,8 @@
 namespace train_lm {
 
 // Set by the handler of SIGINT and SIGTERM: the run ends after the step it is in, as with --stop-at.
-extern volatile std::sig_atomic_t stop_signal;
+extern std::atomic<int> stop_signal;
+static_assert(std::atomic<int>::is_always_lock_free, "a signal handler writes to it");
 
 // Does what the options ask for. Everything that can be refused is refused before training starts and before an
 // existing file is touched. Cancelled where a signal stopped the run, after the checkpoint was written.

@@ -3,6 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "tierlib/comm/communicator.h"
+#include "train_lm/learner.h"
 
 namespace train_lm {
 namespace {
@@ -11,6 +17,34 @@ using tierlib::OffloadMode;
 using tierlib::Status;
 using tierlib::StatusCode;
 using tierlib::StatusOr;
+
+// Learner 0, whose share is the largest, without the others: on a device without bytes there is nothing to exchange.
+class PlannedGroup : public tierlib::comm::Communicator {
+ public:
+  explicit PlannedGroup(int size) : size_(size) {}
+  int rank() const override { return 0; }
+  int size() const override { return size_; }
+  Status AllGather(const void*, const std::vector<std::uint64_t>&, void*) override { return tierlib::OkStatus(); }
+  Status AllReduce(const void*, void*, std::uint64_t, tierlib::DType, tierlib::comm::Reduction) override {
+    return tierlib::OkStatus();
+  }
+  Status ReduceScatter(const void*, const std::vector<std::uint64_t>&, tierlib::DType, tierlib::comm::Reduction,
+                       void*) override {
+    return tierlib::OkStatus();
+  }
+  Status Broadcast(void*, std::uint64_t, int) override { return tierlib::OkStatus(); }
+  Status Barrier() override { return tierlib::OkStatus(); }
+  void Abort(std::string_view) override {}
+
+ private:
+  const int size_;
+};
+
+// Learners share the processors.
+int KernelThreads(const Options& options) {
+  if (options.threads > 0 || options.learners == 1) return options.threads;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / options.learners);
+}
 
 // A capacity that nothing fills: as much address space as this process can have for the device and again for the host.
 // (Sanitizers leave a process a fraction of what it has otherwise.)
@@ -49,7 +83,9 @@ StatusOr<tierlib::Statistics> Try(const Job& job, OffloadMode mode, std::uint64_
   options.mode = mode;
   options.trace.clear();
   TIERLIB_ASSIGN_OR_RETURN(const std::unique_ptr<tierlib::Runtime> runtime, tierlib::Runtime::Create(options));
-  TIERLIB_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(job, *runtime));
+  PlannedGroup group(job.options.learners);
+  const Learner learner(job.options.learners > 1 ? &group : nullptr);
+  TIERLIB_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(job, *runtime, learner));
   if (!job.options.eval_only) {
     TIERLIB_RETURN_IF_ERROR(trainer->Evaluate(Trainer::Weights::kPlain, Trainer::Extent::kSample).status());
     for (int step = plan.target_peak > 0 ? kPlannedSteps : kSteps; step > 0; --step) {
@@ -92,7 +128,7 @@ Status DeviceTooSmall(const Job& job) {
 tierlib::Options RuntimeOptions(const Options& options) {
   tierlib::Options runtime;
   runtime.devices[0].capacity = options.device_memory;
-  runtime.devices[0].emulated.kernel_threads = options.threads;
+  runtime.devices[0].emulated.kernel_threads = KernelThreads(options);
   runtime.pinned_limit = options.host_memory;
   runtime.pageable_limit = 0;  // --host-memory bounds all of it
   runtime.mode = options.offload;
@@ -112,7 +148,8 @@ Status CheckLeastMemory(const Options& options, const ModelShape& shape) {
   // Options' ranges and CheckParameterCount keep all of this far below 2^63.
   const std::uint64_t element = tierlib::ElementBytes(options.dtype);
   const std::uint64_t state = options.eval_only ? 0 : 2 * sizeof(float) + (element < 4 ? sizeof(float) : 0);
-  const std::uint64_t tokens = static_cast<std::uint64_t>(options.batch * options.context) * 2 * sizeof(std::int32_t);
+  const std::uint64_t tokens =
+      static_cast<std::uint64_t>(options.LargestShare() * options.context) * 2 * sizeof(std::int32_t);
   const std::uint64_t least = ParameterCount(shape) * (element + state) + tokens;
   constexpr std::uint64_t kSoonMade = tierlib::GiB(1);
   if (least <= options.device_memory || least <= kSoonMade) return tierlib::OkStatus();

@@ -83,6 +83,19 @@ Status CheckClustering(const Options& o) {
   return tierlib::OkStatus();
 }
 
+Status CheckLearners(const Options& o) {
+  if (o.learners > o.batch) {
+    return InvalidArgumentError("--batch " + std::to_string(o.batch) + " leaves some of --learners " +
+                                std::to_string(o.learners) + " without a sequence");
+  }
+  if (!o.shard) return tierlib::OkStatus();
+  if (o.learners == 1) return InvalidArgumentError("--shard needs --learners 2 or more");
+  const bool dense = o.dkm_form == tierlib::dkm::Form::kReference || o.dkm_form == tierlib::dkm::Form::kPaper;
+  if (dense && o.clusters()) return tierlib::OkStatus();
+  return InvalidArgumentError(
+      "--shard needs --bits 1 to 8 and --dkm-form reference or paper: nothing else saves enough to share");
+}
+
 }  // namespace
 
 Status CheckTogether(const Options& o) {
@@ -97,6 +110,7 @@ Status CheckTogether(const Options& o) {
   if (o.min_lr > o.lr) return InvalidArgumentError("--min-lr is above --lr");
   if (o.stop_at > o.steps) return InvalidArgumentError("--stop-at is above --steps");
   TIERLIB_RETURN_IF_ERROR(CheckClustering(o));
+  TIERLIB_RETURN_IF_ERROR(CheckLearners(o));
   return CheckFiles(o);
 }
 

@@ -66,6 +66,7 @@ class CommandLine {
     Model();
     Training();
     Clustering();
+    Learners();
     Memory();
   }
   CommandLine(const CommandLine&) = delete;
@@ -126,6 +127,7 @@ class CommandLine {
   void Model();
   void Training();
   void Clustering();
+  void Learners();
   void Memory();
   void ApplyDependentDefaults();
   // The numbers of the LLaMA model of --init, in place of those that were not given.
@@ -224,6 +226,17 @@ void CommandLine::Clustering() {
          "What f32 parameters are clustered as: exact needs 16 bits");
 }
 
+void CommandLine::Learners() {
+  app_.add_option(
+          "--learners", options_.learners,
+          "Threads that share each batch, default 1. Each has weights and an optimizer, and a device and a host "
+          "of the sizes below, of its own: all of them need that many times the memory of one")
+      ->check(CLI::Range(1, 64))
+      ->type_name("N");
+  app_.add_flag("--shard", options_.shard,
+                "Each learner keeps its share of what a dense form of DKM saves for backward (S of eDKM)");
+}
+
 void CommandLine::Memory() {
   Choice("--device", options_.device, kDevices, "auto is cuda where that can train, otherwise emulated");
   Size("--device-memory", options_.device_memory, "Device memory to use");
@@ -242,7 +255,7 @@ void CommandLine::Memory() {
           },
           "What the device is to hold at most: what moves is planned a step ahead, with fit; default off")
       ->type_name("auto | off | SIZE");
-  app_.add_option("--threads", options_.threads, "Threads of a kernel, default 0: all processors")
+  app_.add_option("--threads", options_.threads, "Threads of a kernel, default 0: all processors, which learners share")
       ->check(CLI::Range(0, 1024))
       ->type_name("N");
 }
@@ -374,6 +387,7 @@ std::map<std::string, std::string> DecidingOptions(const Options& options) {
       {"tau", options.tau == 0 ? "auto" : Decimal(options.tau)},
       {"dkm-iterations", std::to_string(options.dkm_iterations)},
       {"dkm-form", NameOf(kForms, options.dkm_form)},
+      {"learners", std::to_string(options.learners)},
       {"dkm-round-to", NameOf(kRoundings, options.dkm_round_to)},
   };
 }

@@ -61,7 +61,11 @@ struct Options {
   tierlib::dkm::Form dkm_form = tierlib::dkm::Form::kAuto;
   std::optional<tierlib::DType> dkm_round_to;  // of f32 parameters; none: as they are
 
-  // Memory.
+  // Learners of one global batch, threads of this process.
+  int learners = 1;
+  bool shard = false;  // each keeps its share of what clustering saves for backward
+
+  // Memory. Of each learner.
   DeviceChoice device = DeviceChoice::kAuto;
   std::uint64_t device_memory = tierlib::MiB(512);
   std::uint64_t host_memory = tierlib::GiB(2);
@@ -72,6 +76,8 @@ struct Options {
   int threads = 0;  // of kernels; 0: all processors
 
   bool clusters() const { return bits <= 8; }
+  // Sequences that a learner computes at once, at most.
+  std::int64_t LargestShare() const { return (batch + learners - 1) / learners; }
 };
 
 const char* OffloadName(tierlib::OffloadMode mode);

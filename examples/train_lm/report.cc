@@ -73,6 +73,9 @@ Json MakeReport(const Options& options, const Results& r) {
   report["step_ms_median"] = Median(r.step_ms);
   report["device_peak_bytes"] = s.device.live_peak;
   report["host_peak_bytes"] = s.pinned.live_peak + s.pageable.live_peak;
+  report["learners"] = options.learners;
+  report["device_peak_bytes_by_learner"] = r.device_peak_by_learner;
+  report["host_peak_bytes_by_learner"] = r.host_peak_by_learner;
   report["bytes_moved_per_step"] = traffic["moved_out"];
   report["bytes_avoided_per_step"] = {{"identity", traffic["avoided_identity"]},
                                       {"lineage", traffic["avoided_lineage"]},

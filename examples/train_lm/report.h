@@ -26,6 +26,8 @@ struct Results {
   std::uint64_t parameters_fingerprint = 0;
   std::uint64_t device_bytes_without_offload = 0;  // computed by a shape-only pass
   std::string device;
+  std::vector<std::uint64_t> device_peak_by_learner;  // live bytes, by rank
+  std::vector<std::uint64_t> host_peak_by_learner;
 };
 
 // What was counted between the two: of the counters that the report has, the others are 0.

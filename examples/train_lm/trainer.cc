@@ -52,6 +52,20 @@ StatusOr<Checkpoint::Entry> ReadEntry(std::string name, const Tensor& tensor) {
   return entry;
 }
 
+constexpr std::uint64_t kFingerprintOfNothing = 0xcbf29ce484222325;
+
+// FNV-1a: `fingerprint` with these bytes behind what it is of.
+std::uint64_t AddBytes(std::uint64_t fingerprint, const void* data, std::size_t bytes) {
+  const auto* const begin = static_cast<const unsigned char*>(data);
+  for (std::size_t i = 0; i < bytes; ++i) fingerprint = (fingerprint ^ begin[i]) * 0x100000001b3;
+  return fingerprint;
+}
+
+// Sequences of one batch are not to share a mask. Learner 0's is that of one learner alone.
+std::uint64_t DropoutSeed(std::uint64_t seed, const Learner& learner) {
+  return seed + static_cast<std::uint64_t>(learner.rank()) * 0x9E3779B97F4A7C15;
+}
+
 std::vector<AdamW::Group> Groups(Model& model, double weight_decay) {
   AdamW::Group matrices{{}, weight_decay};
   AdamW::Group vectors{{}, 0};
@@ -63,11 +77,12 @@ std::vector<AdamW::Group> Groups(Model& model, double weight_decay) {
 
 }  // namespace
 
-StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const Job& job, tierlib::Runtime& runtime) {
-  std::unique_ptr<Trainer> trainer(new Trainer(job, runtime));
+StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const Job& job, tierlib::Runtime& runtime, Learner learner) {
+  std::unique_ptr<Trainer> trainer(new Trainer(job, runtime, learner));
   TIERLIB_ASSIGN_OR_RETURN(trainer->context_, Context::Create(runtime));
   TIERLIB_ASSIGN_OR_RETURN(trainer->model_, Model::Create(*trainer->context_, job.shape, job.weights));
-  trainer->matrices_ = std::make_unique<BlockMatrices>(*trainer->model_, job.options);
+  trainer->matrices_ =
+      std::make_unique<BlockMatrices>(*trainer->model_, job.options, job.options.shard ? learner.group() : nullptr);
   if (!job.options.eval_only) {
     TIERLIB_ASSIGN_OR_RETURN(
         trainer->optimizer_,
@@ -118,27 +133,32 @@ Status Trainer::Restore(const Checkpoint& checkpoint) {
 StatusOr<float> Trainer::Step() {
   const Options& o = job_.options;
   runtime_.BeginStep(step_);
-  TIERLIB_ASSIGN_OR_RETURN(const DeviceBatch batch,
-                           ToDevice(*context_, TrainingBatch(job_.text, o.context, o.batch, o.seed, step_)));
-  float loss_value = 0;
+  TIERLIB_ASSIGN_OR_RETURN(
+      const DeviceBatch batch,
+      ToDevice(*context_, TrainingBatch(job_.text, o.context, share_.first, share_.sequences, o.seed, step_)));
+  std::vector<double> mean_loss(1);
   {
     Tape tape(*context_);
-    const Value loss = model_->Loss(tape, *matrices_, batch.tokens, batch.targets, {o.dropout, o.seed, step_});
+    const Value loss =
+        model_->Loss(tape, *matrices_, batch.tokens, batch.targets, {o.dropout, DropoutSeed(o.seed, learner_), step_});
     TIERLIB_RETURN_IF_ERROR(tape.status());
     runtime_.BeginBackward();
     TIERLIB_RETURN_IF_ERROR(tape.Backward(loss));
     TIERLIB_RETURN_IF_ERROR(Update());
-    TIERLIB_ASSIGN_OR_RETURN(loss_value, ReadLoss(loss));
+    TIERLIB_ASSIGN_OR_RETURN(const float mine, ReadLoss(loss));
+    mean_loss[0] = static_cast<double>(mine) * share_.weight;
   }
+  TIERLIB_RETURN_IF_ERROR(learner_.Sum(mean_loss));
   ++step_;
   runtime_.EndStep();
   TIERLIB_RETURN_IF_ERROR(runtime_.health());
-  return loss_value;
+  return static_cast<float>(mean_loss[0]);
 }
 
 Status Trainer::Update() {
   const Options& o = job_.options;
   const std::vector<Parameter*> parameters = model_->parameter_pointers();
+  TIERLIB_RETURN_IF_ERROR(learner_.ReduceGradients(*context_, parameters, share_));
   if (o.clip > 0) TIERLIB_RETURN_IF_ERROR(tierlib::autograd::ClipGradientNorm(*context_, parameters, o.clip));
   const double rate = tierlib::autograd::CosineLearningRate(step_, o.lr, o.min_lr, static_cast<std::uint64_t>(o.warmup),
                                                             static_cast<std::uint64_t>(o.steps));
@@ -153,29 +173,40 @@ StatusOr<double> Trainer::Evaluate(Weights weights, Extent extent, const std::fu
   if (weights == Weights::kCoarse) {
     TIERLIB_ASSIGN_OR_RETURN(matrices, matrices_->ForEvaluation(*context_));
   }
+  TIERLIB_ASSIGN_OR_RETURN(const Evaluated mine, EvaluateShare(*matrices, extent, progress));
+  std::vector<double> all = {mine.sum, static_cast<double>(mine.windows), mine.stopped ? 1.0 : 0.0};
+  TIERLIB_RETURN_IF_ERROR(learner_.Sum(all));
+  if (all[2] > 0) return Status(StatusCode::kCancelled, "stopped in the evaluation");
+  if (!std::isfinite(all[0])) {
+    return tierlib::FailedPreconditionError("the loss over the validation part is not a number; a lower --lr may help");
+  }
+  return all[0] / all[1];
+}
+
+StatusOr<Trainer::Evaluated> Trainer::EvaluateShare(MatrixSource& matrices, Extent extent,
+                                                    const std::function<bool(std::int64_t)>& progress) {
   const std::int64_t context = job_.options.context;
   const std::int64_t windows = job_.text.windows(context);
-  double sum = 0;
-  std::int64_t counted = 0;
-  for (std::int64_t first = 0; first < windows; first += job_.options.batch) {
-    const std::int64_t count = std::min(job_.options.batch, windows - first);
+  const std::int64_t most = job_.options.LargestShare();  // as a step, so that this needs no more memory
+  Evaluated evaluated;
+  for (std::int64_t first = 0; first < windows && !evaluated.stopped; first += most) {
+    const std::int64_t count = std::min(most, windows - first);
     const bool last = first + count == windows;
-    if (extent == Extent::kSample && first > 0 && !last) continue;
+    // Batches go to the learners in turn. A sample is for the memory plan, where one learner stands for all.
+    const bool mine = first / most % learner_.count() == learner_.rank();
+    if (extent == Extent::kSample ? first > 0 && !last : !mine) continue;
     TIERLIB_ASSIGN_OR_RETURN(const DeviceBatch batch,
                              ToDevice(*context_, ValidationBatch(job_.text, context, first, count)));
     Tape tape(*context_);
     tape.set_recording(false);
-    const Value loss = model_->Loss(tape, *matrices, batch.tokens, batch.targets, Dropout{});
+    const Value loss = model_->Loss(tape, matrices, batch.tokens, batch.targets, Dropout{});
     TIERLIB_RETURN_IF_ERROR(tape.status());
     TIERLIB_ASSIGN_OR_RETURN(const float mean, ReadLoss(loss));
-    sum += static_cast<double>(mean) * static_cast<double>(count);
-    counted += count;
-    if (progress && !progress(counted)) return Status(StatusCode::kCancelled, "stopped in the evaluation");
+    evaluated.sum += static_cast<double>(mean) * static_cast<double>(count);
+    evaluated.windows += count;
+    evaluated.stopped = progress && !progress(first + count);
   }
-  if (!std::isfinite(sum)) {
-    return tierlib::FailedPreconditionError("the loss over the validation part is not a number; a lower --lr may help");
-  }
-  return sum / static_cast<double>(counted);
+  return evaluated;
 }
 
 StatusOr<Checkpoint> Trainer::Snapshot() {
@@ -201,12 +232,22 @@ StatusOr<Checkpoint> Trainer::Snapshot() {
 }
 
 StatusOr<std::uint64_t> Trainer::ParametersFingerprint() {
-  std::uint64_t fingerprint = 0xcbf29ce484222325;
+  std::uint64_t fingerprint = kFingerprintOfNothing;
   for (const Parameter& parameter : model_->parameters()) {
     TIERLIB_ASSIGN_OR_RETURN(const Checkpoint::Entry entry, ReadEntry(parameter.name, parameter.value));
-    for (const char c : entry.bytes) fingerprint = (fingerprint ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    fingerprint = AddBytes(fingerprint, entry.bytes.data(), entry.bytes.size());
   }
   return fingerprint;
+}
+
+Status Trainer::CheckLearnersEqual() {
+  if (learner_.count() == 1) return tierlib::OkStatus();
+  TIERLIB_ASSIGN_OR_RETURN(std::uint64_t fingerprint, ParametersFingerprint());
+  for (auto& [parameter, each] : matrices_->clustered()) {
+    TIERLIB_ASSIGN_OR_RETURN(const std::vector<float> centroids, each.clustering.Centroids());
+    fingerprint = AddBytes(fingerprint, centroids.data(), centroids.size() * sizeof(float));
+  }
+  return learner_.CheckEqual(fingerprint, step_);
 }
 
 }  // namespace train_lm

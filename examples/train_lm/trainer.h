@@ -13,6 +13,7 @@
 #include "tierlib/tierlib.h"
 #include "train_lm/block_matrices.h"
 #include "train_lm/checkpoint.h"
+#include "train_lm/learner.h"
 #include "train_lm/model.h"
 #include "train_lm/options.h"
 #include "train_lm/text.h"
@@ -30,13 +31,14 @@ struct Job {
   std::uint64_t target_peak = 0;            // DeviceOptions::target_peak
 };
 
-// Thread-safety: one thread at a time.
+// Learners make the same calls in the same order. Thread-safety: one thread at a time.
 class Trainer {
  public:
-  // REQUIRES: job and runtime outlive it.
-  static tierlib::StatusOr<std::unique_ptr<Trainer>> Create(const Job& job, tierlib::Runtime& runtime);
+  // REQUIRES: job, runtime and the learner's group outlive it.
+  static tierlib::StatusOr<std::unique_ptr<Trainer>> Create(const Job& job, tierlib::Runtime& runtime, Learner learner);
 
-  // One optimizer step; the loss of its batch, before the update.
+  // One optimizer step on this learner's share of the batch and the others'; the loss of the whole batch, before the
+  // update.
   tierlib::StatusOr<float> Step();
   // Steps taken, over all runs.
   std::uint64_t step() const { return step_; }
@@ -49,8 +51,9 @@ class Trainer {
     kAll,     // every window
     kSample,  // the first batch and the last: every size of batch that kAll meets
   };
-  // The mean loss over windows of the validation part. `progress` is told the windows done; where it gives false the
-  // evaluation ends as Cancelled. FailedPrecondition where the loss is not a number.
+  // The mean loss over windows of the validation part, which learners share. `progress` is told the windows done; where
+  // it gives false to one of them the evaluation ends as Cancelled for all. FailedPrecondition where the loss is not a
+  // number.
   tierlib::StatusOr<double> Evaluate(Weights weights, Extent extent,
                                      const std::function<bool(std::int64_t)>& progress = {});
 
@@ -58,16 +61,29 @@ class Trainer {
   tierlib::StatusOr<Checkpoint> Snapshot();
   // FNV-1a of all parameters' bytes.
   tierlib::StatusOr<std::uint64_t> ParametersFingerprint();
+  // Compares parameters and centroids with the other learners': DataLoss, on all, names one that differs.
+  tierlib::Status CheckLearnersEqual();
 
   BlockMatrices& matrices() { return *matrices_; }
 
  private:
-  Trainer(const Job& job, tierlib::Runtime& runtime) : job_(job), runtime_(runtime) {}
+  Trainer(const Job& job, tierlib::Runtime& runtime, Learner learner)
+      : job_(job), runtime_(runtime), learner_(learner), share_(learner.ShareOf(job.options.batch)) {}
   tierlib::Status Restore(const Checkpoint& checkpoint);
   tierlib::Status Update();
+  // What one learner adds to an evaluation.
+  struct Evaluated {
+    double sum = 0;  // of the windows' mean losses
+    std::int64_t windows = 0;
+    bool stopped = false;  // by `progress`
+  };
+  tierlib::StatusOr<Evaluated> EvaluateShare(MatrixSource& matrices, Extent extent,
+                                             const std::function<bool(std::int64_t)>& progress);
 
   const Job& job_;
   tierlib::Runtime& runtime_;
+  Learner learner_;
+  const Learner::Share share_;
   std::unique_ptr<tierlib::autograd::Context> context_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<tierlib::autograd::AdamW> optimizer_;

@@ -1,4 +1,4 @@
-#include "comm/thread_group.h"
+#include "tierlib/comm/thread_group.h"
 
 #include <cstring>
 #include <string>

@@ -106,7 +106,8 @@ struct Clustering::State {
       TIERLIB_RETURN_IF_ERROR(launcher.Copy(start, first));
     }
     const Value w = Reshape(weight, {weight.tensor().elements() / options.cluster_dim, options.cluster_dim});
-    const ChainOptions chain{tau, options.iterations, options.metric, options.attention};
+    ChainOptions chain{tau, options.iterations, options.metric, options.attention};
+    chain.sharding.learners = options.learners;
     const ChainResult result = form == Form::kPaper ? PaperChain(w, tape.Constant(first), chain)
                                                     : ReferenceChain(w, tape.Constant(first), chain);
     TIERLIB_RETURN_IF_ERROR(tape.status());

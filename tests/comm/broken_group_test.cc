@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "comm/learners.h"
-#include "comm/thread_group.h"
+#include "tierlib/comm/thread_group.h"
 
 namespace tierlib::comm {
 namespace {

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "comm/thread_group.h"
+#include "tierlib/comm/thread_group.h"
 
 namespace tierlib::comm {
 

@@ -1,5 +1,5 @@
 // The collectives of a thread group: what they compute, for groups and sizes that do not divide each other.
-#include "comm/thread_group.h"
+#include "tierlib/comm/thread_group.h"
 
 #include <gtest/gtest.h>
 

@@ -31,7 +31,7 @@ TEST(Batches, TakeEveryOffsetOfTheTrainingPart) {
   const Text text = Counting(40);  // 36 for training: offsets 0 to 27 with a context of 8
   std::set<std::int32_t> offsets;
   for (std::uint64_t step = 0; step < 400; ++step) {
-    const Batch batch = TrainingBatch(text, 8, 2, 1, step);
+    const Batch batch = TrainingBatch(text, 8, 0, 2, 1, step);
     ASSERT_EQ(batch.sequences, 2);
     ASSERT_EQ(batch.tokens.size(), 16u);
     for (std::size_t i = 0; i < 16; ++i) {
@@ -48,9 +48,9 @@ TEST(Batches, TakeEveryOffsetOfTheTrainingPart) {
 
 TEST(Batches, DependOnSeedAndStepAlone) {
   const Text text = Counting(100'000);
-  EXPECT_EQ(TrainingBatch(text, 8, 3, 5, 7).tokens, TrainingBatch(text, 8, 3, 5, 7).tokens);
-  EXPECT_NE(TrainingBatch(text, 8, 3, 5, 7).tokens, TrainingBatch(text, 8, 3, 5, 8).tokens);
-  EXPECT_NE(TrainingBatch(text, 8, 3, 5, 7).tokens, TrainingBatch(text, 8, 3, 6, 7).tokens);
+  EXPECT_EQ(TrainingBatch(text, 8, 0, 3, 5, 7).tokens, TrainingBatch(text, 8, 0, 3, 5, 7).tokens);
+  EXPECT_NE(TrainingBatch(text, 8, 0, 3, 5, 7).tokens, TrainingBatch(text, 8, 0, 3, 5, 8).tokens);
+  EXPECT_NE(TrainingBatch(text, 8, 0, 3, 5, 7).tokens, TrainingBatch(text, 8, 0, 3, 6, 7).tokens);
 }
 
 TEST(Batches, CoverTheValidationPartOnce) {

@@ -13,6 +13,10 @@
 #include "tierlib/dtype.h"
 #include "tierlib/status.h"
 
+namespace tierlib::comm {
+class Communicator;
+}  // namespace tierlib::comm
+
 namespace tierlib::dkm {
 
 enum class Metric : std::uint8_t { kSquared, kEuclidean };
@@ -43,6 +47,11 @@ struct Options {
   // weights get the exact form.
   std::optional<DType> round_to;
   std::uint64_t seed = 1;  // of k-means++
+  // Of synchronous data-parallel learners, which hold equal weights and make the same calls in the same order, backward
+  // passes included. Each then keeps its share of what a dense form saves for backward, and backward gathers the rest:
+  // results do not depend on it. Other forms save too little to share. Outlives the clustering and its tapes; null:
+  // nothing is shared.
+  comm::Communicator* learners = nullptr;
 };
 
 // The clustering of one weight. Its state, the centroids, belongs to the weight: Apply starts from the centroids of the

@@ -1,7 +1,7 @@
-// ThreadGroup: learners that are threads of one process. Serves tests and benchmarks; between processes MPI and NCCL
-// implement the same interface.
-#ifndef TIERLIB_SRC_COMM_THREAD_GROUP_H_
-#define TIERLIB_SRC_COMM_THREAD_GROUP_H_
+// ThreadGroup: learners that are threads of one process, for tests, benchmarks and a machine with several devices;
+// between processes MPI and NCCL implement the same interface.
+#ifndef TIERLIB_COMM_THREAD_GROUP_H_
+#define TIERLIB_COMM_THREAD_GROUP_H_
 
 #include <cstdint>
 #include <memory>
@@ -25,4 +25,4 @@ StatusOr<std::vector<std::unique_ptr<Communicator>>> MakeThreadGroup(int learner
 
 }  // namespace tierlib::comm
 
-#endif  // TIERLIB_SRC_COMM_THREAD_GROUP_H_
+#endif  // TIERLIB_COMM_THREAD_GROUP_H_
