@@ -101,15 +101,16 @@ TEST(Stopping, InTheLastEvaluationKeepsWhatWasTrained) {
   EXPECT_EQ(resumed["first_step"], 1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, Resume,
-                         ::testing::Values(std::vector<std::string>{"--bits", "3"},
-                                           std::vector<std::string>{"--bits", "2", "--dtype", "bf16"},
-                                           std::vector<std::string>{"--bits", "3", "--dkm-form", "exact",
-                                                                    "--dkm-round-to", "bf16"},
-                                           std::vector<std::string>{"--dropout", "0.3"},
-                                           std::vector<std::string>{"--arch", "llama", "--kv-heads", "1", "--untied",
-                                                                    "yes", "--bits", "3", "--dropout", "0.1"}),
-                         [](const auto& instance) { return "Kind" + std::to_string(instance.index); });
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, Resume,
+    ::testing::Values(std::vector<std::string>{"--bits", "3"},
+                      std::vector<std::string>{"--bits", "2", "--dtype", "bf16"},
+                      std::vector<std::string>{"--bits", "3", "--dkm-form", "exact", "--dkm-round-to", "bf16"},
+                      std::vector<std::string>{"--dropout", "0.3"},
+                      std::vector<std::string>{"--learners", "3", "--bits", "3", "--dropout", "0.1", "--dtype", "bf16"},
+                      std::vector<std::string>{"--arch", "llama", "--kv-heads", "1", "--untied", "yes", "--bits", "3",
+                                               "--dropout", "0.1"}),
+    [](const auto& instance) { return "Kind" + std::to_string(instance.index); });
 
 class BadCheckpoint : public ::testing::Test {
  protected:
