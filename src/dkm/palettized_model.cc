@@ -33,6 +33,11 @@ struct PalettizedModel::State {
     metadata = model.metadata();
     const auto text = metadata.find(kPalettizedKey);
     if (text == metadata.end()) return FailedPreconditionError("has no palettes: tierlib-palettize makes such files");
+    if (!model.MetadataAgrees(kPalettizedKey)) {
+      return DataLossError(
+          "has files with different texts under \"tierlib.palettized\": one of them, or all alike, should describe all "
+          "palettes");
+    }
     TIERLIB_ASSIGN_OR_RETURN(palettes, ParsePalettized(text->second));
     metadata.erase(text);
     std::unordered_map<std::string, const FileTensor*> by_name;

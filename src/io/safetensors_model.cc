@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -137,6 +138,13 @@ StatusOr<SafetensorsModel> SafetensorsModel::Open(const std::string& path) {
 
 const std::vector<SafetensorsModel::Tensor>& SafetensorsModel::tensors() const { return state_->tensors; }
 const std::map<std::string, std::string>& SafetensorsModel::metadata() const { return state_->metadata; }
+bool SafetensorsModel::MetadataAgrees(const std::string& key) const {
+  const auto first = state_->metadata.find(key);
+  return std::all_of(state_->readers.begin(), state_->readers.end(), [&](const SafetensorsReader& reader) {
+    const auto found = reader.metadata().find(key);
+    return found == reader.metadata().end() || found->second == first->second;
+  });
+}
 int SafetensorsModel::files() const { return static_cast<int>(state_->readers.size()); }
 std::uint64_t SafetensorsModel::bytes() const { return state_->bytes; }
 

@@ -64,6 +64,9 @@ TEST(SafetensorsModel, ReadsShardsAsOneModel) {
     }
   }
   EXPECT_EQ(model->metadata(), (std::map<std::string, std::string>{{"format", "pt"}, {"first", "1"}}));
+  EXPECT_FALSE(model->MetadataAgrees("format"));
+  EXPECT_TRUE(model->MetadataAgrees("first")) << "one file has it";
+  EXPECT_TRUE(model->MetadataAgrees("none"));
 }
 
 TEST(SafetensorsModel, ReadsOneFile) {

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -112,6 +113,40 @@ TEST(PalettizedModel, RefusesTensorsThatAreNotWhatTheDescriptionSays) {
                 f.more.push_back({"w", DType::kU8, {1}, "x"});
               }),
               HasSubstr("\"w\" is there as a dense tensor too"));
+}
+
+// Shards that each describe their own: what the first does not name would be taken for dense tensors.
+TEST(PalettizedModel, RefusesFilesWithDifferentDescriptions) {
+  const TemporaryFolder folder;
+  const std::vector<std::uint8_t> indices(16, 0x5a);
+  const std::vector<float> table(16, 0.5f);
+  const auto write = [&](const std::string& name, const std::map<std::string, std::string>& metadata) {
+    ASSERT_EQ(io::WriteSafetensors(folder / (name + ".safetensors"),
+                                   {{name + ".indices", DType::kU8, {4, 4}, indices.data()},
+                                    {name + ".table", DType::kF32, {2, 8}, table.data()}},
+                                   metadata),
+              OkStatus());
+  };
+  const std::string of_v = R"("v":)" + std::string(kDescribed), of_w = R"("w":)" + std::string(kDescribed);
+  const auto described = [](const std::string& tensors) {
+    return std::map<std::string, std::string>{{kPalettizedKey, R"({"version":1,"tensors":{)" + tensors + "}}"}};
+  };
+  const std::string index = folder / "index.json";
+  WriteWhole(index, R"({"weight_map":{"v.indices":"v.safetensors","v.table":"v.safetensors",)"
+                    R"("w.indices":"w.safetensors","w.table":"w.safetensors"}})");
+  write("v", described(of_v));
+  write("w", described(of_w));
+  const Status status = PalettizedModel::Open(index).status();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("index.json: has files with different texts under"));
+  for (const auto& first : {described(of_v + "," + of_w), {{"format", "pt"}}}) {
+    write("v", first);
+    write("w", described(of_v + "," + of_w));
+    const StatusOr<PalettizedModel> model = PalettizedModel::Open(index);
+    ASSERT_TRUE(model.ok()) << model.status();
+    EXPECT_EQ(model->palettes().size(), 2u) << "all alike, or one that has it";
+    EXPECT_TRUE(model->dense().empty());
+  }
 }
 
 // Random damage to the description: a status or a model whose shapes hold, and never a crash.

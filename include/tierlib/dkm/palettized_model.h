@@ -40,7 +40,8 @@ std::string DescribePalettized(const std::vector<PalettizedTensor>& tensors);
 class PalettizedModel {
  public:
   // A file or an index of shards (safetensors_model.h). FailedPrecondition where it has no palettes; Unimplemented for
-  // a later version of the format; DataLoss names the weight and what is wrong with it; errors of SafetensorsModel.
+  // a later version of the format; DataLoss where files have different descriptions, or with the name of a weight and
+  // what is wrong with it; errors of SafetensorsModel.
   static StatusOr<PalettizedModel> Open(const std::string& path);
   PalettizedModel(PalettizedModel&&) noexcept;
   PalettizedModel& operator=(PalettizedModel&&) noexcept;

@@ -31,6 +31,8 @@ class SafetensorsModel {
   };
   const std::vector<Tensor>& tensors() const;                  // file by file, in file order
   const std::map<std::string, std::string>& metadata() const;  // of all files; the first that has a key counts
+  // Whether all files that have the key have the same text under it.
+  bool MetadataAgrees(const std::string& key) const;
   int files() const;
   std::uint64_t bytes() const;  // of all tensors
 
