@@ -27,12 +27,25 @@ std::vector<float> Vector(std::int64_t count) {
 }
 
 // Bytes are as good as any: every pattern of indices is one.
-template <typename T>
-std::vector<T> RandomBits(std::int64_t count, T mask) {
-  std::vector<T> values(static_cast<std::size_t>(count));
+std::vector<std::uint8_t> Indices(std::int64_t bytes) {
+  std::vector<std::uint8_t> indices(static_cast<std::size_t>(bytes));
   std::uint64_t state = 1;
-  for (T& value : values) value = static_cast<T>(SplitMix64(&state)) & mask;
-  return values;
+  for (std::uint8_t& index : indices) index = static_cast<std::uint8_t>(SplitMix64(&state));
+  return indices;
+}
+
+// N(0, 0.02) in bf16, as weights are, each one of 65,536 that are drawn: to draw all takes longer than the product.
+// Bits of any kind would be subnormal now and then, which the processor may be slow with.
+std::vector<std::uint16_t> Weights(std::int64_t count) {
+  Random random(3);
+  std::vector<std::uint16_t> drawn(std::size_t{1} << 16);
+  for (std::uint16_t& weight : drawn) {
+    weight = autograd::host::BF16FromFloat(0.02f * static_cast<float>(random.Normal()));
+  }
+  std::vector<std::uint16_t> weights(static_cast<std::size_t>(count));
+  std::uint64_t state = 1;
+  for (std::uint16_t& weight : weights) weight = drawn[SplitMix64(&state) & 0xffff];
+  return weights;
 }
 
 // Arguments: threads, rows, columns, cold.
@@ -40,8 +53,7 @@ void DenseBF16(benchmark::State& state) {
   ThreadPool pool(static_cast<int>(state.range(0)));
   const std::int64_t rows = state.range(1), columns = state.range(2);
   const std::int64_t matrices = state.range(3) != 0 ? kColdBytes / (2 * rows * columns) + 1 : 1;
-  // Exponents below that of infinity: finite whatever the bits.
-  const std::vector<std::uint16_t> weights = RandomBits<std::uint16_t>(matrices * rows * columns, 0xbfff);
+  const std::vector<std::uint16_t> weights = Weights(matrices * rows * columns);
   const std::vector<float> x = Vector(columns);
   std::vector<float> y(static_cast<std::size_t>(rows));
   std::int64_t next = 0;
@@ -58,7 +70,7 @@ void Packed(benchmark::State& state) {
   ThreadPool pool(static_cast<int>(state.range(0)));
   const PaletteShape shape = *MakePaletteShape({state.range(1), state.range(2)}, static_cast<int>(state.range(4)), 0);
   const std::int64_t matrices = state.range(3) != 0 ? kColdBytes / shape.index_bytes() + 1 : 1;
-  const std::vector<std::uint8_t> indices = RandomBits<std::uint8_t>(matrices * shape.index_bytes(), 0xff);
+  const std::vector<std::uint8_t> indices = Indices(matrices * shape.index_bytes());
   const std::vector<float> table = Vector(shape.clusters()), x = Vector(shape.columns);
   std::vector<float> y(static_cast<std::size_t>(shape.rows));
   std::int64_t next = 0;
