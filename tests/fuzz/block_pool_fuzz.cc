@@ -201,8 +201,11 @@ class Run {
                     "Find where nothing is live");
       return;
     }
-    for (const std::uint64_t owner : {place.owner, std::uint64_t{offset + 1}}) {
-      if (owner != place.owner) pool_->SetOwner(BlockOf(*block), owner);
+    for (const std::uint64_t owner : {block->owner, std::uint64_t{offset + 1}}) {
+      if (owner != block->owner) {
+        pool_->SetOwner(BlockOf(*block), owner);
+        model_.SetOwner(unit, owner);
+      }
       TIERLIB_CHECK(pool_->Find(address, &place) == BlockPool::Part::kLive, "Find misses a live block");
       TIERLIB_CHECK(place.offset == block->offset * model_.unit_bytes(), "Find: offset");
       TIERLIB_CHECK(place.bytes == block->units * model_.unit_bytes(), "Find: bytes");

@@ -70,7 +70,14 @@ void PoolModel::FreedWithBytes(std::size_t which, const Moment& items, std::uint
 void PoolModel::TakenBack(std::size_t which, trace::Tag tag) {
   LiveBlock block = freed_[which].block;
   block.tag = tag;
+  block.owner = 0;
   Insert(block);
+}
+
+void PoolModel::SetOwner(std::size_t unit, std::uint64_t owner) {
+  for (LiveBlock& block : live_) {
+    if (unit - block.offset < block.units) block.owner = owner;
+  }
 }
 
 void PoolModel::Forgot(std::size_t which) {

@@ -25,6 +25,7 @@ struct LiveBlock {
   std::size_t asked = 0;  // in bytes
   trace::Tag tag = trace::Tag::kNone;
   std::size_t stream_number = 0;  // that it was handed out to
+  std::uint64_t owner = 0;        // 0 since it was handed out or taken back
 };
 
 // A block that was freed with bytes that may be wanted back.
@@ -49,6 +50,8 @@ class PoolModel {
   void FreedWithBytes(std::size_t which, const Moment& items, std::uint64_t ticket);
   // The freed block of index `which` is live again under `tag`; its units wait for what they had to wait for.
   void TakenBack(std::size_t which, trace::Tag tag);
+  // The live block that has this unit has a new owner.
+  void SetOwner(std::size_t unit, std::uint64_t owner);
   // Nobody can have a freed block back any more, that one or any.
   void Forgot(std::size_t which);
   void ForgotAll();
