@@ -9,7 +9,8 @@ namespace llama {
 
 inline constexpr std::string_view kTextEnd = "<|endoftext|>";
 
-// The texts, without that line and the line breaks around it; empty ones are left out.
+// The texts, without that line (one that is kTextEnd and no more, at a file's end also without a line break) and the
+// line breaks around it; empty ones are left out.
 std::vector<std::string_view> SplitTexts(std::string_view file);
 
 }  // namespace llama
