@@ -226,11 +226,15 @@ TEST_F(PalettizeCommand, UnusableInputIsExitCode3AndLeavesTheOutput) {
   bad.Add("h.0.weight", DType::kBF16, {64, 64}, values);
   ASSERT_EQ(bad.Write(in_), OkStatus());
   ExpectOneLine(Palettize({in_, out_}), 3, in_ + ": tensor h.0.weight: value 130, at [2,2], is NaN or infinite");
-  TensorList table;
-  table.AddNormal("w", DType::kF32, {4, 4});
-  table.AddNormal("dkm.w.centroids", DType::kF32, {5});
-  ASSERT_EQ(table.Write(in_), OkStatus());
-  ExpectOneLine(Palettize({in_, out_}), 3, "tensor dkm.w.centroids should be 2 to 256 float32 centroids");
+  // The last is four centroids of two dimensions each, as DKM has them for vectors.
+  for (const std::vector<std::int64_t>& sizes : std::vector<std::vector<std::int64_t>>{{5}, {8, 1}, {4, 2}}) {
+    TensorList table;
+    table.AddNormal("w", DType::kF32, {4, 4});
+    table.AddNormal("dkm.w.centroids", DType::kF32, sizes);
+    ASSERT_EQ(table.Write(in_), OkStatus());
+    ExpectOneLine(Palettize({in_, out_}), 3,
+                  "tensor dkm.w.centroids should be 2 to 256 float32 centroids, a power of two, in one dimension,");
+  }
   TensorList name;
   name.AddNormal(std::string(2000, 'n'), DType::kF32, {64, 64});
   ASSERT_EQ(name.Write(in_), OkStatus());

@@ -47,7 +47,7 @@ bool CanBePacked(DType dtype) { return dtype == DType::kF32 || dtype == DType::k
 
 // Bits of a trained table, or 0 where its size is no table's.
 int BitsOfTable(const io::TensorEntry& table) {
-  if (table.dtype != DType::kF32) return 0;
+  if (table.dtype != DType::kF32 || table.sizes.size() != 1) return 0;
   for (int bits = 1; bits <= 8; ++bits) {
     if (Elements(table) == std::int64_t{1} << bits) return bits;
   }
@@ -102,7 +102,7 @@ class Planner {
     if (bits == 0 || !CanBePacked(entry.dtype) || entry.bytes == 0) {
       return InvalidArgumentError(
           "tensor " + Printable(table.entry.name, 200) +
-          " should be 2 to 256 float32 centroids, a power of two, of a float tensor with values");
+          " should be 2 to 256 float32 centroids, a power of two, in one dimension, of a float tensor with values");
     }
     planned.trained = &table;
     StatusOr<PlannedTensor> packed = Packed(std::move(planned), bits, 0);
