@@ -209,6 +209,11 @@ TEST_F(PalettizeCommand, KeepsTrainedTables) {
   EXPECT_EQ(packed->dense()[0].name, "dkm.other.centroids");
   ASSERT_EQ(Palettize({in_, out_, "--skip", "h.0"}).exit_code, 0);
   EXPECT_EQ(PalettizedModel::Open(out_)->dense().size(), 3u) << "a skipped weight keeps its table beside it";
+  const Ran dropped = Palettize({in_, out_, "--drop", "^(optimizer|dkm)\\.", "--bits", "4", "--min-size", "1"});
+  ASSERT_EQ(dropped.exit_code, 0) << dropped.errors;
+  EXPECT_THAT(dropped.out, HasSubstr("2 tensors dropped"));
+  EXPECT_THAT(Forms(*PalettizedModel::Open(out_)), UnorderedElementsAre("h.0.weight:4", "h.1.weight:4"))
+      << "a table that is left out is nobody's";
 }
 
 TEST_F(PalettizeCommand, UnusableInputIsExitCode3AndLeavesTheOutput) {

@@ -45,7 +45,8 @@ std::int64_t Elements(const io::TensorEntry& entry) {
 
 bool CanBePacked(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16; }
 
-// Bits of a trained table, or 0 where its size is no table's.
+// Bits of a trained table, or 0 where its type, shape or size is no table's: of k centroids of d dimensions each there
+// are k * d values too.
 int BitsOfTable(const io::TensorEntry& table) {
   if (table.dtype != DType::kF32 || table.sizes.size() != 1) return 0;
   for (int bits = 1; bits <= 8; ++bits) {
@@ -62,7 +63,8 @@ class Planner {
     for (const FileTensor& tensor : model.tensors()) by_name.emplace(tensor.entry.name, &tensor);
     for (const FileTensor& tensor : model.tensors()) {
       const std::string owner = OwnerOfTable(tensor.entry.name);
-      if (!owner.empty() && by_name.count(owner) != 0) trained_.emplace(owner, &tensor);
+      if (owner.empty() || by_name.count(owner) == 0 || drop_.Finds(tensor.entry.name)) continue;
+      trained_.emplace(owner, &tensor);
     }
   }
 
@@ -136,13 +138,15 @@ StatusOr<Plan> MakePlan(const PalettizeOptions& options, const io::SafetensorsMo
   if (model.metadata().count(dkm::kPalettizedKey) != 0) {
     return FailedPreconditionError("is palettized already; --unpack makes it dense again");
   }
-  const Planner planner(options, model);
-  Plan plan;
-  for (const FileTensor& tensor : model.tensors()) {
+  for (const FileTensor& tensor : model.tensors()) {  // before any expression sees one
     if (tensor.entry.name.size() > kLongestName) {
       return InvalidArgumentError("tensor " + Printable(tensor.entry.name) + " has a name of more than " +
                                   std::to_string(kLongestName) + " bytes");
     }
+  }
+  const Planner planner(options, model);
+  Plan plan;
+  for (const FileTensor& tensor : model.tensors()) {
     if (!planner.IsPart(tensor, plan)) continue;
     TIERLIB_ASSIGN_OR_RETURN(PlannedTensor planned, planner.Decide(tensor));
     plan.tensors.push_back(std::move(planned));

@@ -25,10 +25,10 @@ struct Plan {
   std::size_t dropped = 0;
 };
 
-// By the first that holds: a name that `drop` finds is left out. "dkm.NAME.centroids" of a tensor NAME that is there
-// are its table. What is no float of 16 or 32 bits, has fewer than two dimensions, fewer values than `min_size`, or a
-// name that `skip` finds stays dense; a weight with a table is packed whatever its size. Of the others, those that
-// `embedding` finds get embedding_bits.
+// By the first that holds: a name that `drop` finds is left out. "dkm.NAME.centroids" of a tensor NAME that is there,
+// one that is not left out, is its table. What is no float of 16 or 32 bits, has fewer than two dimensions, fewer
+// values than `min_size`, or a name that `skip` finds stays dense; a weight with a table is packed whatever its size.
+// Of the others, those that `embedding` finds get embedding_bits.
 //
 // A trained table is taken as the checkpoint has it: Clustering::Palettize would first run its iterations on the
 // weights once more, for which the file says neither tau nor their number in a form that is not its program's own.
