@@ -73,6 +73,13 @@ TEST_F(PalettizeCommand, WrongUsageIsOneLineAndExitCode2) {
   ExpectOneLine(Palettize({in_, out_, "--groups", "0"}), 2, "--groups");
   ExpectOneLine(Palettize({in_, out_, "--skip", "("}), 2, "--skip: not a regular expression");
   ExpectOneLine(Palettize({in_, out_, "--table-type", "f64"}), 2, "--table-type");
+  // Nothing that says how to pack is passed over where nothing is packed.
+  const std::vector<std::pair<std::string, std::string>> packing = {
+      {"--bits", "3"}, {"--embedding-bits", "8"}, {"--groups", "2"},   {"--skip", "a"},
+      {"--drop", "a"}, {"--embedding", "a"},      {"--min-size", "1"}, {"--table-type", "f32"}};
+  for (const auto& [option, value] : packing) {
+    ExpectOneLine(Palettize({in_, out_, "--unpack", option, value}), 2, option);
+  }
 }
 
 TEST_F(PalettizeCommand, PacksMatricesAndKeepsTheRest) {

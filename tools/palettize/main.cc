@@ -17,7 +17,11 @@ constexpr const char* kFooter =
     "one file, replaced as a whole. Tensors of fewer than two dimensions and of other types than float32, bfloat16 "
     "and\n"
     "float16 stay dense. Tables that DKM trained (dkm.NAME.centroids) are used as they are.\n"
-    "Exit codes: 0 ok, 1 the output could not be written, 2 wrong usage, 3 unusable input.";
+    "Exit codes: 0 ok, 1 the output could not be written, 2 wrong usage, 3 unusable input, 128 + a "
+    "signal that stopped it.";
+
+// The group of the options that say how to pack: none goes with --unpack.
+constexpr const char* kPacking = "Packing";
 
 // A check for CLI11: the text is a regular expression.
 CLI::Validator Regex() {
@@ -44,23 +48,37 @@ int Run(int argc, char** argv) {
   app.add_option("OUT", options.output, "Where its other form goes")->required();
   app.add_option("--bits", options.bits, "Of an index; tables have 2^bits values")
       ->check(CLI::Range(1, 8))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(kPacking);
   app.add_option("--embedding-bits", options.embedding_bits, "The same, for embeddings and the output head")
       ->check(CLI::Range(1, 8))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(kPacking);
   app.add_option("--groups", options.group_rows, "Output channels (rows) that share a table; default: all")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
-  app.add_option("--skip", options.skip, "Names that stay dense")->check(Regex());
-  app.add_option("--drop", options.drop, "Names that are left out, as ^optimizer\\. of a checkpoint")->check(Regex());
-  app.add_option("--embedding", options.embedding, "Names of embeddings")->check(Regex())->capture_default_str();
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
+      ->group(kPacking);
+  app.add_option("--skip", options.skip, "Names that stay dense")->check(Regex())->group(kPacking);
+  app.add_option("--drop", options.drop, "Names that are left out, as ^optimizer\\. of a checkpoint")
+      ->check(Regex())
+      ->group(kPacking);
+  app.add_option("--embedding", options.embedding, "Names of embeddings")
+      ->check(Regex())
+      ->capture_default_str()
+      ->group(kPacking);
   app.add_option("--min-size", options.min_size, "Tensors of fewer values stay dense")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(kPacking);
   app.add_option("--table-type", table_type, "Of the tables' values")
       ->check(CLI::IsMember({"f32", "bf16", "f16"}))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->group(kPacking);
   app.add_option("--threads", options.threads, "Default: all processors")->check(CLI::Range(1, 1024));
-  app.add_flag("--unpack", options.unpack, "IN is palettized, OUT a dense model");
+  CLI::Option* const unpack = app.add_flag("--unpack", options.unpack, "IN is palettized, OUT a dense model");
+  for (CLI::Option* const each :
+       app.get_options([](const CLI::Option* option) { return option->get_group() == kPacking; })) {
+    unpack->excludes(each);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
