@@ -3,6 +3,7 @@
 //
 // Exit codes: 0 done; 1 something failed; 2 wrong usage. Every failure is one line.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -59,6 +60,9 @@ int Run(int argc, char** argv) {
     app.exit(error);  // --help
     return 0;
   }
+  // A full disk, a file size limit and a closed pipe come as errors of write.
+  std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
   const tierlib::Status status = generates->parsed() ? llama::Generate(generate)
                                  : rates->parsed()   ? llama::PrintPerplexity(perplexity)
                                                      : llama::Convert(from, to);

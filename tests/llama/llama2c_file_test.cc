@@ -3,9 +3,11 @@
 
 #include <cmath>
 #include <cstring>
+#include <set>
 #include <string>
 
 #include "gtest/gtest.h"
+#include "io/run_program.h"
 #include "io/temporary_folder.h"
 #include "llama/random_model.h"
 
@@ -90,6 +92,16 @@ TEST_F(Llama2cFile, IsRefusedWhereAWeightIsNoNumber) {
   Model model = RandomModel(SmallShape(), 7);
   model.weights[Position(1, kUp)][3] = std::nanf("");
   ExpectError(Llama2cBytes(model), StatusCode::kDataLoss, "model.layers.1.mlp.up_proj.weight is NaN at element 3");
+}
+
+// A limit on the size of files stands for a full disk.
+TEST_F(Llama2cFile, IsNotConvertedWhereTheDiskIsFull) {
+  WriteBytes(path_, Llama2cBytes(RandomModel(SmallShape(), 7)));
+  const tierlib::Ran ran = tierlib::RunProgramAt(
+      "/bin/bash", {"-c", "ulimit -f 16; exec \"$0\" \"$@\"", LLAMA_PROGRAM, "convert", path_, folder_.path()});
+  EXPECT_EQ(ran.exit_code, 1) << ran.errors;
+  EXPECT_EQ(ran.errors.rfind("llama: ", 0), 0u) << ran.errors;
+  EXPECT_EQ(folder_.names(), std::set<std::string>{"model.bin"});
 }
 
 }  // namespace

@@ -32,6 +32,17 @@ void ExpectOneLine(const Ran& ran, int exit_code, const std::string& text) {
   EXPECT_EQ(ran.errors.find('\n'), ran.errors.size() - 1) << ran.errors;
 }
 
+// Runs the program and sends it a signal as soon as its temporary is in `folder`, of which names that begin with a dot
+// are no others'.
+Ran StoppedBy(const std::string& signal, const std::string& folder, std::vector<std::string> arguments) {
+  static constexpr char kScript[] =
+      R"(signal=$1 folder=$2; shift 2; "$0" "$@" & child=$!
+         until compgen -G "$folder/.[!.]*" >/dev/null || ! kill -0 $child; do sleep 0.001; done
+         kill -s $signal $child; wait $child)";
+  arguments.insert(arguments.begin(), {"-c", kScript, TIERLIB_PALETTIZE_PROGRAM, signal, folder});
+  return RunProgramAt("/bin/bash", std::move(arguments));
+}
+
 // "NAME:bits" of each palette.
 std::vector<std::string> Forms(const PalettizedModel& model) {
   std::vector<std::string> forms;
@@ -271,14 +282,41 @@ TEST_F(PalettizeCommand, AnOutputThatCannotBeWrittenIsExitCode1) {
   ExpectOneLine(Palettize({in_, folder_ / "none/out"}), 1, "none/out");
   WriteWhole(out_, "old");
   // A limit on the size of files stands for a full disk.
-  const Ran full = RunProgramAt(
-      "/bin/bash", {"-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"", TIERLIB_PALETTIZE_PROGRAM, in_, out_});
+  const Ran full =
+      RunProgramAt("/bin/bash", {"-c", "ulimit -f 16; exec \"$0\" \"$@\"", TIERLIB_PALETTIZE_PROGRAM, in_, out_});
   ExpectOneLine(full, 1, out_ + ": cannot get ");
   EXPECT_EQ(ReadWhole(out_), "old");
   EXPECT_THAT(folder_.names(), UnorderedElementsAre("in.safetensors", "out.safetensors"));
   const Ran deaf = RunProgramAt(TIERLIB_PALETTIZE_PROGRAM, {in_, out_}, "/dev/null", "/dev/full");
   EXPECT_EQ(deaf.exit_code, 1);
   EXPECT_THAT(deaf.errors, HasSubstr("cannot write to standard output; the model is written"));
+}
+
+// A table of 256 values for each of 128 rows takes seconds; the signal comes long before the last.
+TEST_F(PalettizeCommand, ASignalBetweenWeightsLeavesNothing) {
+  TensorList model;
+  for (const char* name : {"a", "b", "c", "d", "e", "f", "g", "h"}) model.AddNormal(name, DType::kF32, {16, 4096});
+  ASSERT_EQ(model.Write(in_), OkStatus());
+  WriteWhole(out_, "old");
+  ExpectOneLine(StoppedBy("INT", folder_.path(), {in_, out_, "--bits", "8", "--groups", "1"}), 130,
+                "stopped by SIGINT before tensor ");
+  EXPECT_EQ(ReadWhole(out_), "old");
+  EXPECT_THAT(folder_.names(), UnorderedElementsAre("in.safetensors", "out.safetensors"));
+}
+
+// One weight of 512 MiB, of which a few MiB are written when the signal is seen.
+TEST_F(PalettizeCommand, ASignalBetweenPiecesLeavesNothing) {
+  const PalettizedTensor weight = {"w", DType::kF32, {4096, 32768}, *MakePaletteShape({4096, 32768}, 1, 0)};
+  const std::vector<char> indices(static_cast<std::size_t>(weight.shape.index_bytes()));
+  const float table[] = {-1, 1};
+  ASSERT_EQ(io::WriteSafetensors(in_,
+                                 {{weight.Indices().name, DType::kU8, weight.Indices().sizes, indices.data()},
+                                  {weight.Table().name, DType::kF32, weight.Table().sizes, table}},
+                                 {{kPalettizedKey, DescribePalettized({weight})}}),
+            OkStatus());
+  ExpectOneLine(StoppedBy("TERM", folder_.path(), {in_, dense_, "--unpack"}), 143,
+                "stopped by SIGTERM within tensor w; nothing was written");
+  EXPECT_THAT(folder_.names(), UnorderedElementsAre("in.safetensors"));
 }
 
 }  // namespace

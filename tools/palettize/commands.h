@@ -3,6 +3,7 @@
 #define TIERLIB_TOOLS_PALETTIZE_COMMANDS_H_
 
 #include "palettize_options.h"
+#include "tierlib/status.h"
 
 namespace tierlib::palettize {
 
@@ -15,6 +16,9 @@ int RunUnpack(const PalettizeOptions& options);
 
 // Prints "tierlib-palettize: WHAT" and returns `exit_code`.
 int Fail(int exit_code, const std::string& what);
+
+// Fail with why the output was not written: by a signal (stop.h), or because it could not be.
+int FailWriting(const Status& status);
 
 }  // namespace tierlib::palettize
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "commands.h"
+#include "stop.h"
 #include "trace_viewer/exit_codes.h"
 
 namespace {
@@ -91,6 +92,7 @@ int Run(int argc, char** argv) {
   options.table_dtype = table_type == "bf16"  ? tierlib::DType::kBF16
                         : table_type == "f16" ? tierlib::DType::kF16
                                               : tierlib::DType::kF32;
+  InstallSignals();
   return options.unpack ? RunUnpack(options) : RunPack(options);
 }
 

@@ -8,6 +8,7 @@
 #include "plan.h"
 #include "progress.h"
 #include "report.h"
+#include "stop.h"
 #include "tierlib/dkm/palette.h"
 #include "tierlib/io/safetensors_writer.h"
 #include "trace_viewer/exit_codes.h"
@@ -99,6 +100,7 @@ Status PackAll(const PalettizeOptions& options, const io::SafetensorsModel& mode
   Progress progress(model.bytes());
   for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
     const PlannedTensor& tensor = plan.tensors[i];
+    TIERLIB_RETURN_IF_ERROR(CheckNotStopped("before tensor ", tensor.source->entry.name));
     if (i + 1 < plan.tensors.size()) model.Prefetch(*plan.tensors[i + 1].source);
     progress.Advance(0, tensor.source->entry.name);
     TIERLIB_ASSIGN_OR_RETURN(ReportRow row, packer.Pack(tensor, readable));
@@ -106,6 +108,7 @@ Status PackAll(const PalettizeOptions& options, const io::SafetensorsModel& mode
     model.Release(*tensor.source);
     progress.Advance(tensor.source->entry.bytes, "");
   }
+  TIERLIB_RETURN_IF_ERROR(CheckNotStopped("before the end"));
   TIERLIB_RETURN_IF_ERROR(writer.Commit());
   report.seconds = progress.seconds();
   report.file_bytes = writer.file_bytes();
@@ -117,6 +120,10 @@ Status PackAll(const PalettizeOptions& options, const io::SafetensorsModel& mode
 int Fail(int exit_code, const std::string& what) {
   std::fprintf(stderr, "tierlib-palettize: %s\n", what.c_str());
   return exit_code;
+}
+
+int FailWriting(const Status& status) {
+  return Fail(status.code() == StatusCode::kCancelled ? StoppedExitCode() : kFindings, std::string(status.message()));
 }
 
 int RunPack(const PalettizeOptions& options) {
@@ -132,7 +139,7 @@ int RunPack(const PalettizeOptions& options) {
   bool readable = true;
   const Status status = PackAll(options, *model, *plan, *writer, report, &readable);
   if (!readable) return Fail(kUnreadable, input + std::string(status.message()));
-  if (!status.ok()) return Fail(kFindings, std::string(status.message()));
+  if (!status.ok()) return FailWriting(status);
   std::string text = report.Text();
   if (plan->dropped > 0) text += trace_viewer::FormatCount(plan->dropped, "tensor") + " dropped\n";
   if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {

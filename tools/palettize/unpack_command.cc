@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "progress.h"
 #include "report.h"
+#include "stop.h"
 #include "tierlib/dkm/palettized_model.h"
 #include "tierlib/io/safetensors_writer.h"
 #include "trace_viewer/exit_codes.h"
@@ -46,6 +47,7 @@ class Unpacker {
     const std::int64_t rows =
         shape.groups() == 1 ? fitting : std::max<std::int64_t>(fitting / shape.group_rows, 1) * shape.group_rows;
     for (std::int64_t row = 0; row < shape.rows; row += rows) {
+      TIERLIB_RETURN_IF_ERROR(CheckNotStopped("within tensor ", tensor.name));
       const std::int64_t count = std::min(rows, shape.rows - row);
       dkm::PaletteView piece = model_.View(number);
       piece.shape.rows = count;
@@ -76,6 +78,7 @@ Status UnpackAll(const PalettizeOptions& options, const dkm::PalettizedModel& mo
   Progress progress(total);
   for (std::size_t i = 0; i < model.dense().size(); ++i) {
     const io::TensorEntry& entry = model.dense()[i];
+    TIERLIB_RETURN_IF_ERROR(CheckNotStopped("before tensor ", entry.name));
     TIERLIB_RETURN_IF_ERROR(writer.Write(entry.name, 0, model.Data(i), entry.bytes));
     model.ReleaseDense(i);
     report.rows.push_back({entry.name, entry.sizes, "as it was", -1, entry.bytes, entry.bytes});
@@ -90,6 +93,7 @@ Status UnpackAll(const PalettizeOptions& options, const dkm::PalettizedModel& mo
                            PackedBytes(tensor), DenseBytes(tensor)});
     progress.Advance(PackedBytes(tensor), tensor.name);
   }
+  TIERLIB_RETURN_IF_ERROR(CheckNotStopped("before the end"));
   TIERLIB_RETURN_IF_ERROR(writer.Commit());
   report.seconds = progress.seconds();
   report.file_bytes = writer.file_bytes();
@@ -109,7 +113,7 @@ int RunUnpack(const PalettizeOptions& options) {
   if (!writer.ok()) return Fail(kFindings, std::string(writer.status().message()));
   Report report;
   const Status status = UnpackAll(options, *model, *writer, report);
-  if (!status.ok()) return Fail(kFindings, std::string(status.message()));
+  if (!status.ok()) return FailWriting(status);
   if (std::fputs(report.Text().c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
     return Fail(kFindings, "cannot write to standard output; the model is written");
   }
