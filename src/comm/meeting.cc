@@ -8,33 +8,9 @@
 namespace tierlib::comm {
 namespace {
 
-const char* ReductionName(Reduction reduction) {
-  switch (reduction) {
-    case Reduction::kSum: return "sum";
-    case Reduction::kMin: return "min";
-    case Reduction::kMax: return "max";
-  }
-  return "?";
-}
-
 std::string Milliseconds(std::uint64_t ns) { return std::to_string(ns / 1'000'000) + " ms"; }
 
 }  // namespace
-
-std::string Call::ToString() const {
-  std::string text = name;
-  if (count > 0) text += " of " + std::to_string(count) + " " + DTypeName(dtype);
-  if (dtype != DType::kU8) text += std::string(" (") + ReductionName(reduction) + ")";
-  if (root != 0) text += " from learner " + std::to_string(root);
-  return text;
-}
-
-bool Call::Agrees(const Call& other) const {
-  const bool same_shares =
-      (by_rank == nullptr) == (other.by_rank == nullptr) && (by_rank == nullptr || *by_rank == *other.by_rank);
-  return std::string_view(name) == other.name && count == other.count && dtype == other.dtype &&
-         reduction == other.reduction && root == other.root && same_shares;
-}
 
 Meeting::Meeting(int learners, std::uint64_t deadline_ns)
     : deadline_ns_(deadline_ns),
@@ -46,26 +22,6 @@ void Meeting::Break(Status status) {
   if (!broken_.ok()) return;
   broken_ = std::move(status);
   changed_.NotifyAll();
-}
-
-std::string Meeting::Missing() const {
-  std::string ranks;
-  int missing = 0;
-  for (std::size_t rank = 0; rank < came_.size(); ++rank) {
-    if (came_[rank] != 0) continue;
-    ranks += (missing++ == 0 ? "" : ", ") + std::to_string(rank);
-  }
-  return (missing == 1 ? "learner " : "learners ") + ranks;
-}
-
-Status Meeting::DisagreementOf(const std::vector<Call>& calls) const {
-  for (std::size_t rank = 1; rank < calls.size(); ++rank) {
-    if (calls[rank].Agrees(calls[0])) continue;
-    return InvalidArgumentError("learner " + std::to_string(rank) + " calls " + calls[rank].ToString() +
-                                " where learner 0 calls " + calls[0].ToString() +
-                                ": all learners make the same calls with the same shares");
-  }
-  return OkStatus();
 }
 
 Status Meeting::Meet(int rank, const Call& call) {
@@ -94,7 +50,7 @@ Status Meeting::Meet(int rank, const Call& call) {
   while (!met_ && broken_.ok()) {
     if (changed_.WaitUntil(mutex_, deadline_ns) || met_ || !broken_.ok()) continue;
     Break(Status(StatusCode::kDeadlineExceeded,
-                 name + ": " + Missing() + " did not come within " + Milliseconds(deadline_ns_)));
+                 name + ": " + MissingOf(came_) + " did not come within " + Milliseconds(deadline_ns_)));
   }
   // Met first: who wakes up late finds the others waiting in Regroup or Part, as nobody leaves a meeting alone.
   return met_ ? OkStatus() : broken_;

@@ -12,27 +12,10 @@
 #include <vector>
 
 #include "base/mutex.h"
-#include "tierlib/comm/communicator.h"
-#include "tierlib/dtype.h"
+#include "comm/call.h"
 #include "tierlib/status.h"
 
 namespace tierlib::comm {
-
-// What one learner brings to a collective.
-struct Call {
-  const char* name = "";                                // "all_gather", a string literal
-  const std::vector<std::uint64_t>* by_rank = nullptr;  // bytes or elements; null: the collective has none
-  std::uint64_t count = 0;                              // bytes or elements
-  DType dtype = DType::kU8;
-  Reduction reduction = Reduction::kSum;
-  int root = 0;
-  const void* in = nullptr;
-  void* out = nullptr;
-
-  // "all_reduce of 12 f32 (sum)": all that learners must agree on but the single shares.
-  std::string ToString() const;
-  bool Agrees(const Call& other) const;
-};
 
 //   I1  before all have met: arrived_ is the number of true entries of came_, and stands below their number
 //   I2  broken_ is set once and stays; nobody meets any more then
@@ -60,9 +43,6 @@ class Meeting {
 
  private:
   void Break(Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // "learner 2" or "learners 2, 5": those that have not come.
-  std::string Missing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Status DisagreementOf(const std::vector<Call>& calls) const;
   void WaitForAll(bool last);
 
   const std::uint64_t deadline_ns_;

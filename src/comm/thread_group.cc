@@ -16,17 +16,6 @@ void CopyBytes(void* to, const void* from, std::uint64_t bytes) {
 
 void* At(void* base, std::uint64_t bytes) { return static_cast<std::byte*>(base) + bytes; }
 
-std::uint64_t SumOf(const std::vector<std::uint64_t>& shares) {
-  std::uint64_t sum = 0;
-  for (const std::uint64_t share : shares) sum += share;
-  return sum;
-}
-
-// Elements before the share of `rank`.
-std::uint64_t Before(const std::vector<std::uint64_t>& shares, int rank) {
-  return SumOf({shares.begin(), shares.begin() + rank});
-}
-
 class ThreadCommunicator : public Communicator {
  public:
   ThreadCommunicator(std::shared_ptr<Meeting> meeting, int rank) : meeting_(std::move(meeting)), rank_(rank) {}
@@ -36,7 +25,7 @@ class ThreadCommunicator : public Communicator {
   int size() const override { return meeting_->size(); }
 
   Status AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole) override {
-    TIERLIB_RETURN_IF_ERROR(CheckShares("all_gather", bytes_by_rank));
+    TIERLIB_RETURN_IF_ERROR(CheckShares("all_gather", bytes_by_rank, size()));
     TIERLIB_RETURN_IF_ERROR(meeting_->Meet(
         rank_,
         {.name = "all_gather", .by_rank = &bytes_by_rank, .count = SumOf(bytes_by_rank), .in = part, .out = whole}));
@@ -74,7 +63,7 @@ class ThreadCommunicator : public Communicator {
   Status ReduceScatter(const void* whole, const std::vector<std::uint64_t>& counts_by_rank, DType dtype,
                        Reduction reduction, void* part) override {
     TIERLIB_RETURN_IF_ERROR(CheckReducible(dtype));
-    TIERLIB_RETURN_IF_ERROR(CheckShares("reduce_scatter", counts_by_rank));
+    TIERLIB_RETURN_IF_ERROR(CheckShares("reduce_scatter", counts_by_rank, size()));
     TIERLIB_RETURN_IF_ERROR(meeting_->Meet(rank_, {.name = "reduce_scatter",
                                                    .by_rank = &counts_by_rank,
                                                    .count = SumOf(counts_by_rank),
@@ -89,10 +78,7 @@ class ThreadCommunicator : public Communicator {
   }
 
   Status Broadcast(void* data, std::uint64_t bytes, int root) override {
-    if (root < 0 || root >= size()) {
-      return InvalidArgumentError("broadcast: learner " + std::to_string(root) + " is not one of " +
-                                  std::to_string(size()));
-    }
+    TIERLIB_RETURN_IF_ERROR(CheckRoot(root, size()));
     TIERLIB_RETURN_IF_ERROR(
         meeting_->Meet(rank_, {.name = "broadcast", .count = bytes, .root = root, .in = data, .out = data}));
     CopyBytes(data, meeting_->call(root).in, bytes);
@@ -113,12 +99,6 @@ class ThreadCommunicator : public Communicator {
     std::vector<const void*> inputs;
     for (int rank = 0; rank < size(); ++rank) inputs.push_back(meeting_->call(rank).in);
     return inputs;
-  }
-
-  Status CheckShares(const char* name, const std::vector<std::uint64_t>& shares) const {
-    if (shares.size() == static_cast<std::size_t>(size())) return OkStatus();
-    return InvalidArgumentError(std::string(name) + ": " + std::to_string(shares.size()) + " shares for " +
-                                std::to_string(size()) + " learners");
   }
 
   std::shared_ptr<Meeting> meeting_;

@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "comm/learners.h"
-#include "tierlib/comm/thread_group.h"
 
 namespace tierlib::comm {
 namespace {
@@ -62,24 +61,21 @@ TEST(BrokenGroup, ADeadLearnerIsAStatusOnAllTheOthersAtOnce) {
   for (const int learners : kGroups) {
     for (const bool others_wait : {false, true}) {
       const int dead = learners - 1;
-      const auto statuses = RunLearners<Status>(learners, kLongNs, [&](std::unique_ptr<Communicator>& me) {
+      RunLearners<int>(learners, kLongNs, [&](std::unique_ptr<Communicator>& me) {
         EXPECT_TRUE(me->Barrier().ok());
         if (me->rank() == dead) {
           if (others_wait) SleepNs(kPauseNs);
           me.reset();
-          return OkStatus();
+          return 0;
         }
         if (!others_wait) SleepNs(kPauseNs);
         const std::int64_t begin_ns = NowNs();
         const Status status = me->Barrier();
         EXPECT_LT(NowNs() - begin_ns, kSoonNs);
-        return status;
-      });
-      for (int rank = 0; rank < dead; ++rank) {
-        const Status& status = statuses[static_cast<std::size_t>(rank)];
         EXPECT_EQ(status.code(), StatusCode::kUnavailable) << status;
         EXPECT_TRUE(Names(status, "learner " + std::to_string(dead) + " left the group")) << status;
-      }
+        return 0;
+      });
     }
   }
 }
@@ -150,16 +146,18 @@ TEST(BrokenGroup, LeavingAfterTheLastCollectiveHurtsNobody) {
 // All succeed or all fail, however close the last one comes to the deadline.
 TEST(BrokenGroup, ACollectiveSucceedsOnAllOrOnNone) {
   constexpr std::uint64_t kTightNs = 3'000'000;
-  int failed = 0;
+  int failed = 0, rounds = 0;
   for (int round = 0; round < 60; ++round) {
     const auto statuses = RunLearners<Status>(4, kTightNs, [&](std::unique_ptr<Communicator>& me) {
       if (me->rank() == 3) SleepNs(kTightNs / 30 * static_cast<std::uint64_t>(round));
       return me->Barrier();
     });
+    if (statuses.empty()) continue;  // this process is not in the group
+    ++rounds;
     for (const Status& status : statuses) EXPECT_EQ(status, statuses.front()) << round;
     failed += statuses.front().ok() ? 0 : 1;
   }
-  EXPECT_GT(failed, 0) << "no round came past the deadline";
+  EXPECT_TRUE(failed > 0 || rounds == 0) << "no round came past the deadline";
 }
 
 }  // namespace

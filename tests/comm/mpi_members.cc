@@ -1,0 +1,70 @@
+// The suite over MPI: each process of mpirun runs it, as the learner that it is.
+#include <mpi.h>
+
+#include "comm/learners.h"
+#include "comm/mpi_communicator.h"
+
+namespace tierlib::comm {
+
+std::vector<std::unique_ptr<Communicator>> MembersHere(int learners, std::uint64_t deadline_ns) {
+  std::vector<std::unique_ptr<Communicator>> members;
+  int processes = 0;
+  MPI_Comm_size(MPI_COMM_WORLD, &processes);
+  if (learners > processes) return members;
+  StatusOr<std::unique_ptr<Communicator>> mine = MakeMpiCommunicator({deadline_ns, learners});
+  EXPECT_TRUE(mine.ok()) << mine.status();
+  if (mine.ok() && *mine != nullptr) members.push_back(*std::move(mine));
+  return members;
+}
+
+bool ShareMemory() { return false; }
+
+namespace {
+
+TEST(MpiGroup, RefusesMoreLearnersThanProcesses) {
+  EXPECT_EQ(MakeMpiCommunicator({kLongNs, 1000}).status().code(), StatusCode::kInvalidArgument);
+}
+
+// Learner 0 decides: it may be late as any other.
+TEST(MpiGroup, ALateFirstLearnerIsAStatusOnAll) {
+  constexpr std::uint64_t kShortNs = 400'000'000;
+  for (const int learners : {2, 3, 5, 8}) {
+    const auto statuses = RunLearners<Status>(learners, kShortNs, [&](std::unique_ptr<Communicator>& me) {
+      EXPECT_TRUE(me->Barrier().ok());
+      if (me->rank() == 0) std::this_thread::sleep_for(std::chrono::nanoseconds(2 * kShortNs));
+      const Status status = me->Barrier();
+      EXPECT_EQ(me->Barrier(), status) << "it stays broken";
+      return status;
+    });
+    for (const Status& status : statuses) {
+      EXPECT_EQ(status.code(), StatusCode::kDeadlineExceeded) << status;
+      EXPECT_NE(std::string(status.message()).find("learner 0 did not come within 400 ms"), std::string::npos)
+          << status;
+    }
+  }
+}
+
+// More than a piece of a share.
+TEST(MpiGroup, ReducesInPieces) {
+  constexpr std::uint64_t kCount = 5'000'001;
+  const auto run = [](std::unique_ptr<Communicator>& me) {
+    std::vector<std::int32_t> values(kCount);
+    for (std::size_t i = 0; i < kCount; ++i) values[i] = static_cast<std::int32_t>(i) + me->rank();
+    EXPECT_TRUE(me->AllReduce(values.data(), values.data(), kCount, DType::kI32, Reduction::kSum).ok());
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < kCount; ++i) wrong += values[i] == static_cast<std::int32_t>(2 * i + 1) ? 0 : 1;
+    return wrong;
+  };
+  for (const std::size_t wrong : RunLearners<std::size_t>(2, kLongNs, run)) EXPECT_EQ(wrong, 0u);
+}
+
+}  // namespace
+}  // namespace tierlib::comm
+
+int main(int argc, char** argv) {
+  MPI_Init(&argc, &argv);
+  testing::InitGoogleTest(&argc, argv);
+  const int failed = RUN_ALL_TESTS();
+  MPI_Finalize();
+  return failed;
+}
