@@ -8,6 +8,7 @@
 
 #include "comm/learners.h"
 #include "dkm/dense_chain_learner.h"
+#include "tierlib/comm/thread_group.h"
 
 namespace tierlib::dkm {
 namespace {
