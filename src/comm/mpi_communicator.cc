@@ -36,7 +36,7 @@ struct VerdictMessage {
 template <std::size_t kSize>
 void CopyText(std::string_view from, char (&to)[kSize]) {
   const std::size_t length = std::min(from.size(), kSize - 1);
-  std::memcpy(to, from.data(), length);
+  if (length > 0) std::memcpy(to, from.data(), length);  // an empty text may have no data
   to[length] = '\0';
 }
 
