@@ -52,6 +52,7 @@ BlockMatrices::BlockMatrices(Model& model, const Options& options, tierlib::comm
     dkm.bits = options.bits;
     dkm.tau = options.tau;
     dkm.iterations = options.dkm_iterations;
+    dkm.epsilon = options.dkm_epsilon;
     dkm.form = options.dkm_form;
     dkm.round_to = options.dkm_round_to;
     dkm.seed = options.seed + i;

@@ -77,6 +77,10 @@ Status CheckClustering(const Options& o) {
     return InvalidArgumentError(std::string("--dkm-round-to ") + tierlib::DTypeName(*o.dkm_round_to) +
                                 " is for --dtype f32, not " + tierlib::DTypeName(o.dtype));
   }
+  const bool dense = o.dkm_form == tierlib::dkm::Form::kReference || o.dkm_form == tierlib::dkm::Form::kPaper;
+  if (o.dkm_epsilon > 0 && dense) {
+    return InvalidArgumentError("--dkm-epsilon is for --dkm-form tiled or exact");
+  }
   if (o.dkm_form == tierlib::dkm::Form::kExact && wide && !o.dkm_round_to) {
     return InvalidArgumentError("--dkm-form exact needs 16 bits: --dkm-round-to bf16 or f16, or such a --dtype");
   }

@@ -220,6 +220,8 @@ void CommandLine::Clustering() {
   app_.add_option("--dkm-iterations", options_.dkm_iterations, "Of DKM in a step, default 3")
       ->check(CLI::Range(1, 100))
       ->type_name("N");
+  Real("--dkm-epsilon", options_.dkm_epsilon, 0, 1e30,
+       "DKM's iterations end once no centroid moves further than this, default 0: they all run");
   Choice("--dkm-form", options_.dkm_form, kForms,
          "How DKM is computed; auto is exact for large matrices of 16 bits, otherwise tiled");
   Choice("--dkm-round-to", options_.dkm_round_to, kRoundings,
@@ -386,6 +388,7 @@ std::map<std::string, std::string> DecidingOptions(const Options& options) {
       {"bits", std::to_string(options.bits)},
       {"tau", options.tau == 0 ? "auto" : Decimal(options.tau)},
       {"dkm-iterations", std::to_string(options.dkm_iterations)},
+      {"dkm-epsilon", Decimal(options.dkm_epsilon)},
       {"dkm-form", NameOf(kForms, options.dkm_form)},
       {"learners", std::to_string(options.learners)},
       {"dkm-round-to", NameOf(kRoundings, options.dkm_round_to)},

@@ -58,6 +58,7 @@ struct Options {
   int bits = 32;   // 1 to 8: DKM; 16: rounded to bfloat16 at evaluation; 32: as they are
   double tau = 0;  // 0: auto
   int dkm_iterations = 3;
+  double dkm_epsilon = 0;  // 0: all iterations
   tierlib::dkm::Form dkm_form = tierlib::dkm::Form::kAuto;
   std::optional<tierlib::DType> dkm_round_to;  // of f32 parameters; none: as they are
 

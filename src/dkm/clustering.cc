@@ -10,7 +10,6 @@
 #include "dkm/dense_chain.h"
 #include "dkm/exact_form.h"
 #include "dkm/kernels/finite.h"
-#include "dkm/kernels/palettize.h"
 #include "dkm/kernels/tiled.h"
 #include "dkm/rounding.h"
 #include "dkm/start.h"
@@ -36,8 +35,9 @@ struct Clustering::State {
   bool examined = false;     // the weight was looked at on the host
   Form form = Form::kTiled;  // for the weight that was given last, where the options leave it open
   Dims sizes;                // of the weight, for messages
-  // Kernels in flight hold it too: they may outlive this object, and Restore leaves them the one they know.
+  // Kernels in flight hold these too: they may outlive this object, and Restore leaves them the first, which they know.
   std::shared_ptr<host::FirstNonFinite> non_finite = std::make_shared<host::FirstNonFinite>(host::kAllFinite);
+  std::shared_ptr<host::IterationCount> iterations_run = std::make_shared<host::IterationCount>(0);
 
   int clusters() const { return 1 << options.bits; }
   Dims centroid_sizes() const { return {clusters(), options.cluster_dim}; }
@@ -49,7 +49,8 @@ struct Clustering::State {
             options.iterations,
             options.metric,
             options.attention,
-            tau};
+            tau,
+            options.epsilon};
   }
 
   Status SetStart(Context& context, const std::vector<float>& centroids, double new_tau) {
@@ -112,12 +113,20 @@ struct Clustering::State {
                                                     : ReferenceChain(w, tape.Constant(first), chain);
     TIERLIB_RETURN_IF_ERROR(tape.status());
     TIERLIB_RETURN_IF_ERROR(launcher.Copy(result.centroids.tensor(), centroids));
+    iterations_run->store(options.iterations, std::memory_order_relaxed);
     return Reshape(result.output, weight.sizes());
   }
 
   // `centroids` get C_T.
+  TiledProblem TiledProblemOf(const Tensor& weight, const Tensor& centroids) const {
+    return {ShapeOf(weight), start, centroids, iterations_run};
+  }
   ExactProblem ExactProblemOf(const Tensor& weight, const Tensor& centroids) const {
-    return {{ShapeOf(weight), weight.dtype(), ClusteredType(options, weight.dtype())}, start, centroids, non_finite};
+    return {{ShapeOf(weight), weight.dtype(), ClusteredType(options, weight.dtype())},
+            start,
+            centroids,
+            non_finite,
+            iterations_run};
   }
 
   // True where another form than the exact one is given f32 weights that are to be rounded.
@@ -139,7 +148,7 @@ struct Clustering::State {
     if (form == Form::kExact) {
       output = ExactForm(values, ExactProblemOf(weight.tensor(), centroids));
     } else if (form == Form::kTiled) {
-      output = TiledForm(values, start, ShapeOf(weight.tensor()), centroids);
+      output = TiledForm(values, TiledProblemOf(weight.tensor(), centroids));
     } else {
       TIERLIB_ASSIGN_OR_RETURN(output, ApplyDense(launcher, tape, values, centroids));
     }
@@ -151,58 +160,19 @@ struct Clustering::State {
   StatusOr<Tensor> Palettize(Context& context, const Tensor& weight);
 };
 
-namespace {
-
-// The centroids that T iterations on `weight` lead to from `start`, and every vector replaced by its nearest.
-template <typename T>
-Status LaunchPalettize(const Launcher& launcher, const host::TiledShape& shape, const Tensor& weight,
-                       const Tensor& computed, const Tensor& start, const Tensor& output) {
-  const auto elements = static_cast<std::int64_t>(host::TiledTrajectoryElements(shape));
-  TIERLIB_ASSIGN_OR_RETURN(const Tensor trajectory, launcher.New(computed.dtype(), {elements}));
-  TIERLIB_ASSIGN_OR_RETURN(const Tensor workspace, launcher.Workspace(host::TiledWorkspaceBytes(shape, sizeof(T))));
-  host::PalettizeArguments<T> arguments;
-  arguments.dtype = weight.dtype();
-  arguments.vectors = shape.vectors;
-  arguments.dim = shape.dim;
-  arguments.clusters = shape.clusters;
-  arguments.weights = weight.data();
-  arguments.output = output.data();
-  return launcher.Launch(
-      "dkm palettize", {.reads = {&weight, &computed, &start}, .writes = {&trajectory, &workspace, &output}},
-      [arguments, shape, w = static_cast<const T*>(computed.data()), from = static_cast<const float*>(start.data()),
-       path = static_cast<T*>(trajectory.data()), work = workspace.data()](KernelContext& context) {
-        for (std::size_t i = 0; i < host::TiledCentroidOffset(shape, 1); ++i) path[i] = static_cast<T>(from[i]);
-        host::TiledForward(context, shape, w, path, nullptr, work);
-        host::PalettizeArguments<T> with_centroids = arguments;
-        with_centroids.centroids = path + host::TiledCentroidOffset(shape, shape.iterations);
-        host::Palettize(context, with_centroids);
-      });
-}
-
-}  // namespace
-
 StatusOr<Tensor> Clustering::State::Palettize(Context& context, const Tensor& weight) {
   TIERLIB_RETURN_IF_ERROR(Prepare(context, weight));
   const Launcher launcher(context, name + ".palettize", /*backward=*/false);
   TIERLIB_ASSIGN_OR_RETURN(const Tensor values, RoundsFirst(weight) ? RoundTo(launcher, weight, *options.round_to)
                                                                     : launcher.RowMajor(weight));
   TIERLIB_ASSIGN_OR_RETURN(Tensor output, launcher.New(weight.dtype(), weight.sizes()));
+  TIERLIB_ASSIGN_OR_RETURN(const Tensor centroids, NewCentroids(context));
   if (form == Form::kExact) {
-    TIERLIB_ASSIGN_OR_RETURN(const Tensor centroids, NewCentroids(context));
     TIERLIB_RETURN_IF_ERROR(LaunchExactPalettize(launcher, ExactProblemOf(weight, centroids), values, output));
-    return output;
+  } else {
+    TIERLIB_RETURN_IF_ERROR(Watch(launcher, values));
+    TIERLIB_RETURN_IF_ERROR(LaunchTiledPalettize(launcher, TiledProblemOf(weight, centroids), values, output));
   }
-  TIERLIB_RETURN_IF_ERROR(Watch(launcher, values));
-  Tensor computed = values;
-  const DType compute = autograd::host::ComputeType(weight.dtype());
-  if (compute != weight.dtype()) {
-    TIERLIB_ASSIGN_OR_RETURN(computed, launcher.New(compute, weight.sizes()));
-    TIERLIB_RETURN_IF_ERROR(launcher.Copy(values, computed));
-  }
-  const host::TiledShape shape = ShapeOf(weight);
-  TIERLIB_RETURN_IF_ERROR(compute == DType::kF64
-                              ? LaunchPalettize<double>(launcher, shape, values, computed, start, output)
-                              : LaunchPalettize<float>(launcher, shape, values, computed, start, output));
   return output;
 }
 
@@ -244,6 +214,8 @@ const Options& Clustering::options() const { return state_->options; }
 Form Clustering::form() const { return state_->options.form == Form::kAuto ? state_->form : state_->options.form; }
 double Clustering::tau() const { return state_->tau; }
 std::int64_t Clustering::clusters() const { return state_->clusters(); }
+
+int Clustering::IterationsRun() const { return state_->iterations_run->load(std::memory_order_relaxed); }
 
 double Clustering::BitsPerWeight(std::int64_t weights) const {
   const Options& o = state_->options;

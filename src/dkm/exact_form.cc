@@ -40,7 +40,8 @@ Status LaunchForward(const Launcher& launcher, const ExactProblem& problem, cons
   return launcher.Launch(
       "dkm exact",
       {.reads = {&weights, &problem.start}, .writes = {&trajectory, &output, &workspace}, .updates = {&problem.newest}},
-      [arguments, seen = problem.non_finite, from = static_cast<const float*>(problem.start.data()),
+      [arguments, seen = problem.non_finite, run = problem.iterations_run,
+       from = static_cast<const float*>(problem.start.data()),
        to = static_cast<float*>(problem.newest.data())](KernelContext& context) {
         host::ExactForwardArguments<double> a = arguments;
         a.non_finite = seen.get();
@@ -49,6 +50,7 @@ Status LaunchForward(const Launcher& launcher, const ExactProblem& problem, cons
         host::ExactForward(context, a);
         const double* last = a.trajectory + host::TiledCentroidOffset(table, table.iterations);
         for (int j = 0; j < table.clusters; ++j) to[j] = static_cast<float>(last[j]);
+        run->store(host::IterationsRun(table, a.trajectory), std::memory_order_relaxed);
       });
 }
 

@@ -17,6 +17,7 @@ struct ExactProblem {
   autograd::Tensor start;   // the centroids f32 [k, 1], constants
   autograd::Tensor newest;  // f32 [k, 1], written with C_T
   std::shared_ptr<host::FirstNonFinite> non_finite;
+  std::shared_ptr<host::IterationCount> iterations_run;  // written
 };
 
 // W~ with the sizes and dtype of `weight`, whose tables are computed in float64. Where the weight is row-major, W~ is

@@ -19,6 +19,9 @@ constexpr double kSmallestTau = 1e-20;
 // With fewer weights it costs more to clear and read tables of 65,536 entries than the tiled form takes.
 constexpr std::int64_t kFewestForExact = 16384;
 
+// float32 trajectories count them exactly.
+constexpr int kMostIterations = 65536;
+
 bool Is16Bits(DType dtype) { return dtype == DType::kBF16 || dtype == DType::kF16; }
 
 // In the unit of the distance: the square of a tenth of the standard deviation, or the tenth itself.
@@ -51,8 +54,14 @@ Status CheckOptions(const Options& options) {
   if (options.cluster_dim < 1 || options.cluster_dim > host::kMostDimensions) {
     return wrong("cluster_dim is 1 to 256, not " + std::to_string(options.cluster_dim));
   }
-  if (options.iterations < 1) {
-    return wrong("iterations are at least 1, not " + std::to_string(options.iterations));
+  if (options.iterations < 1 || options.iterations > kMostIterations) {
+    return wrong("iterations are 1 to 65536, not " + std::to_string(options.iterations));
+  }
+  if (!(options.epsilon >= 0) || !std::isfinite(options.epsilon)) {
+    return wrong("epsilon is positive, or 0 for all iterations, not " + std::to_string(options.epsilon));
+  }
+  if (options.epsilon > 0 && (options.form == Form::kReference || options.form == Form::kPaper)) {
+    return wrong("a dense form runs all iterations; with epsilon use form tiled or exact");
   }
   if (!(options.tau >= 0) || !std::isfinite(options.tau)) {
     return wrong("tau is positive, or 0 for one by the variance, not " + std::to_string(options.tau));

@@ -1,17 +1,30 @@
-// The tiled form of DKM as an op: saves the weight's own view, and T + 1 sets of centroids with their masses.
+// The tiled form of DKM as ops: saves the weight's own view, and T + 1 sets of centroids with their masses.
 #ifndef TIERLIB_SRC_DKM_TILED_FORM_H_
 #define TIERLIB_SRC_DKM_TILED_FORM_H_
 
+#include <memory>
+
+#include "autograd/launch.h"
 #include "dkm/kernels/tiled.h"
 #include "tierlib/autograd/tape.h"
 
 namespace tierlib::dkm {
 
-// W~ with the sizes and dtype of `weight`; f32, bf16 and f16 are computed in float32, f64 in float64. `start` are the
-// centroids f32 [k, d], constants; `newest`, f32 [k, d], is written with C_T. REQUIRES: shape holds (kernels/tiled.h)
-// and shape.vectors * shape.dim is the number of elements of `weight`.
-autograd::Value TiledForm(const autograd::Value& weight, const autograd::Tensor& start, const host::TiledShape& shape,
-                          const autograd::Tensor& newest);
+// What the form needs to know besides the weight. REQUIRES: shape holds (kernels/tiled.h), and shape.vectors *
+// shape.dim is the number of elements of the weight.
+struct TiledProblem {
+  host::TiledShape shape;
+  autograd::Tensor start;                                // the centroids f32 [k, d], constants
+  autograd::Tensor newest;                               // f32 [k, d], written with C_T
+  std::shared_ptr<host::IterationCount> iterations_run;  // written, too
+};
+
+// W~ with the sizes and dtype of `weight`; f32, bf16 and f16 are computed in float32, f64 in float64.
+autograd::Value TiledForm(const autograd::Value& weight, const TiledProblem& problem);
+
+// output [sizes of weight], fresh: each vector of the weight replaced by the nearest of C_T.
+Status LaunchTiledPalettize(const autograd::Launcher& launcher, const TiledProblem& problem,
+                            const autograd::Tensor& row_major_weight, const autograd::Tensor& output);
 
 }  // namespace tierlib::dkm
 

@@ -12,8 +12,21 @@
 
 namespace tierlib::dkm::host {
 
+// max_j ||to_j - from_j|| of vectors of d.
+inline double FurthestMove(const std::vector<double>& from, const std::vector<double>& to, std::size_t d) {
+  double furthest = 0;
+  for (std::size_t j = 0; j < from.size(); j += d) {
+    double square = 0;
+    for (std::size_t e = j; e < j + d; ++e) square += std::pow(to[e] - from[e], 2);
+    furthest = std::max(furthest, std::sqrt(square));
+  }
+  return furthest;
+}
+
 // W~ by the formulas of tiled.h as they stand, with whole N x k maps, in float64. Shares no code with the kernels.
-inline std::vector<double> Dense(const TiledShape& shape, const std::vector<double>& w, std::vector<double> c) {
+// `run` gets how many iterations did; null: not wanted.
+inline std::vector<double> Dense(const TiledShape& shape, const std::vector<double>& w, std::vector<double> c,
+                                 int* run = nullptr) {
   const std::size_t n = static_cast<std::size_t>(shape.vectors);
   const std::size_t k = static_cast<std::size_t>(shape.clusters);
   const std::size_t d = static_cast<std::size_t>(shape.dim);
@@ -33,7 +46,8 @@ inline std::vector<double> Dense(const TiledShape& shape, const std::vector<doub
       for (std::size_t j = 0; j < k; ++j) a[i * k + j] /= sum;
     }
   };
-  for (int t = 0; t < shape.iterations; ++t) {
+  for (int t = 1; t <= shape.iterations; ++t) {
+    const std::vector<double> before = c;
     attend();
     for (std::size_t j = 0; j < k; ++j) {
       double mass = 0;
@@ -44,6 +58,8 @@ inline std::vector<double> Dense(const TiledShape& shape, const std::vector<doub
         c[j * d + e] = (moment + kMassFloor * c[j * d + e]) / (mass + kMassFloor);
       }
     }
+    if (run != nullptr) *run = t;
+    if (shape.epsilon > 0 && FurthestMove(before, c, d) <= shape.epsilon) break;
   }
   if (shape.attention == Attention::kRecomputed) attend();
   std::vector<double> output(n * d, 0.0);

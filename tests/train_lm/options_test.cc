@@ -70,6 +70,11 @@ TEST(Options, TakeTheExactFormWhereWeightsHaveSixteenBits) {
   EXPECT_EQ(Parse({"--dkm-round-to", "none"}).value().dkm_round_to, std::nullopt);
 }
 
+TEST(Options, TakeDkmsEpsilon) {
+  EXPECT_EQ(Parse({}).value().dkm_epsilon, 0);
+  EXPECT_EQ(Parse({"--dkm-epsilon", "2e-5"}).value().dkm_epsilon, 2e-5);
+}
+
 TEST(Options, RefuseWhatIsOutOfRange) {
   for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
            {"--unknown"},
@@ -97,6 +102,9 @@ TEST(Options, RefuseWhatIsOutOfRange) {
            {"--offload", "on"},
            {"--dtype", "f64"},
            {"--dkm-form", "exact"},
+           {"--dkm-epsilon", "-1e-6"},
+           {"--dkm-epsilon", "nan"},
+           {"--dkm-epsilon", "1e-6", "--dkm-form", "paper"},
            {"--dkm-round-to", "f32"},
            {"--dkm-round-to", "f16", "--dtype", "bf16"},
            {"--device", "tpu"},
@@ -122,12 +130,12 @@ TEST(Options, PrintHelp) {
   const StatusOr<Options> o = Parse({"--help"});
   ASSERT_EQ(o.status().code(), StatusCode::kCancelled);
   for (const char* option :
-       {"--data",           "--init",           "--steps",        "--batch",  "--context",       "--layers",
-        "--heads",          "--width",          "--dropout",      "--lr",     "--min-lr",        "--warmup",
-        "--weight-decay",   "--clip",           "--dtype",        "--seed",   "--bits",          "--tau",
-        "--dkm-iterations", "--dkm-form",       "--dkm-round-to", "--device", "--device-memory", "--host-memory",
-        "--offload",        "--offload-policy", "--trace",        "--save",   "--resume",        "--eval-only",
-        "--report",         "--threads",        "--target-peak"}) {
+       {"--data",           "--init",        "--steps",          "--batch",        "--context", "--layers",
+        "--heads",          "--width",       "--dropout",        "--lr",           "--min-lr",  "--warmup",
+        "--weight-decay",   "--clip",        "--dtype",          "--seed",         "--bits",    "--tau",
+        "--dkm-iterations", "--dkm-epsilon", "--dkm-form",       "--dkm-round-to", "--device",  "--device-memory",
+        "--host-memory",    "--offload",     "--offload-policy", "--trace",        "--save",    "--resume",
+        "--eval-only",      "--report",      "--threads",        "--target-peak"}) {
     EXPECT_THAT(std::string(o.status().message()), HasSubstr(option));
   }
 }

@@ -38,7 +38,12 @@ struct Options {
   // Softmax temperature, in the unit of the metric. 0: from the variance of the weight's values at the start, 0.01
   // times it for kSquared, 0.1 times its root for kEuclidean.
   double tau = 0;
-  int iterations = 3;  // T >= 1
+  int iterations = 3;  // T, 1 to 65,536 (coremltools: kmeans_max_iter)
+  // Above 0, iterations end before T once none moves a centroid further than this, max_j ||c_j' - c_j|| <= epsilon, in
+  // the unit of the weights. A kernel decides, by values alone: nobody waits, and learners with the same weights and
+  // form decide alike. Backward goes through the iterations that ran. Not for dense forms. (coremltools' palett_epsilon
+  // bounds the change of the sum of distances instead.)
+  double epsilon = 0;
   Metric metric = Metric::kSquared;
   Attention attention = Attention::kLast;
   Form form = Form::kAuto;
@@ -94,6 +99,8 @@ class Clustering {
   // first. Blocks. Restoring them with tau() gives the same bits as not stopping, and forgets that a weight was not
   // finite. The context outlives this object.
   StatusOr<std::vector<float>> Centroids() const;
+  // Of the Apply or Palettize whose kernel ran last; 0 before the first. Does not wait for those that are to run.
+  int IterationsRun() const;
   Status Restore(autograd::Context& context, const std::vector<float>& centroids, double tau);
 
  private:

@@ -8,6 +8,9 @@
 //   s_tj   = sum_i A^t_ij
 //   c_tj   = (sum_i A^t_ij w_i + phi c_(t-1)j) / (s_tj + phi) = c_(t-1)j + sum_i A^t_ij (w_i - c_(t-1)j) / (s_tj + phi)
 //   w~_i   = sum_j A_ij c_Tj         with A = A^T (Attention::kLast), or A = A^(T+1) taken against C_T (kRecomputed)
+// With epsilon > 0 the first iteration t that moves no centroid further, max_j ||c_tj - c_(t-1)j|| <= epsilon, is the
+// last: T is then that t. Centroids are compared as they are stored. Backward takes the number that ran for given: W~
+// has a step where a small change of w changes it.
 // phi = 1e-30 (kMassFloor) makes an empty cluster keep its centroid without a branch; where s_tj > 1e-20 it changes no
 // bit. The second form of c_tj is the one computed: it sums small numbers, so that float32 lanes suffice, and equal
 // weights give exactly themselves.
@@ -39,6 +42,7 @@
 #ifndef TIERLIB_SRC_DKM_KERNELS_TILED_H_
 #define TIERLIB_SRC_DKM_KERNELS_TILED_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -49,7 +53,8 @@ namespace tierlib::dkm::host {
 
 inline constexpr double kMassFloor = 1e-30;
 
-// REQUIRES everywhere: vectors >= 1, 1 <= dim <= 256, 1 <= clusters <= 256, iterations >= 1, tau > 0.
+// REQUIRES everywhere: vectors >= 1, 1 <= dim <= 256, 1 <= clusters <= 256, 1 <= iterations < 2^24, tau > 0,
+// epsilon >= 0.
 struct TiledShape {
   std::int64_t vectors = 0;  // N
   int dim = 1;               // d
@@ -58,21 +63,34 @@ struct TiledShape {
   Metric metric = Metric::kSquared;
   Attention attention = Attention::kLast;
   double tau = 1;
+  double epsilon = 0;  // 0: all iterations run
 };
 
 // Bytes of workspace for TiledForward and TiledBackward alike, aligned to 64; `element_bytes` is 4 or 8.
 std::size_t TiledWorkspaceBytes(const TiledShape& shape, std::size_t element_bytes);
 
-// Elements of `trajectory`: the centroids C_0 .. C_T [T+1][k][d], then the masses s_1 .. s_T [T][k].
+// Elements of `trajectory`: the centroids C_0 .. C_T [T+1][k][d], the masses s_1 .. s_T [T][k], and how many iterations
+// ran. T is shape.iterations here: those that did not run have the last one's centroids and masses of 0, so that C_T is
+// always the result.
 std::size_t TiledTrajectoryElements(const TiledShape& shape);
 // Where C_t begins in it.
 std::size_t TiledCentroidOffset(const TiledShape& shape, int t);
 
-// What the output's attention is taken against: C_(T-1), or C_T where it is recomputed.
+// From a trajectory that TiledForward has written: how many iterations ran, 1 to shape.iterations.
+template <typename T>
+int IterationsRun(const TiledShape& shape, const T* trajectory) {
+  return static_cast<int>(trajectory[TiledTrajectoryElements(shape) - 1]);
+}
+
+// Where kernels on a stream leave word for the host of how many iterations ran, 0 before the first.
+using IterationCount = std::atomic<int>;
+
+// What the output's attention is taken against: the centroids before the last iteration that ran, or those after it
+// where it is recomputed.
 template <typename T>
 const T* AttendedCentroids(const TiledShape& shape, const T* trajectory) {
-  return trajectory +
-         TiledCentroidOffset(shape, shape.attention == Attention::kLast ? shape.iterations - 1 : shape.iterations);
+  const int run = IterationsRun(shape, trajectory);
+  return trajectory + TiledCentroidOffset(shape, shape.attention == Attention::kLast ? run - 1 : run);
 }
 
 // weights [N][d]; trajectory as above, C_0 given and the rest written; output [N][d] (W~, written), null where only the

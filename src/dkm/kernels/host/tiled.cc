@@ -3,6 +3,7 @@
 #include "dkm/kernels/tiled.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/thread_pool.h"
 #include "dkm/kernels/table.h"
@@ -86,28 +87,55 @@ void SumOverTiles(KernelContext& context, const TiledShape& shape, const Rows<T>
   }
 }
 
+// Whether no centroid of `to` is further than epsilon from where it was; false where one is NaN.
 template <typename T>
-void Forward(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, T* trajectory, T* output,
-             void* workspace) {
-  const Workspace w = Cut(shape, workspace);
+bool Settled(const TiledShape& shape, const T* from, const T* to) {
+  const std::size_t d = static_cast<std::size_t>(shape.dim);
+  for (std::size_t j = 0; j < static_cast<std::size_t>(shape.clusters); ++j) {
+    double moved = 0;  // std::hypot of all components: squares of small numbers would vanish
+    for (std::size_t i = j * d; i < (j + 1) * d; ++i) {
+      moved = std::hypot(moved, static_cast<double>(to[i]) - static_cast<double>(from[i]));
+    }
+    if (!(moved <= shape.epsilon)) return false;
+  }
+  return true;
+}
+
+// Writes all of the trajectory but C_0.
+template <typename T>
+void Iterate(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, T* trajectory, const Workspace& w) {
   const std::size_t k = static_cast<std::size_t>(shape.clusters);
   const std::size_t d = static_cast<std::size_t>(shape.dim);
   const std::size_t kd = k * d;
   T* masses = trajectory + static_cast<std::size_t>(shape.iterations + 1) * kd;
-  for (int t = 0; t < shape.iterations; ++t) {
-    const T* from = trajectory + static_cast<std::size_t>(t) * kd;
-    T* to = trajectory + static_cast<std::size_t>(t + 1) * kd;
+  int run = 0;
+  for (bool settled = false; run < shape.iterations && !settled; ++run) {
+    const T* from = trajectory + static_cast<std::size_t>(run) * kd;
+    T* to = trajectory + static_cast<std::size_t>(run + 1) * kd;
     SumOverTiles(
         context, shape, rows, from, PartialElements(shape), w,
         [&](const Tile<T>& tile, std::int64_t, double* partial) { AccumulateTile(tile, partial, partial + k); });
     for (std::size_t j = 0; j < k; ++j) {
       const double mass = w.sums[j];
-      masses[static_cast<std::size_t>(t) * k + j] = static_cast<T>(mass);
+      masses[static_cast<std::size_t>(run) * k + j] = static_cast<T>(mass);
       for (std::size_t i = j * d; i < (j + 1) * d; ++i) {
         to[i] = static_cast<T>(static_cast<double>(from[i]) + w.sums[k + i] / (mass + kMassFloor));
       }
     }
+    settled = shape.epsilon > 0 && Settled(shape, from, to);
   }
+  const T* last = trajectory + TiledCentroidOffset(shape, run);
+  for (int t = run; t < shape.iterations; ++t) {
+    std::copy_n(last, kd, trajectory + TiledCentroidOffset(shape, t + 1));
+    std::fill_n(masses + static_cast<std::size_t>(t) * k, k, T{0});
+  }
+  trajectory[TiledTrajectoryElements(shape) - 1] = static_cast<T>(run);
+}
+
+template <typename T>
+void Forward(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, T* trajectory, T* output,
+             void* workspace) {
+  Iterate(context, shape, rows, trajectory, Cut(shape, workspace));
   if (output == nullptr) return;
   const T* last = trajectory + TiledCentroidOffset(shape, shape.iterations);
   const T* attended = AttendedCentroids(shape, trajectory);
@@ -149,7 +177,8 @@ void IterateBack(KernelContext& context, const TiledShape& shape, const Rows<T>&
   const std::size_t kd = k * d;
   T* u = static_cast<T*>(w.u);
   const T* masses = trajectory + static_cast<std::size_t>(shape.iterations + 1) * kd;
-  for (int t = shape.iterations; t >= 1; --t) {
+  const int run = IterationsRun(shape, trajectory);
+  for (int t = run; t >= 1; --t) {
     const T* mass = masses + static_cast<std::size_t>(t - 1) * k;
     const T* target = trajectory + static_cast<std::size_t>(t) * kd;
     for (std::size_t i = 0; i < kd; ++i) {
@@ -157,7 +186,7 @@ void IterateBack(KernelContext& context, const TiledShape& shape, const Rows<T>&
       // Where no weight attends, u would only be multiplied by zeros, and 1 / kMassFloor may take it beyond float32.
       u[i] = mass[i / d] == T{0} ? T{0} : static_cast<T>(w.adjoint[i]);
     }
-    const bool last = t == shape.iterations;
+    const bool last = t == run;
     Differentiate(context, shape, rows, target - kd,
                   {.targets = target, .u = u, .gradient = last ? gradient : nullptr, .overwrite = last && overwrite},
                   weight_gradient, w);
@@ -182,7 +211,7 @@ void Backward(KernelContext& context, const TiledShape& shape, const T* weights,
         {.targets = last, .u = static_cast<T*>(w.u), .gradient = gradient, .collect = true, .overwrite = true},
         weight_gradient, w);
   } else {
-    Collect(context, shape, rows, last - kd, gradient, w);
+    Collect(context, shape, rows, AttendedCentroids(shape, trajectory), gradient, w);
   }
   std::copy_n(w.sums, kd, w.adjoint);
   IterateBack<T>(context, shape, rows, trajectory, recomputed ? nullptr : gradient, nullptr, !recomputed,
@@ -208,7 +237,7 @@ void BackwardOfTable(KernelContext& context, const TiledShape& shape, const T* v
       w);
   if (!recomputed) {
     std::copy_n(w.sums, kd, w.direct);
-    Collect(context, shape, {values}, last - kd, gradient_sums, w);
+    Collect(context, shape, {values}, AttendedCentroids(shape, trajectory), gradient_sums, w);
   }
   std::copy_n(w.sums, kd, w.adjoint);
   IterateBack<T>(context, shape, {values, counts}, trajectory, nullptr, recomputed ? nullptr : w.direct, true, offset,
@@ -230,7 +259,7 @@ std::size_t TiledCentroidOffset(const TiledShape& shape, int t) {
 
 std::size_t TiledTrajectoryElements(const TiledShape& shape) {
   const std::size_t iterations = static_cast<std::size_t>(shape.iterations);
-  return (iterations + 1) * CentroidElements(shape) + iterations * static_cast<std::size_t>(shape.clusters);
+  return (iterations + 1) * CentroidElements(shape) + iterations * static_cast<std::size_t>(shape.clusters) + 1;
 }
 
 void TiledForward(KernelContext& context, const TiledShape& shape, const float* weights, float* trajectory,
