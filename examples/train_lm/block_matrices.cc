@@ -55,6 +55,7 @@ BlockMatrices::BlockMatrices(Model& model, const Options& options, tierlib::comm
     dkm.epsilon = options.dkm_epsilon;
     dkm.form = options.dkm_form;
     dkm.round_to = options.dkm_round_to;
+    dkm.start = options.dkm_start;
     dkm.seed = options.seed + i;
     dkm.learners = learners;
     const std::string& name = model.specs()[i].name;

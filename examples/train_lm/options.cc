@@ -30,6 +30,8 @@ const Names<tierlib::dkm::Form> kForms = {{"auto", tierlib::dkm::Form::kAuto},
                                           {"paper", tierlib::dkm::Form::kPaper},
                                           {"tiled", tierlib::dkm::Form::kTiled},
                                           {"exact", tierlib::dkm::Form::kExact}};
+const Names<tierlib::dkm::Start> kStarts = {{"kmeans++", tierlib::dkm::Start::kPlusPlus},
+                                            {"exact", tierlib::dkm::Start::kExact}};
 const Names<std::optional<tierlib::DType>> kRoundings = {
     {"none", std::nullopt}, {"bf16", tierlib::DType::kBF16}, {"f16", tierlib::DType::kF16}};
 const Names<Architecture> kArchitectures = {{"gpt", Architecture::kGpt}, {"llama", Architecture::kLlama}};
@@ -222,6 +224,8 @@ void CommandLine::Clustering() {
       ->type_name("N");
   Real("--dkm-epsilon", options_.dkm_epsilon, 0, 1e30,
        "DKM's iterations end once no centroid moves further than this, default 0: they all run");
+  Choice("--dkm-start", options_.dkm_start, kStarts,
+         "Where DKM's centroids come from at first: k-means++ and Lloyd iterations, or the optimum");
   Choice("--dkm-form", options_.dkm_form, kForms,
          "How DKM is computed; auto is exact for large matrices of 16 bits, otherwise tiled");
   Choice("--dkm-round-to", options_.dkm_round_to, kRoundings,
@@ -389,6 +393,7 @@ std::map<std::string, std::string> DecidingOptions(const Options& options) {
       {"tau", options.tau == 0 ? "auto" : Decimal(options.tau)},
       {"dkm-iterations", std::to_string(options.dkm_iterations)},
       {"dkm-epsilon", Decimal(options.dkm_epsilon)},
+      {"dkm-start", NameOf(kStarts, options.dkm_start)},
       {"dkm-form", NameOf(kForms, options.dkm_form)},
       {"learners", std::to_string(options.learners)},
       {"dkm-round-to", NameOf(kRoundings, options.dkm_round_to)},

@@ -59,6 +59,7 @@ struct Options {
   double tau = 0;  // 0: auto
   int dkm_iterations = 3;
   double dkm_epsilon = 0;  // 0: all iterations
+  tierlib::dkm::Start dkm_start = tierlib::dkm::Start::kPlusPlus;
   tierlib::dkm::Form dkm_form = tierlib::dkm::Form::kAuto;
   std::optional<tierlib::DType> dkm_round_to;  // of f32 parameters; none: as they are
 

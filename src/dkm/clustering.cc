@@ -77,7 +77,7 @@ struct Clustering::State {
     if (examined) return OkStatus();
     TIERLIB_ASSIGN_OR_RETURN(const std::vector<double> values, ReadWeight(name, options, weight));
     if (!start.defined()) {
-      const Start first = MakeStart(options, values);
+      const FirstState first = MakeStart(options, weight.dtype(), values);
       TIERLIB_RETURN_IF_ERROR(SetStart(context, first.centroids, first.tau));
     }
     examined = true;

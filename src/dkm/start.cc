@@ -7,8 +7,11 @@
 
 #include "autograd/kernels/host/chunk.h"
 #include "autograd/shape.h"
+#include "base/thread_pool.h"
 #include "dkm/kernels/tile_pass.h"
 #include "dkm/kmeans.h"
+#include "dkm/kmeans_1d.h"
+#include "dkm/value_cells.h"
 
 namespace tierlib::dkm {
 namespace {
@@ -16,11 +19,11 @@ namespace {
 // tau of a weight without variance: any value does where all weights are equal, but 0.
 constexpr double kSmallestTau = 1e-20;
 
-// With fewer weights it costs more to clear and read tables of 65,536 entries than the tiled form takes.
-constexpr std::int64_t kFewestForExact = 16384;
-
 // float32 trajectories count them exactly.
 constexpr int kMostIterations = 65536;
+
+// With fewer weights it costs more to clear and read tables of 65,536 entries than the tiled form takes.
+constexpr std::int64_t kFewestForExact = 16384;
 
 bool Is16Bits(DType dtype) { return dtype == DType::kBF16 || dtype == DType::kF16; }
 
@@ -42,6 +45,19 @@ double Variance(const std::vector<double>& values) {
   double variance = 0;
   for (const double value : values) variance += (value - mean) * (value - mean) / count;
   return variance;
+}
+
+std::vector<double> ExactCentroids(DType dtype, const std::vector<double>& values, int clusters) {
+  if (dtype == DType::kF64) return KMeans1d(values, clusters);
+  std::vector<std::byte> bytes(values.size() * ElementBytes(dtype));
+  const auto count = static_cast<std::int64_t>(values.size());
+  for (std::int64_t i = 0; i < count; ++i) {
+    autograd::host::WriteElement<double>(dtype, bytes.data(), i, values[static_cast<std::size_t>(i)]);
+  }
+  ThreadPool pool(1);
+  return KMeans1d(Is16Bits(dtype) ? ValuesOfBits(dtype, CountBitPatterns(pool, bytes.data(), count))
+                                  : CellsOfFloats(pool, bytes.data(), count),
+                  clusters);
 }
 
 }  // namespace
@@ -68,6 +84,9 @@ Status CheckOptions(const Options& options) {
   }
   if (options.form == Form::kExact && options.cluster_dim != 1) {
     return wrong("form exact takes cluster_dim 1, not " + std::to_string(options.cluster_dim) + "; use form tiled");
+  }
+  if (options.start == Start::kExact && options.cluster_dim != 1) {
+    return wrong("start exact takes cluster_dim 1, not " + std::to_string(options.cluster_dim));
   }
   if (options.round_to && !Is16Bits(*options.round_to)) {
     return wrong(std::string("round_to is bf16 or f16, not ") + DTypeName(*options.round_to));
@@ -135,10 +154,13 @@ StatusOr<std::vector<double>> ReadWeight(const std::string& name, const Options&
   return values;
 }
 
-Start MakeStart(const Options& options, const std::vector<double>& values) {
-  Start start;
+FirstState MakeStart(const Options& options, DType weight, const std::vector<double>& values) {
+  FirstState start;
   start.tau = options.tau > 0 ? options.tau : AutomaticTau(options.metric, Variance(values));
-  const std::vector<double> centroids = KMeans(values, options.cluster_dim, 1 << options.bits, options.seed);
+  const int clusters = 1 << options.bits;
+  const std::vector<double> centroids = options.start == Start::kExact
+                                            ? ExactCentroids(ClusteredType(options, weight), values, clusters)
+                                            : KMeans(values, options.cluster_dim, clusters, options.seed);
   start.centroids.assign(centroids.begin(), centroids.end());
   return start;
 }

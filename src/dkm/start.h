@@ -32,11 +32,12 @@ Status NotFiniteError(const std::string& name, const Options& options, const Dim
 StatusOr<std::vector<double>> ReadWeight(const std::string& name, const Options& options,
                                          const autograd::Tensor& weight);
 
-struct Start {
+struct FirstState {
   std::vector<float> centroids;  // [k, d], by k-means
   double tau = 0;                // the option, or what clustering.h says where that is 0
 };
-Start MakeStart(const Options& options, const std::vector<double>& values);
+// `values`, of the weight whose type is given, as ReadWeight returns them.
+FirstState MakeStart(const Options& options, DType weight, const std::vector<double>& values);
 
 }  // namespace tierlib::dkm
 

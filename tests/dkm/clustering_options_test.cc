@@ -1,11 +1,15 @@
 // Options of Clustering beside its forms: what each changes, and what it refuses.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <vector>
 
+#include "autograd/kernels/host/chunk.h"
 #include "dkm/golden.h"
+#include "dkm/kmeans_1d.h"
 #include "dkm/trainer.h"
 #include "tierlib/autograd/ops.h"
 #include "tierlib/dkm/clustering.h"
@@ -19,6 +23,12 @@ Status StatusOf(const dkm::Options& options) {
   Clustering clustering("layer.w", options);
   EXPECT_FALSE(clustering.Apply(tape, tape.Constant(device.Make(DType::kF32, {64}, NormalWeights(1, 64)))).defined());
   return tape.status();
+}
+
+float Rounded(DType dtype, float value) {
+  float stored = 0;  // room for any type
+  autograd::host::WriteElement<float>(dtype, &stored, 0, value);
+  return autograd::host::ReadElement<float>(dtype, &stored, 0);
 }
 
 // --- epsilon --------------------------------------------------------------------------------------------------------
@@ -78,6 +88,68 @@ TEST(ClusteringEpsilon, RefusesWhatCannotBe) {
   for (const Form form : {Form::kReference, Form::kPaper}) {
     ExpectFailure(StatusOf({.epsilon = 1e-3, .form = form}), "with epsilon use form tiled or exact");
   }
+}
+
+// --- start ----------------------------------------------------------------------------------------------------------
+
+// What Centroids has once a start is made.
+std::vector<float> StartOf(dkm::Options options, DType dtype, const std::vector<float>& values) {
+  TestDevice device;
+  Tape tape(device.context());
+  const auto count = static_cast<std::int64_t>(values.size());
+  const Tensor weight = Cast(tape.Constant(device.Make(DType::kF32, {count}, values)), dtype).tensor();
+  Clustering clustering("w", options);
+  EXPECT_TRUE(clustering.Palettize(device.context(), weight).ok());
+  return clustering.Centroids().value();
+}
+
+double SquaredError(const std::vector<float>& values, const std::vector<float>& centroids) {
+  double sum = 0;
+  for (const float value : values) {
+    double least = INFINITY;
+    for (const float c : centroids) least = std::min(least, std::pow(double{value} - double{c}, 2));
+    sum += least;
+  }
+  return sum;
+}
+
+TEST(ClusteringStart, ExactIsTheOptimum) {
+  const std::vector<float> values = NormalWeights(5, 3000);
+  for (const DType dtype : {DType::kF32, DType::kF64, DType::kBF16, DType::kF16}) {
+    std::vector<float> stored = values;
+    if (ElementBytes(dtype) == 2) {
+      for (float& value : stored) value = Rounded(dtype, value);
+    }
+    const std::vector<float> exact = StartOf({.bits = 4, .start = Start::kExact}, dtype, values);
+    const std::vector<double> best = KMeans1d(std::vector<double>(stored.begin(), stored.end()), 16);
+    // f32 weights go into cells: as good, to what a cell is wide.
+    EXPECT_LT(LargestDifference(exact, best), dtype == DType::kF32 ? 1e-4 : 1e-8) << DTypeName(dtype);
+    const double error = SquaredError(stored, exact);
+    EXPECT_LT(error, (1 + 1e-6) * SquaredError(stored, {best.begin(), best.end()}));
+    EXPECT_LT(error, 0.999 * SquaredError(stored, StartOf({.bits = 4}, dtype, values))) << "k-means++ ends elsewhere";
+    // No random numbers.
+    EXPECT_EQ(exact, StartOf({.bits = 4, .start = Start::kExact, .seed = 99}, dtype, values));
+  }
+}
+
+// k-means++ looks at 65,536 values, evenly spread; the optimum of 16-bit values counts every one.
+TEST(ClusteringStart, ExactLooksAtEveryWeightOfSixteenBits) {
+  std::vector<float> values(3 * 65536);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = i % 3 == 0 ? 1.0f : 2.0f;
+  values[1] = 1000;  // far enough to have a cluster of its own
+  for (const DType dtype : {DType::kBF16, DType::kF32}) {
+    dkm::Options options{.bits = 1, .start = Start::kExact};
+    if (dtype == DType::kF32) options.round_to = DType::kF16;
+    EXPECT_EQ(StartOf(options, dtype, values)[1], 1000.0f) << DTypeName(dtype);
+    options.start = Start::kPlusPlus;
+    EXPECT_LT(StartOf(options, dtype, values)[1], 1000.0f) << "the sample has changed: the test shows nothing";
+  }
+}
+
+TEST(ClusteringStart, ExactTakesFewerValuesThanClustersAndNumbersOnly) {
+  EXPECT_EQ(StartOf({.start = Start::kExact}, DType::kF32, std::vector<float>(64, 0.125f)),
+            std::vector<float>(8, 0.125f));
+  ExpectFailure(StatusOf({.cluster_dim = 2, .start = Start::kExact}), "start exact takes cluster_dim 1, not 2");
 }
 
 }  // namespace

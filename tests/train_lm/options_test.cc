@@ -70,9 +70,11 @@ TEST(Options, TakeTheExactFormWhereWeightsHaveSixteenBits) {
   EXPECT_EQ(Parse({"--dkm-round-to", "none"}).value().dkm_round_to, std::nullopt);
 }
 
-TEST(Options, TakeDkmsEpsilon) {
+TEST(Options, TakeDkmsEpsilonAndStart) {
   EXPECT_EQ(Parse({}).value().dkm_epsilon, 0);
   EXPECT_EQ(Parse({"--dkm-epsilon", "2e-5"}).value().dkm_epsilon, 2e-5);
+  EXPECT_EQ(Parse({}).value().dkm_start, tierlib::dkm::Start::kPlusPlus);
+  EXPECT_EQ(Parse({"--dkm-start", "exact"}).value().dkm_start, tierlib::dkm::Start::kExact);
 }
 
 TEST(Options, RefuseWhatIsOutOfRange) {
@@ -104,6 +106,7 @@ TEST(Options, RefuseWhatIsOutOfRange) {
            {"--dkm-form", "exact"},
            {"--dkm-epsilon", "-1e-6"},
            {"--dkm-epsilon", "nan"},
+           {"--dkm-start", "optimum"},
            {"--dkm-epsilon", "1e-6", "--dkm-form", "paper"},
            {"--dkm-round-to", "f32"},
            {"--dkm-round-to", "f16", "--dtype", "bf16"},
@@ -129,13 +132,15 @@ TEST(Options, RefuseWhatIsOutOfRange) {
 TEST(Options, PrintHelp) {
   const StatusOr<Options> o = Parse({"--help"});
   ASSERT_EQ(o.status().code(), StatusCode::kCancelled);
-  for (const char* option :
-       {"--data",           "--init",        "--steps",          "--batch",        "--context", "--layers",
-        "--heads",          "--width",       "--dropout",        "--lr",           "--min-lr",  "--warmup",
-        "--weight-decay",   "--clip",        "--dtype",          "--seed",         "--bits",    "--tau",
-        "--dkm-iterations", "--dkm-epsilon", "--dkm-form",       "--dkm-round-to", "--device",  "--device-memory",
-        "--host-memory",    "--offload",     "--offload-policy", "--trace",        "--save",    "--resume",
-        "--eval-only",      "--report",      "--threads",        "--target-peak"}) {
+  for (const char* option : {"--data",          "--init",        "--steps",          "--batch",
+                             "--context",       "--layers",      "--heads",          "--width",
+                             "--dropout",       "--lr",          "--min-lr",         "--warmup",
+                             "--weight-decay",  "--clip",        "--dtype",          "--seed",
+                             "--bits",          "--tau",         "--dkm-iterations", "--dkm-epsilon",
+                             "--dkm-start",     "--dkm-form",    "--dkm-round-to",   "--device",
+                             "--device-memory", "--host-memory", "--offload",        "--offload-policy",
+                             "--trace",         "--save",        "--resume",         "--eval-only",
+                             "--report",        "--threads",     "--target-peak"}) {
     EXPECT_THAT(std::string(o.status().message()), HasSubstr(option));
   }
 }

@@ -32,6 +32,13 @@ enum class Form : std::uint8_t {
   kExact,      // d = 1, 16-bit values: all iterations run on the distinct values, of which there are 65,536 at most
 };
 
+enum class Start : std::uint8_t {
+  kPlusPlus,  // k-means++, then Lloyd iterations on at most 65,536 of the vectors, evenly spread
+  // d = 1: the k-means optimum, without random numbers. Of all weights where they have 16 bits (round_to counts); f32
+  // weights are taken as at most 65,536 cells that agree in their leading bits, f64 ones as in kPlusPlus.
+  kExact,
+};
+
 struct Options {
   int bits = 3;         // k = 2^bits clusters, 1..8
   int cluster_dim = 1;  // d: weights are seen as N/d vectors
@@ -51,6 +58,7 @@ struct Options {
   // straight-through: W~, its gradient and that of the weight stay f32, and none of them is rounded. This is how f32
   // weights get the exact form.
   std::optional<DType> round_to;
+  Start start = Start::kPlusPlus;
   std::uint64_t seed = 1;  // of k-means++
   // Of synchronous data-parallel learners, which hold equal weights and make the same calls in the same order, backward
   // passes included. Each then keeps its share of what a dense form saves for backward, and backward gathers the rest:
@@ -60,8 +68,8 @@ struct Options {
 };
 
 // The clustering of one weight. Its state, the centroids, belongs to the weight: Apply starts from the centroids of the
-// optimizer step before (k-means++ and Lloyd iterations at first), and Advance, called once per optimizer step, makes
-// the newest ones the start of the next, however often Apply ran in between (recompute, accumulation).
+// optimizer step before (k-means at first), and Advance, called once per optimizer step, makes the newest ones the start
+// of the next, however often Apply ran in between (recompute, accumulation).
 //
 // Thread-safety: one thread at a time.
 class Clustering {
@@ -74,9 +82,9 @@ class Clustering {
   // W~ with the sizes of `weight`, differentiable through all iterations. Fails the tape where an option cannot hold,
   // the weight has NaN or Inf (naming the tensor and the first position), fewer vectors than clusters, or a size that d
   // does not divide. The first call, and the first after Restore, waits for the device and looks at the weight on the
-  // host; a start takes k-means over at most 65,536 of its vectors, evenly spread. Later calls do not wait: a kernel
-  // looks for NaN and Inf, the stream goes on, and every call after it that asks (Apply, Palettize, Centroids) returns
-  // the error, until Restore. An Apply that fails leaves the centroids alone. Dense forms do not take f16.
+  // host, where a start takes k-means. Later calls do not wait: a kernel looks for NaN and Inf, the stream goes on, and
+  // every call after it that asks (Apply, Palettize, Centroids) returns the error, until Restore. An Apply that fails
+  // leaves the centroids alone. Dense forms do not take f16.
   autograd::Value Apply(autograd::Tape& tape, const autograd::Value& weight);
 
   // Every vector of weights replaced by the nearest (ties: the lowest index) of the centroids that T iterations on this
@@ -91,6 +99,8 @@ class Clustering {
   // The one that Apply uses: never kAuto. What that chooses depends on the weight: kTiled before the first.
   Form form() const;
   double tau() const;  // the one in use; 0 before the first Apply
+  // Of the Apply or Palettize whose kernel ran last; 0 before the first. Does not wait for those that are to run.
+  int IterationsRun() const;
   std::int64_t clusters() const;
   // Index and table bits per weight, tables in float32.
   double BitsPerWeight(std::int64_t weights) const;
@@ -99,8 +109,6 @@ class Clustering {
   // first. Blocks. Restoring them with tau() gives the same bits as not stopping, and forgets that a weight was not
   // finite. The context outlives this object.
   StatusOr<std::vector<float>> Centroids() const;
-  // Of the Apply or Palettize whose kernel ran last; 0 before the first. Does not wait for those that are to run.
-  int IterationsRun() const;
   Status Restore(autograd::Context& context, const std::vector<float>& centroids, double tau);
 
  private:
