@@ -119,14 +119,15 @@ struct Clustering::State {
 
   // `centroids` get C_T.
   TiledProblem TiledProblemOf(const Tensor& weight, const Tensor& centroids) const {
-    return {ShapeOf(weight), start, centroids, iterations_run};
+    return {ShapeOf(weight), start, centroids, iterations_run, options.table};
   }
   ExactProblem ExactProblemOf(const Tensor& weight, const Tensor& centroids) const {
     return {{ShapeOf(weight), weight.dtype(), ClusteredType(options, weight.dtype())},
             start,
             centroids,
             non_finite,
-            iterations_run};
+            iterations_run,
+            options.table};
   }
 
   // True where another form than the exact one is given f32 weights that are to be rounded.
@@ -219,9 +220,11 @@ int Clustering::IterationsRun() const { return state_->iterations_run->load(std:
 
 double Clustering::BitsPerWeight(std::int64_t weights) const {
   const Options& o = state_->options;
-  constexpr double kTableBits = 32;
-  return static_cast<double>(o.bits) / o.cluster_dim +
-         kTableBits * static_cast<double>(clusters() * o.cluster_dim) / static_cast<double>(weights);
+  constexpr double kScaleBits = 32;
+  const double table_bits =
+      8.0 * static_cast<double>(ElementBytes(o.table)) * static_cast<double>(clusters()) * o.cluster_dim +
+      (o.table == DType::kI8 ? kScaleBits : 0.0);
+  return static_cast<double>(o.bits) / o.cluster_dim + table_bits / static_cast<double>(weights);
 }
 
 StatusOr<std::vector<float>> Clustering::Centroids() const {

@@ -36,6 +36,7 @@ Status LaunchForward(const Launcher& launcher, const ExactProblem& problem, cons
   arguments.trajectory = static_cast<double*>(trajectory.data());
   arguments.output = output.data();
   arguments.nearest = nearest;
+  arguments.table = problem.table;
   arguments.workspace = workspace.data();
   return launcher.Launch(
       "dkm exact",

@@ -18,13 +18,15 @@ struct ExactProblem {
   autograd::Tensor newest;  // f32 [k, 1], written with C_T
   std::shared_ptr<host::FirstNonFinite> non_finite;
   std::shared_ptr<host::IterationCount> iterations_run;  // written
+  DType table = DType::kF32;                             // what palettizing rounds C_T to
 };
 
 // W~ with the sizes and dtype of `weight`, whose tables are computed in float64. Where the weight is row-major, W~ is
 // told to the runtime as made from it. REQUIRES: problem.shape holds (kernels/exact.h) for the weight.
 autograd::Value ExactForm(const autograd::Value& weight, const ExactProblem& problem);
 
-// output [sizes of weight], fresh: each weight's value replaced by the nearest of C_T, which problem.newest gets.
+// output [sizes of weight], fresh: each weight's value replaced by the nearest of C_T as problem.table has it, which
+// problem.newest gets.
 Status LaunchExactPalettize(const autograd::Launcher& launcher, const ExactProblem& problem,
                             const autograd::Tensor& row_major_weight, const autograd::Tensor& output);
 

@@ -88,6 +88,9 @@ Status CheckOptions(const Options& options) {
   if (options.start == Start::kExact && options.cluster_dim != 1) {
     return wrong("start exact takes cluster_dim 1, not " + std::to_string(options.cluster_dim));
   }
+  if (!Is16Bits(options.table) && options.table != DType::kF32 && options.table != DType::kI8) {
+    return wrong(std::string("table is f32, f16, bf16 or i8, not ") + DTypeName(options.table));
+  }
   if (options.round_to && !Is16Bits(*options.round_to)) {
     return wrong(std::string("round_to is bf16 or f16, not ") + DTypeName(*options.round_to));
   }

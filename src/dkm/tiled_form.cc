@@ -44,7 +44,7 @@ struct Iterations {
     for (std::size_t i = 0; i < values; ++i) newest[i] = static_cast<float>(last()[i]);
     run->store(host::IterationsRun(shape, trajectory), std::memory_order_relaxed);
   }
-  const T* last() const { return trajectory + host::TiledCentroidOffset(shape, shape.iterations); }
+  T* last() const { return trajectory + host::TiledCentroidOffset(shape, shape.iterations); }
 };
 
 template <typename T>
@@ -125,8 +125,9 @@ Status LaunchPalettize(const Launcher& launcher, const TiledProblem& problem, co
                          {.reads = {&weight, &computed, &problem.start},
                           .writes = {&trajectory, &workspace, &output},
                           .updates = {&problem.newest}},
-                         [arguments, iterations](KernelContext& context) {
+                         [arguments, iterations, table = problem.table](KernelContext& context) {
                            iterations.Run(context, nullptr);
+                           host::RoundTable(table, host::TiledCentroidOffset(iterations.shape, 1), iterations.last());
                            host::Palettize(context, arguments);
                          });
 }

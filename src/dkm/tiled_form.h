@@ -17,12 +17,13 @@ struct TiledProblem {
   autograd::Tensor start;                                // the centroids f32 [k, d], constants
   autograd::Tensor newest;                               // f32 [k, d], written with C_T
   std::shared_ptr<host::IterationCount> iterations_run;  // written, too
+  DType table = DType::kF32;                             // what palettizing rounds C_T to
 };
 
 // W~ with the sizes and dtype of `weight`; f32, bf16 and f16 are computed in float32, f64 in float64.
 autograd::Value TiledForm(const autograd::Value& weight, const TiledProblem& problem);
 
-// output [sizes of weight], fresh: each vector of the weight replaced by the nearest of C_T.
+// output [sizes of weight], fresh: each vector of the weight replaced by the nearest of C_T as problem.table has it.
 Status LaunchTiledPalettize(const autograd::Launcher& launcher, const TiledProblem& problem,
                             const autograd::Tensor& row_major_weight, const autograd::Tensor& output);
 

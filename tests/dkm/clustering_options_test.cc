@@ -152,5 +152,82 @@ TEST(ClusteringStart, ExactTakesFewerValuesThanClustersAndNumbersOnly) {
   ExpectFailure(StatusOf({.cluster_dim = 2, .start = Start::kExact}), "start exact takes cluster_dim 1, not 2");
 }
 
+// --- table ----------------------------------------------------------------------------------------------------------
+
+std::vector<float> Palettized(dkm::Options options, const std::vector<float>& values, DType weight) {
+  TestDevice device;
+  Tape tape(device.context());
+  const Dims sizes = {static_cast<std::int64_t>(values.size())};
+  Clustering clustering("w", options);
+  const Tensor w = Cast(tape.Constant(device.Make(DType::kF32, sizes, values)), weight).tensor();
+  const Tensor hard = clustering.Palettize(device.context(), w).value();
+  return Read<float>(Cast(tape.Constant(hard), DType::kF32).tensor());
+}
+
+std::vector<float> Levels(std::vector<float> values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+  return values;
+}
+
+// `levels` as a table of the type has them, in double.
+std::vector<float> InTable(DType type, std::vector<float> levels) {
+  float largest = 0;
+  for (const float level : levels) largest = std::max(largest, std::abs(level));
+  const double scale = static_cast<float>(double{largest} / 127);
+  for (float& level : levels) {
+    level = type == DType::kI8 ? static_cast<float>(std::round(level / scale) * scale) : Rounded(type, level);
+  }
+  return levels;
+}
+
+TEST(ClusteringTable, PalettizeAssignsToTheTableAsItsTypeHasIt) {
+  const std::vector<float> values = NormalWeights(6, 2000);
+  for (const Form form : {Form::kTiled, Form::kExact}) {
+    for (const DType weight : {DType::kF32, DType::kF64}) {
+      if (form == Form::kExact && weight == DType::kF64) continue;
+      dkm::Options options = With(form);
+      const std::vector<float> levels = Levels(Palettized(options, values, weight));
+      ASSERT_EQ(levels.size(), 8u);
+      for (const DType type : {DType::kF16, DType::kBF16, DType::kI8}) {
+        options.table = type;
+        const std::vector<float> hard = Palettized(options, values, weight);
+        const std::vector<float> table = InTable(type, levels);
+        EXPECT_NE(table, levels) << DTypeName(type);
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          const float w = form == Form::kExact ? Rounded(DType::kBF16, values[i]) : values[i];
+          const float nearest = *std::min_element(table.begin(), table.end(),
+                                                  [&](float a, float b) { return std::abs(w - a) < std::abs(w - b); });
+          ASSERT_NEAR(hard[i], nearest, 1e-8) << DTypeName(type) << " " << i;
+        }
+      }
+    }
+  }
+}
+
+// 65,520 and more round to infinity in f16. What is palettized stays finite.
+TEST(ClusteringTable, ValuesBeyondItsTypeBecomeItsLargest) {
+  std::vector<float> values = NormalWeights(6, 64);
+  values[3] = -1e6f;
+  values[9] = 1e6f;
+  const std::vector<float> hard = Palettized({.tau = 1, .table = DType::kF16}, values, DType::kF32);
+  EXPECT_EQ(hard[3], -65504.0f);
+  EXPECT_EQ(hard[9], 65504.0f);
+  values[9] = std::numeric_limits<float>::max();
+  EXPECT_EQ(Palettized({.table = DType::kBF16}, values, DType::kF64)[9], 0x1.fep127f);
+  EXPECT_EQ(Palettized({.table = DType::kI8}, std::vector<float>(64, 0.0f), DType::kF32), std::vector<float>(64, 0.0f));
+  for (const float value : Palettized({.table = DType::kI8}, std::vector<float>(64, 1e-45f), DType::kF32)) {
+    EXPECT_LE(std::abs(value), 1e-43f);
+  }
+}
+
+TEST(ClusteringTable, CountsItsBitsAndRefusesOtherTypes) {
+  EXPECT_DOUBLE_EQ(Clustering("w", {.table = DType::kF16}).BitsPerWeight(4096), 3 + 8 * 16 / 4096.0);
+  EXPECT_DOUBLE_EQ(Clustering("w", {.cluster_dim = 2, .table = DType::kI8}).BitsPerWeight(4096),
+                   1.5 + (8 * 2 * 8 + 32) / 4096.0);
+  ExpectFailure(StatusOf({.table = DType::kF64}), "table is f32, f16, bf16 or i8, not f64");
+  ExpectFailure(StatusOf({.table = DType::kU8}), "table is f32, f16, bf16 or i8, not u8");
+}
+
 }  // namespace
 }  // namespace tierlib::dkm

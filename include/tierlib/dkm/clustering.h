@@ -60,6 +60,9 @@ struct Options {
   std::optional<DType> round_to;
   Start start = Start::kPlusPlus;
   std::uint64_t seed = 1;  // of k-means++
+  // What Palettize rounds centroids to before it assigns weights to them (coremltools: lut_dtype): f32, f16, bf16, or
+  // i8 with one scale, f32, that takes the largest magnitude to 127. Beyond a type's range: its largest value.
+  DType table = DType::kF32;
   // Of synchronous data-parallel learners, which hold equal weights and make the same calls in the same order, backward
   // passes included. Each then keeps its share of what a dense form saves for backward, and backward gathers the rest:
   // results do not depend on it. Other forms save too little to share. Outlives the clustering and its tapes; null:
@@ -68,8 +71,8 @@ struct Options {
 };
 
 // The clustering of one weight. Its state, the centroids, belongs to the weight: Apply starts from the centroids of the
-// optimizer step before (k-means at first), and Advance, called once per optimizer step, makes the newest ones the start
-// of the next, however often Apply ran in between (recompute, accumulation).
+// optimizer step before (k-means at first), and Advance, called once per optimizer step, makes the newest ones the
+// start of the next, however often Apply ran in between (recompute, accumulation).
 //
 // Thread-safety: one thread at a time.
 class Clustering {
@@ -88,8 +91,8 @@ class Clustering {
   autograd::Value Apply(autograd::Tape& tape, const autograd::Value& weight);
 
   // Every vector of weights replaced by the nearest (ties: the lowest index) of the centroids that T iterations on this
-  // weight lead to from the start: what inference uses. Not differentiable; leaves the state alone but for making a
-  // start where there is none. Errors as Apply.
+  // weight lead to from the start, as options.table has them: what inference uses. Not differentiable; leaves the state
+  // alone but for making a start where there is none. Errors as Apply.
   StatusOr<autograd::Tensor> Palettize(autograd::Context& context, const autograd::Tensor& weight);
 
   // See the class comment.
@@ -102,7 +105,7 @@ class Clustering {
   // Of the Apply or Palettize whose kernel ran last; 0 before the first. Does not wait for those that are to run.
   int IterationsRun() const;
   std::int64_t clusters() const;
-  // Index and table bits per weight, tables in float32.
+  // Index and table bits per weight, with the scale of a table of i8.
   double BitsPerWeight(std::int64_t weights) const;
 
   // For checkpoints: the k * d float32 centroids that the next Apply starts from (so: after Advance); empty before the

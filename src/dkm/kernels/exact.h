@@ -50,7 +50,8 @@ struct ExactForwardArguments {
   const void* weights = nullptr;         // [N]
   T* trajectory = nullptr;               // C_0 given, the rest written
   void* output = nullptr;                // [N] of shape.stored: W~, rounded to it, or what `nearest` says
-  bool nearest = false;                  // instead of W~: the nearest of C_T, ties: the lowest index
+  bool nearest = false;                  // instead of W~: the nearest of C_T, ties: the lowest index; then C_T is
+  DType table = DType::kF32;             // rounded to this before (palettize.h: RoundTable)
   FirstNonFinite* non_finite = nullptr;  // lowered to the first position of a weight that is not finite
   void* workspace = nullptr;
 };

@@ -2,6 +2,7 @@
 #ifndef TIERLIB_SRC_DKM_KERNELS_PALETTIZE_H_
 #define TIERLIB_SRC_DKM_KERNELS_PALETTIZE_H_
 
+#include <cstddef>
 #include <cstdint>
 
 #include "allocator/device_backend.h"
@@ -25,6 +26,12 @@ struct PalettizeArguments {
 };
 void Palettize(KernelContext& context, const PalettizeArguments<float>& a);
 void Palettize(KernelContext& context, const PalettizeArguments<double>& a);
+
+// What a table of centroids has for them, in place: `count` values rounded to float32 and then to `type`: f32, f16,
+// bf16, or i8, where q in -127 .. 127 stands for q * scale and scale is the largest magnitude over 127, in float32.
+// Beyond the range of a type: its largest value. NaN stays NaN, and with i8 makes all of them NaN or 0.
+void RoundTable(DType type, std::size_t count, float* centroids);
+void RoundTable(DType type, std::size_t count, double* centroids);
 
 }  // namespace tierlib::dkm::host
 

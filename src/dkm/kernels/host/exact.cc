@@ -149,11 +149,13 @@ void Forward(KernelContext& context, const ExactForwardArguments<T>& a) {
   TableForward(context, table, w.distinct.values, w.distinct.counts, a.trajectory, a.nearest ? nullptr : w.values,
                w.tiled);
   if (a.nearest) {
+    T* const last = a.trajectory + TiledCentroidOffset(table, table.iterations);
+    RoundTable(a.table, static_cast<std::size_t>(table.clusters), last);
     Palettize(context, PalettizeArguments<T>{.dtype = chunk::kDTypeOf<T>,
                                              .vectors = w.distinct.count,
                                              .clusters = table.clusters,
                                              .weights = w.distinct.values,
-                                             .centroids = a.trajectory + TiledCentroidOffset(table, table.iterations),
+                                             .centroids = last,
                                              .output = w.values});
   }
   Spread(a.shape, w.distinct, w.values, w.table);

@@ -1,6 +1,7 @@
 #include "dkm/kernels/palettize.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "autograd/kernels/host/chunk.h"
@@ -50,7 +51,45 @@ void Run(KernelContext& context, const PalettizeArguments<T>& a) {
   });
 }
 
+// The nearest value that a float type has. Infinity only for infinity.
+float Rounded(DType type, float value) {
+  if (type == DType::kF32) return value;
+  const float largest = type == DType::kF16 ? 65504.0f : 0x1.fep127f;
+  const float inside = std::isinf(value) ? value : std::clamp(value, -largest, largest);
+  std::uint16_t bits = 0;
+  chunk::WriteElement<float>(type, &bits, 0, inside);
+  return chunk::ReadElement<float>(type, &bits, 0);
+}
+
+// float32's nearest.
+template <typename T>
+float Single(T value) {
+  constexpr T kLargest = std::numeric_limits<float>::max();
+  return static_cast<float>(std::isinf(value) ? value : std::clamp(value, -kLargest, kLargest));
+}
+
+template <typename T>
+void RoundTo(DType type, std::size_t count, T* centroids) {
+  float scale = 0;
+  for (std::size_t i = 0; i < count; ++i) scale = std::max(scale, std::fabs(Single(centroids[i])));
+  scale /= 127;
+  for (std::size_t i = 0; i < count; ++i) {
+    const float value = Single(centroids[i]);
+    if (type != DType::kI8) {
+      centroids[i] = static_cast<T>(Rounded(type, value));
+    } else if (scale == 0) {  // also where all are too small for one
+      centroids[i] = 0;
+    } else {
+      // A scale that is denormal is far from the largest over 127.
+      centroids[i] = static_cast<T>(scale * std::clamp(std::nearbyint(value / scale), -127.0f, 127.0f));
+    }
+  }
+}
+
 }  // namespace
+
+void RoundTable(DType type, std::size_t count, float* centroids) { RoundTo(type, count, centroids); }
+void RoundTable(DType type, std::size_t count, double* centroids) { RoundTo(type, count, centroids); }
 
 void Palettize(KernelContext& context, const PalettizeArguments<float>& a) { Run(context, a); }
 void Palettize(KernelContext& context, const PalettizeArguments<double>& a) { Run(context, a); }
