@@ -39,8 +39,9 @@ Status TurnTaker::Away(const Collective& collective) {
   return status;
 }
 
-Status TurnTaker::AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole) {
-  return Away([&] { return inner_->AllGather(part, bytes_by_rank, whole); });
+Status TurnTaker::AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole,
+                            std::uint64_t tag) {
+  return Away([&] { return inner_->AllGather(part, bytes_by_rank, whole, tag); });
 }
 Status TurnTaker::AllReduce(const void* in, void* out, std::uint64_t count, DType dtype, comm::Reduction reduction) {
   return Away([&] { return inner_->AllReduce(in, out, count, dtype, reduction); });

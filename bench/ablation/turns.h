@@ -40,7 +40,9 @@ class TurnTaker : public comm::Communicator {
 
   int rank() const override { return inner_->rank(); }
   int size() const override { return inner_->size(); }
-  Status AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole) override;
+  using Communicator::AllGather;
+  Status AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole,
+                   std::uint64_t tag) override;
   Status AllReduce(const void* in, void* out, std::uint64_t count, DType dtype, comm::Reduction reduction) override;
   Status ReduceScatter(const void* whole, const std::vector<std::uint64_t>& counts_by_rank, DType dtype,
                        comm::Reduction reduction, void* part) override;

@@ -24,7 +24,9 @@ class PlannedGroup : public tierlib::comm::Communicator {
   explicit PlannedGroup(int size) : size_(size) {}
   int rank() const override { return 0; }
   int size() const override { return size_; }
-  Status AllGather(const void*, const std::vector<std::uint64_t>&, void*) override { return tierlib::OkStatus(); }
+  Status AllGather(const void*, const std::vector<std::uint64_t>&, void*, std::uint64_t) override {
+    return tierlib::OkStatus();
+  }
   Status AllReduce(const void*, void*, std::uint64_t, tierlib::DType, tierlib::comm::Reduction) override {
     return tierlib::OkStatus();
   }

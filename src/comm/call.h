@@ -19,15 +19,18 @@ struct Call {
   DType dtype = DType::kU8;
   Reduction reduction = Reduction::kSum;
   int root = 0;
+  std::uint64_t tag = 0;
   const void* in = nullptr;
   void* out = nullptr;
+  Status refusal = OkStatus();  // why this learner cannot make the call: nobody does then, by its name
 
   // "all_reduce of 12 f32 (sum)": all that learners must agree on but the single shares.
   std::string ToString() const;
   bool Agrees(const Call& other) const;
 };
 
-// InvalidArgument where a learner's call is not that of learner 0. `calls` are by rank.
+// OK where all learners made the same call, or all refuse theirs for the same reason. Otherwise a learner's refusal, by
+// its name, or InvalidArgument where a call is not that of learner 0. `calls` are by rank, one at least.
 Status DisagreementOf(const std::vector<Call>& calls);
 
 // "learner 2" or "learners 2, 5": those whose entry is 0.

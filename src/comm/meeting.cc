@@ -1,5 +1,6 @@
 #include "comm/meeting.h"
 
+#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -13,18 +14,29 @@ std::string Milliseconds(std::uint64_t ns) { return std::to_string(ns / 1'000'00
 }  // namespace
 
 Meeting::Meeting(int learners, std::uint64_t deadline_ns)
-    : deadline_ns_(deadline_ns),
+    : learners_(learners),
+      deadline_ns_(deadline_ns),
       calls_(static_cast<std::size_t>(learners)),
       came_(static_cast<std::size_t>(learners), 0),
       left_(static_cast<std::size_t>(learners)) {}
 
-void Meeting::Break(Status status) {
+void Meeting::Break(Status status) noexcept {
   if (!broken_.ok()) return;
   broken_ = std::move(status);
   changed_.NotifyAll();
 }
 
-Status Meeting::Meet(int rank, const Call& call) {
+void Meeting::BreakByLeaver(int rank) {
+  Break(UnavailableError(Name() + ": learner " + std::to_string(rank) + " " + left_[static_cast<std::size_t>(rank)]));
+}
+
+std::string Meeting::Name() const {
+  std::size_t rank = 0;
+  while (came_[rank] == 0) ++rank;
+  return "collective " + std::to_string(number_) + " (" + calls_[rank].ToString() + ")";
+}
+
+Status Meeting::Meet(int rank, Call call) noexcept {
   const auto self = static_cast<std::size_t>(rank);
   const std::int64_t deadline_ns = DeadlineIn(deadline_ns_);
   MutexLock lock(mutex_);
@@ -32,14 +44,21 @@ Status Meeting::Meet(int rank, const Call& call) {
   TIERLIB_CHECK(came_[self] == 0, "a learner is in two collectives at once");
   came_[self] = 1;
   ++arrived_;
-  calls_[self] = call;
-  const std::string name = "collective " + std::to_string(number_) + " (" + call.ToString() + ")";
-  for (std::size_t other = 0; other < left_.size(); ++other) {
-    if (!left_[other].empty()) {
-      Break(UnavailableError(name + ": learner " + std::to_string(other) + " " + left_[other]));
-    }
+  calls_[self] = std::move(call);
+  try {
+    AwaitTheOthers(deadline_ns);
+  } catch (const std::bad_alloc&) {
+    Break(Status(StatusCode::kResourceExhausted));
   }
-  if (broken_.ok() && arrived_ == size()) {
+  // Met first: who wakes up late finds the others waiting in Regroup or Part, as nobody leaves a meeting alone.
+  return met_ ? OkStatus() : broken_;
+}
+
+void Meeting::AwaitTheOthers(std::int64_t deadline_ns) {
+  for (int other = 0; other < learners_; ++other) {
+    if (!left_[static_cast<std::size_t>(other)].empty()) BreakByLeaver(other);
+  }
+  if (broken_.ok() && arrived_ == learners_) {
     if (Status status = DisagreementOf(calls_); !status.ok()) {
       Break(std::move(status));
     } else {
@@ -50,15 +69,13 @@ Status Meeting::Meet(int rank, const Call& call) {
   while (!met_ && broken_.ok()) {
     if (changed_.WaitUntil(mutex_, deadline_ns) || met_ || !broken_.ok()) continue;
     Break(Status(StatusCode::kDeadlineExceeded,
-                 name + ": " + MissingOf(came_) + " did not come within " + Milliseconds(deadline_ns_)));
+                 Name() + ": " + MissingOf(came_) + " did not come within " + Milliseconds(deadline_ns_)));
   }
-  // Met first: who wakes up late finds the others waiting in Regroup or Part, as nobody leaves a meeting alone.
-  return met_ ? OkStatus() : broken_;
 }
 
 void Meeting::WaitForAll(bool last) {
   MutexLock lock(mutex_);
-  if (++regrouped_ < size()) {
+  if (++regrouped_ < learners_) {
     const std::uint64_t stage = stage_;
     while (stage_ == stage) changed_.Wait(mutex_);
     return;
@@ -77,13 +94,17 @@ void Meeting::WaitForAll(bool last) {
 void Meeting::Regroup() { WaitForAll(/*last=*/false); }
 void Meeting::Part() { WaitForAll(/*last=*/true); }
 
-void Meeting::Leave(int rank, std::string_view why) {
+void Meeting::Leave(int rank, std::string why) noexcept {
   MutexLock lock(mutex_);
   std::string& left = left_[static_cast<std::size_t>(rank)];
   if (!left.empty()) return;
-  left = why;
+  left = std::move(why);
   if (arrived_ == 0 || met_) return;  // nobody waits; who comes later finds it out
-  Break(UnavailableError("collective " + std::to_string(number_) + ": learner " + std::to_string(rank) + " " + left));
+  try {
+    BreakByLeaver(rank);
+  } catch (const std::bad_alloc&) {
+    Break(Status(StatusCode::kUnavailable));
+  }
 }
 
 }  // namespace tierlib::comm

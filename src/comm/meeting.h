@@ -2,13 +2,12 @@
 //
 // A collective is Meet, then work on what the others brought, with Regroup between parts that need each other's
 // results, then Part. Only Meet has a deadline and can fail: by then nobody has touched anybody's memory. Between Meet
-// and Part everyone is inside the library, so Regroup and Part end.
+// and Part everyone is inside the library, so Regroup and Part end; there nothing may throw, and nothing allocates.
 #ifndef TIERLIB_SRC_COMM_MEETING_H_
 #define TIERLIB_SRC_COMM_MEETING_H_
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/mutex.h"
@@ -26,11 +25,11 @@ class Meeting {
  public:
   Meeting(int learners, std::uint64_t deadline_ns);
 
-  int size() const { return static_cast<int>(came_.size()); }
+  int size() const { return learners_; }
 
-  // Returns OK on every learner once all have come with calls that agree; otherwise the status that broke the group.
-  // What `call` points to is left alone until Part.
-  Status Meet(int rank, const Call& call);
+  // Returns OK on every learner once all have come with calls that agree, refusals included; otherwise the status that
+  // broke the group. What `call` points to is left alone until Part.
+  Status Meet(int rank, Call call) noexcept;
   // Of the learners that met. REQUIRES: between Meet and Part.
   const Call& call(int rank) const { return calls_[static_cast<std::size_t>(rank)]; }
   // Returns once all have come to it.
@@ -38,13 +37,20 @@ class Meeting {
   // The same, and lets the next meeting begin.
   void Part();
 
-  // The learner will not come any more. Breaks a meeting that waits for it, and any that begins later.
-  void Leave(int rank, std::string_view why);
+  // The learner will not come any more. Breaks a meeting that waits for it, and any that begins later. Without memory
+  // for messages all are told so, without them. REQUIRES: `why` is not empty.
+  void Leave(int rank, std::string why) noexcept;
 
  private:
-  void Break(Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Break(Status status) noexcept ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Where these throw std::bad_alloc for want of a message, nobody has met and the group is not broken.
+  void BreakByLeaver(int rank) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AwaitTheOthers(std::int64_t deadline_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // "collective 3 (barrier)", by the call of a learner that came. REQUIRES: one did.
+  std::string Name() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WaitForAll(bool last);
 
+  const int learners_;
   const std::uint64_t deadline_ns_;
   std::vector<Call> calls_;  // I3
   Mutex mutex_;

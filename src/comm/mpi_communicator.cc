@@ -19,6 +19,7 @@ constexpr std::uint64_t kPieceElements = 1 << 20;   // of a share, reduced at on
 // What a learner tells learner 0; size() shares follow.
 struct CallMessage {
   std::uint64_t count = 0;
+  std::uint64_t tag = 0;
   std::int32_t dtype = 0;
   std::int32_t reduction = 0;
   std::int32_t root = 0;
@@ -68,9 +69,12 @@ class MpiCommunicator : public Communicator {
   int rank() const override { return channel_.rank(); }
   int size() const override { return channel_.size(); }
 
-  Status AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole) override {
+  using Communicator::AllGather;
+  Status AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole,
+                   std::uint64_t tag) override {
     TIERLIB_RETURN_IF_ERROR(CheckShares("all_gather", bytes_by_rank, size()));
-    TIERLIB_RETURN_IF_ERROR(Meet({.name = "all_gather", .by_rank = &bytes_by_rank, .count = SumOf(bytes_by_rank)}));
+    TIERLIB_RETURN_IF_ERROR(
+        Meet({.name = "all_gather", .by_rank = &bytes_by_rank, .count = SumOf(bytes_by_rank), .tag = tag}));
     Spread(part, bytes_by_rank, whole);
     return OkStatus();
   }
@@ -131,6 +135,7 @@ class MpiCommunicator : public Communicator {
   std::vector<std::byte> MessageOf(const Call& call, const std::string& left) const {
     CallMessage message;
     message.count = call.count;
+    message.tag = call.tag;
     message.dtype = static_cast<std::int32_t>(call.dtype);
     message.reduction = static_cast<std::int32_t>(call.reduction);
     message.root = call.root;
@@ -217,7 +222,8 @@ class MpiCommunicator : public Communicator {
             .count = heard.message.count,
             .dtype = static_cast<DType>(heard.message.dtype),
             .reduction = static_cast<Reduction>(heard.message.reduction),
-            .root = heard.message.root};
+            .root = heard.message.root,
+            .tag = heard.message.tag};
     return heard.message;
   }
 

@@ -17,7 +17,9 @@ struct ChainOptions {
   bool contiguous_transpose = false;  // copy A's transpose before multiplying by it, as some programs do
   // How what the chain saves is kept (map_codec.h): results do not depend on it. Marshaling is the runtime's mode.
   bool uniquify = false;  // maps as tables of their distinct rows, where w has 16-bit values and d is 1
-  Sharding sharding;      // each learner keeps its share of what is large; all of them run the same chain
+  // Each learner keeps its share of what is large. REQUIRES: all of them run the same chain, on different devices, and
+  // its backward; one whose pass failed must abort or leave before it tries again (communicator.h).
+  Sharding sharding;
 };
 
 struct ChainResult {

@@ -30,7 +30,8 @@ Tensor ShareOf(const Tensor& tensor, const comm::Communicator& learners) {
 
 // All learners' shares in `whole`. Waits for the stream: what failed is this operator's error, and the learners' work
 // is at one point of their order.
-Status Gather(const Launcher& launcher, comm::Communicator& learners, const Tensor& share, const Tensor& whole) {
+Status Gather(const Launcher& launcher, comm::Communicator& learners, std::uint64_t tag, const Tensor& share,
+              const Tensor& whole) {
   std::vector<std::uint64_t> bytes = comm::EvenShares(static_cast<std::uint64_t>(whole.elements()), learners.size());
   for (std::uint64_t& one : bytes) one *= ElementBytes(whole.dtype());
   const auto status = std::make_shared<Status>();
@@ -38,8 +39,8 @@ Status Gather(const Launcher& launcher, comm::Communicator& learners, const Tens
   if (share.defined()) operands.reads.push_back(&share);
   TIERLIB_RETURN_IF_ERROR(
       launcher.Launch("all_gather", operands,
-                      [status, &learners, bytes = std::move(bytes), part = autograd::AddressOrNull(share),
-                       to = whole.data()](KernelContext&) { *status = learners.AllGather(part, bytes, to); }));
+                      [status, &learners, tag, bytes = std::move(bytes), part = autograd::AddressOrNull(share),
+                       to = whole.data()](KernelContext&) { *status = learners.AllGather(part, bytes, to, tag); }));
   const Context::State& state = launcher.context().state();
   TIERLIB_RETURN_IF_ERROR(state.runtime->Synchronize(state.stream));
   return *status;
@@ -56,6 +57,7 @@ StatusOr<StoredTensor> StoredTensor::Store(const Launcher& launcher, const Tenso
   const auto bytes = static_cast<std::uint64_t>(tensor.layout().logical_bytes());
   if (sharding.learners != nullptr && bytes >= sharding.minimum_bytes) {
     stored.learners_ = sharding.learners;
+    stored.tag_ = sharding.learners->NextTag();
     kept = ShareOf(tensor, *sharding.learners);
     if (kept.elements() == 0) return stored;
   }
@@ -71,13 +73,20 @@ StatusOr<Tensor> StoredTensor::LoadStored(const Launcher& launcher) const {
   return autograd::TensorOfLoaded(launcher.context(), storage_, std::move(loaded));
 }
 
-StatusOr<Tensor> StoredTensor::Load(const Launcher& launcher) const {
-  TIERLIB_ASSIGN_OR_RETURN(Tensor stored, LoadStored(launcher));
-  if (learners_ == nullptr) return stored;
+StatusOr<Tensor> StoredTensor::LoadShared(const Launcher& launcher) const {
+  TIERLIB_ASSIGN_OR_RETURN(const Tensor share, LoadStored(launcher));
   TIERLIB_ASSIGN_OR_RETURN(Tensor whole,
                            autograd::AllocateTensor(launcher.context(), layout_.dtype, layout_.sizes, Holds::kTransient,
                                                     launcher.label() + ".gathered", trace::Tag::kReload));
-  TIERLIB_RETURN_IF_ERROR(Gather(launcher, *learners_, stored, whole));
+  TIERLIB_RETURN_IF_ERROR(Gather(launcher, *learners_, tag_, share, whole));
+  return whole;
+}
+
+StatusOr<Tensor> StoredTensor::Load(const Launcher& launcher) const {
+  if (learners_ == nullptr) return LoadStored(launcher);
+  StatusOr<Tensor> whole = LoadShared(launcher);
+  // Where the gather itself failed the group is broken anyway, by the first reason.
+  if (!whole.ok()) learners_->Abort(whole.status().message());
   return whole;
 }
 

@@ -6,7 +6,11 @@
 // Errors: a collective succeeds on all learners or on none. A learner that does not come in time gives
 // DeadlineExceeded, one that left the group Unavailable, calls that differ InvalidArgument; each names the learner and
 // the collective. After that the group is broken: every later call of every learner, the late one included, returns the
-// same status at once. Nothing waits without bound.
+// same status at once. Nothing waits without bound. A call that cannot be made (a dtype that is not reduced, a root
+// that is nobody) fails on all too; it breaks nothing where all refuse it for the same reason.
+//
+// A learner whose pass failed and that has not made all the calls that the others make must Abort, or leave: were it to
+// try again, its calls would meet the others' of an earlier place. Tags show that where all else agrees.
 //
 // Memory is what the transport can reach: the host's for a group of threads (on an emulated device, device memory from
 // within a kernel) and for MPI. Calls block until the result is there; a transport that enqueues (NCCL) waits for its
@@ -38,8 +42,13 @@ class Communicator {
   virtual int size() const = 0;
 
   // The parts of all learners one behind the other, in the order of ranks, in `whole` of every one. `bytes_by_rank` has
-  // size() entries, the same everywhere; a part may be empty. `part` may lie at its own place in `whole`.
-  virtual Status AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole) = 0;
+  // size() entries, the same everywhere; a part may be empty. `part` may lie at its own place in `whole`. `tag` says
+  // what is gathered and is the same everywhere; 0: nothing is said.
+  virtual Status AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole,
+                           std::uint64_t tag) = 0;
+  Status AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole) {
+    return AllGather(part, bytes_by_rank, whole, /*tag=*/0);
+  }
 
   // out[i] = in[i] of rank 0, then of rank 1, ... reduced in that order: the same bits on every learner and in every
   // run. `in` and `out` have `count` elements each and are equal or disjoint. dtype is f32, f64, i32 or i64
@@ -61,8 +70,14 @@ class Communicator {
   // with `why`'s message, as Unavailable, and this learner's name.
   virtual void Abort(std::string_view why) = 0;
 
+  // 1, 2, ...: a tag for what all learners number in the same order.
+  std::uint64_t NextTag() { return ++last_tag_; }
+
  protected:
   Communicator() = default;
+
+ private:
+  std::uint64_t last_tag_ = 0;
 };
 
 // How many of `count` elements each learner keeps: equal shares, the first `count` mod `learners` one more. Where a
