@@ -1,6 +1,7 @@
 #include "autograd/replay.h"
 
 #include <cstddef>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -12,8 +13,13 @@ Replay KernelReplay(Context& context, const char* name, ReplayKernel kernel, std
   // The backend belongs to the core, which holds this function and calls it: a reference on the core would be a cycle.
   // Those of `also` are one, which ends when the runtime goes and forgets its lineage, if not before.
   DeviceBackend* const backend = context.state().backend;
-  return Replay::Call(name, [backend, name, kernel = std::move(kernel),
+  const Stream home = context.state().stream;
+  return Replay::Call(name, [backend, name, home, kernel = std::move(kernel),
                              also = std::move(also)](const ReplayArguments& a) {
+    if (!also.empty() && a.stream != home) {
+      return FailedPreconditionError(std::string("replay ") + name +
+                                     " reads tensors that its context's stream alone keeps in order: ask for it there");
+    }
     const host::Source from{static_cast<const std::byte*>(a.source) + a.source_layout.offset_bytes, a.source_layout};
     const host::Target to{static_cast<std::byte*>(a.destination) + a.destination_layout.offset_bytes,
                           a.destination_layout};

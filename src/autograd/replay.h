@@ -15,7 +15,8 @@ using ReplayKernel = std::function<void(KernelContext&, const host::Source&, con
 
 // `name` is a string literal. The kernel must give the bits that the op gave, whatever the addresses. What it reads
 // besides its source is named in `also`: small tensors, which stay on the device for as long as the replay may be asked
-// for, and are not written.
+// for, and are not written. Nothing but the order of the context's stream protects them, so such a replay answers
+// FailedPrecondition, by its name, when it is asked for on another stream.
 Replay KernelReplay(Context& context, const char* name, ReplayKernel kernel, std::vector<Tensor> also = {});
 
 }  // namespace tierlib::autograd
