@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <map>
 #include <set>
 #include <string>
@@ -98,6 +99,11 @@ TEST_F(TapeTest, ErrorsNameTheOpAndTheSizes) {
        "rotary: x [3,3]: the last dimension is turned in pairs, so it must be even"},
       {[](Tape&, const Value& a, const Value&) { Rotary(a, {.position_dim = -1}); },
        "rotary: x [3,4], position_dim -1: it must name a dimension before the last"},
+      {[](Tape&, const Value& a, const Value&) {
+         Rotary(a, {.position_dim = 0, .first_position = std::numeric_limits<std::int64_t>::max()});
+       },
+       "rotary: first_position 9223372036854775807 must be at most 9007199254740989: with 3 positions the last one "
+       "would pass 2^53"},
       {[](Tape&, const Value& a, const Value&) { CausalAttention(a, a, a, AttentionForm::kFused); },
        "attention: q [3,4], k [3,4], v [3,4]: they must be [B, H, T, D] of one dtype, all the same"},
   };

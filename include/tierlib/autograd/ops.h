@@ -71,7 +71,7 @@ struct RotaryOptions {
   int position_dim = -2;  // which dimension T is; any but the last
   double theta = 10000;   // > 0
   RotaryPairs pairs = RotaryPairs::kInterleaved;
-  std::int64_t first_position = 0;  // of t = 0
+  std::int64_t first_position = 0;  // of t = 0; 0 to 2^53 - T
 };
 Value Rotary(const Value& x, const RotaryOptions& options);
 

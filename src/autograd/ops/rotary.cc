@@ -1,7 +1,9 @@
 // Rotary position embedding: saves nothing, as backward turns gradients back by the same angles.
 #include "autograd/kernels/rotary.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -11,6 +13,9 @@
 
 namespace tierlib::autograd {
 namespace {
+
+// Positions up to this are whole numbers of float64 each.
+constexpr std::int64_t kLastPosition = std::int64_t{1} << 53;
 
 Status CheckArguments(const Value& x, const RotaryOptions& options, int position_dim) {
   TIERLIB_RETURN_IF_ERROR(RequireFloat({&x}));
@@ -29,6 +34,12 @@ Status CheckArguments(const Value& x, const RotaryOptions& options, int position
   }
   if (options.first_position < 0) {
     return InvalidArgumentError("first_position " + std::to_string(options.first_position) + " must not be negative");
+  }
+  const std::int64_t largest = kLastPosition - std::min(sizes[position_dim], kLastPosition);
+  if (options.first_position > largest) {
+    return InvalidArgumentError("first_position " + std::to_string(options.first_position) + " must be at most " +
+                                std::to_string(largest) + ": with " + std::to_string(sizes[position_dim]) +
+                                " positions the last one would pass 2^53");
   }
   return OkStatus();
 }
