@@ -8,6 +8,7 @@
 #include "autograd/kernels/host/chunk.h"
 #include "autograd/shape.h"
 #include "base/thread_pool.h"
+#include "dkm/kernels/exact.h"
 #include "dkm/kernels/tile_pass.h"
 #include "dkm/kmeans.h"
 #include "dkm/kmeans_1d.h"
@@ -108,6 +109,11 @@ Status CheckWeight(const std::string& name, const Options& options, const autogr
   if (options.form == Form::kExact && !Is16Bits(ClusteredType(options, weight.dtype()))) {
     return InvalidArgumentError(who + " is not of 16 bits, which form exact needs: set round_to, or use form tiled");
   }
+  if (options.form == Form::kExact && weight.elements() >= host::kExactWeightLimit) {
+    return InvalidArgumentError(who + " has " + std::to_string(weight.elements()) +
+                                " values; form exact takes fewer than " + std::to_string(host::kExactWeightLimit) +
+                                ": use form tiled");
+  }
   const std::int64_t vectors = weight.elements() / options.cluster_dim;
   const std::int64_t clusters = std::int64_t{1} << options.bits;
   if (vectors * options.cluster_dim != weight.elements()) {
@@ -125,7 +131,7 @@ DType ClusteredType(const Options& options, DType weight) { return options.round
 Form FormFor(const Options& options, const autograd::Tensor& weight) {
   if (options.form != Form::kAuto) return options.form;
   const bool exact = options.cluster_dim == 1 && Is16Bits(ClusteredType(options, weight.dtype())) &&
-                     weight.elements() >= kFewestForExact;
+                     weight.elements() >= kFewestForExact && weight.elements() < host::kExactWeightLimit;
   return exact ? Form::kExact : Form::kTiled;
 }
 

@@ -15,7 +15,7 @@ namespace tierlib::dkm {
 Status CheckOptions(const Options& options);
 
 // InvalidArgument, naming the weight, where it is not of a float type, d does not divide its size, it has fewer vectors
-// than clusters, or its type is not one that options.round_to or the exact form takes.
+// than clusters, or its type or size is not one that options.round_to or the exact form takes.
 Status CheckWeight(const std::string& name, const Options& options, const autograd::Tensor& weight);
 
 // The type of the values that are clustered.

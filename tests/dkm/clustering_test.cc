@@ -13,6 +13,7 @@
 #include "autograd/test_device.h"
 #include "base/random.h"
 #include "dkm/golden.h"
+#include "dkm/start.h"
 #include "dkm/trainer.h"
 #include "tierlib/autograd/ops.h"
 
@@ -298,6 +299,23 @@ TEST(Clustering, NamesWhatDoesNotFit) {
   ExpectFailure(StatusOfApply({.round_to = DType::kF16}, {64}, DType::kBF16),
                 "layer.w bf16[64]{1}+0 cannot be rounded to f16: round_to is for f32 weights");
   ExpectFailure(StatusOfApply({.round_to = DType::kF16}, {64}, DType::kF64), "round_to is for f32 weights");
+}
+
+// One value that is shown 2^35 times: beyond what the exact form counts.
+TEST(Clustering, LeavesWeightsBeyondTheExactFormToTheTiledOne) {
+  TestDevice device;
+  const Tensor one = Tensor::Zeros(device.context(), DType::kBF16, {1}, Holds::kPersistent, "w").value();
+  Layout layout = one.layout();
+  layout.sizes = {std::int64_t{1} << 35};
+  layout.strides = {0};
+  const Tensor large = one.WithLayout(layout);
+  EXPECT_EQ(FormFor({}, large), Form::kTiled);
+  EXPECT_TRUE(CheckWeight("w", {}, large).ok());
+  ExpectFailure(CheckWeight("w", {.form = Form::kExact}, large),
+                "has 34359738368 values; form exact takes fewer than 34359738368: use form tiled");
+  layout.sizes[0] -= 1;
+  EXPECT_EQ(FormFor({}, one.WithLayout(layout)), Form::kExact);
+  EXPECT_TRUE(CheckWeight("w", {.form = Form::kExact}, one.WithLayout(layout)).ok());
 }
 
 TEST(Clustering, TakesConstantWeights) {

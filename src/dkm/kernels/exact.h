@@ -27,7 +27,10 @@
 
 namespace tierlib::dkm::host {
 
-// REQUIRES everywhere: 1 <= weights < 2^36, and `table` as in tiled.h, with dim 1.
+// A piece's counts have 32 bits, and there are 8 pieces at most.
+inline constexpr std::int64_t kExactWeightLimit = std::int64_t{1} << 35;
+
+// REQUIRES everywhere: 1 <= weights < kExactWeightLimit, and `table` as in tiled.h, with dim 1.
 struct ExactShape {
   TiledShape table;              // vectors: N
   DType stored = DType::kBF16;   // of weights, output and gradients: bf16 or f16, or f32

@@ -412,7 +412,7 @@ void Differentiate(const Tile<T>& tile, const TileAdjoint<T>& adjoint, T* weight
 }
 
 // The entries that are chosen at run time. Training's case, float32 with d = 1 and the squared distance, has code of
-// its own for 2, 3 and 4 bits; float64 serves tests.
+// its own for 2, 3 and 4 bits; float64 serves tests and the exact form, whose tables have at most 65,536 rows.
 #define TIERLIB_DKM_DISPATCH(function, tile, ...)                                                                  \
   if ((tile).metric == Metric::kEuclidean) return function<Variant<0, 0, true>>(tile, __VA_ARGS__);                \
   if (sizeof((tile).weights[0]) == 8 || (tile).dim != 1) return function<Variant<0, 0, false>>(tile, __VA_ARGS__); \
