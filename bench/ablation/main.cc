@@ -9,7 +9,7 @@
 // in f32.
 //
 // usage: ablation [--n 4096] [--bits 3] [--iterations 1] [--learners 8] [--dtype bf16|f32] [--json] [--check]
-//   --check   exit code 1 where a row keeps other bytes than it should (ablation/targets.h)
+//   --check   exit code 1 where a row keeps other bytes than it should, or its gradient is off (ablation/targets.h)
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -187,8 +187,10 @@ int Run(int argc, char** argv) {
       std::fprintf(stderr, "ablation: %s: %s\n", row.name, status.ToString().c_str());
       return 1;
     }
-    const std::string miss = MissedTarget(problem, row, arguments.dtype, arguments.learners, measured.host_bytes);
-    if (!miss.empty()) {
+    for (const std::string& miss :
+         {MissedTarget(problem, row, arguments.dtype, arguments.learners, measured.host_bytes),
+          MissedAccuracy(row, arguments.dtype, measured.gradient_error)}) {
+      if (miss.empty()) continue;
       ++missed;
       std::fprintf(stderr, "ablation: %s: %s\n", row.name, miss.c_str());
     }
