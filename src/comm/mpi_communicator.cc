@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "comm/call.h"
 #include "comm/mpi_channel.h"
+#include "comm/mpi_message.h"
 #include "comm/reduce.h"
 
 namespace tierlib::comm {
@@ -15,38 +18,6 @@ namespace {
 
 constexpr std::uint64_t kGraceNs = 10'000'000'000;  // for an answer, beyond the deadline
 constexpr std::uint64_t kPieceElements = 1 << 20;   // of a share, reduced at once: bounds what is received
-
-// What a learner tells learner 0; size() shares follow.
-struct CallMessage {
-  std::uint64_t count = 0;
-  std::uint64_t tag = 0;
-  std::int32_t dtype = 0;
-  std::int32_t reduction = 0;
-  std::int32_t root = 0;
-  std::int32_t has_shares = 0;
-  char name[24] = "";
-  char left[512] = "";  // why it does not come any more; "": it has come
-};
-
-// What learner 0 answers.
-struct VerdictMessage {
-  std::int32_t code = 0;
-  char text[1024] = "";
-};
-
-template <std::size_t kSize>
-void CopyText(std::string_view from, char (&to)[kSize]) {
-  const std::size_t length = std::min(from.size(), kSize - 1);
-  if (length > 0) std::memcpy(to, from.data(), length);  // an empty text may have no data
-  to[length] = '\0';
-}
-
-template <typename T>
-std::vector<std::byte> BytesOf(const T& message) {
-  std::vector<std::byte> bytes(sizeof message);
-  std::memcpy(bytes.data(), &message, sizeof message);
-  return bytes;
-}
 
 const std::byte* At(const void* base, std::uint64_t bytes) { return static_cast<const std::byte*>(base) + bytes; }
 std::byte* At(void* base, std::uint64_t bytes) { return static_cast<std::byte*>(base) + bytes; }
@@ -62,8 +33,11 @@ class MpiCommunicator : public Communicator {
   }
 
   ~MpiCommunicator() override {
-    Leave("left the group");
-    for (std::vector<MpiPending>& one : incoming_) channel_.Cancel(one);
+    (void)Locked([&] {
+      Leave("left the group");
+      for (std::vector<MpiPending>& one : incoming_) channel_.Cancel(one);
+      return OkStatus();
+    });
   }
 
   int rank() const override { return channel_.rank(); }
@@ -72,85 +46,117 @@ class MpiCommunicator : public Communicator {
   using Communicator::AllGather;
   Status AllGather(const void* part, const std::vector<std::uint64_t>& bytes_by_rank, void* whole,
                    std::uint64_t tag) override {
-    TIERLIB_RETURN_IF_ERROR(CheckShares("all_gather", bytes_by_rank, size()));
-    TIERLIB_RETURN_IF_ERROR(
-        Meet({.name = "all_gather", .by_rank = &bytes_by_rank, .count = SumOf(bytes_by_rank), .tag = tag}));
-    Spread(part, bytes_by_rank, whole);
-    return OkStatus();
+    return Run([&]() -> Status {
+      TIERLIB_RETURN_IF_ERROR(Meet({.name = "all_gather",
+                                    .by_rank = &bytes_by_rank,
+                                    .count = SumOf(bytes_by_rank),
+                                    .tag = tag,
+                                    .refusal = CheckShares("all_gather", bytes_by_rank, size())}));
+      Spread(part, bytes_by_rank, whole);
+      return OkStatus();
+    });
   }
 
   Status AllReduce(const void* in, void* out, std::uint64_t count, DType dtype, Reduction reduction) override {
-    TIERLIB_RETURN_IF_ERROR(CheckReducible(dtype));
-    TIERLIB_RETURN_IF_ERROR(Meet({.name = "all_reduce", .count = count, .dtype = dtype, .reduction = reduction}));
-    // As the thread group: each learner reduces a share, then all take the others' shares.
-    std::vector<std::uint64_t> shares = EvenShares(count, size());
-    const std::uint64_t element = ElementBytes(dtype);
-    std::byte* const mine = At(out, Before(shares, rank()) * element);
-    ReduceShare(in, shares, dtype, reduction, mine);
-    for (std::uint64_t& share : shares) share *= element;
-    Spread(mine, shares, out);
-    return OkStatus();
+    return Run([&]() -> Status {
+      TIERLIB_RETURN_IF_ERROR(Meet({.name = "all_reduce",
+                                    .count = count,
+                                    .dtype = dtype,
+                                    .reduction = reduction,
+                                    .refusal = CheckReducible(dtype)}));
+      // As the thread group: each learner reduces a share, then all take the others' shares.
+      std::vector<std::uint64_t> shares = EvenShares(count, size());
+      const std::uint64_t element = ElementBytes(dtype);
+      std::byte* const mine = At(out, Before(shares, rank()) * element);
+      ReduceShare(in, shares, dtype, reduction, mine);
+      for (std::uint64_t& share : shares) share *= element;
+      Spread(mine, shares, out);
+      return OkStatus();
+    });
   }
 
   Status ReduceScatter(const void* whole, const std::vector<std::uint64_t>& counts_by_rank, DType dtype,
                        Reduction reduction, void* part) override {
-    TIERLIB_RETURN_IF_ERROR(CheckReducible(dtype));
-    TIERLIB_RETURN_IF_ERROR(CheckShares("reduce_scatter", counts_by_rank, size()));
-    TIERLIB_RETURN_IF_ERROR(Meet({.name = "reduce_scatter",
-                                  .by_rank = &counts_by_rank,
-                                  .count = SumOf(counts_by_rank),
-                                  .dtype = dtype,
-                                  .reduction = reduction}));
-    ReduceShare(whole, counts_by_rank, dtype, reduction, part);
-    return OkStatus();
+    return Run([&]() -> Status {
+      const Status refusal = CheckReducible(dtype);
+      TIERLIB_RETURN_IF_ERROR(
+          Meet({.name = "reduce_scatter",
+                .by_rank = &counts_by_rank,
+                .count = SumOf(counts_by_rank),
+                .dtype = dtype,
+                .reduction = reduction,
+                .refusal = refusal.ok() ? CheckShares("reduce_scatter", counts_by_rank, size()) : refusal}));
+      ReduceShare(whole, counts_by_rank, dtype, reduction, part);
+      return OkStatus();
+    });
   }
 
   Status Broadcast(void* data, std::uint64_t bytes, int root) override {
-    TIERLIB_RETURN_IF_ERROR(CheckRoot(root, size()));
-    TIERLIB_RETURN_IF_ERROR(Meet({.name = "broadcast", .count = bytes, .root = root}));
-    std::vector<MpiPending> pending;
-    for (int peer = 0; rank() == root && peer < size(); ++peer) {
-      if (peer != root) channel_.BeginSend(peer, MpiTag::kData, data, bytes, pending);
-    }
-    if (rank() != root) channel_.BeginReceive(root, MpiTag::kData, data, bytes, pending);
-    Finish(pending);
-    return OkStatus();
+    return Run([&]() -> Status {
+      TIERLIB_RETURN_IF_ERROR(
+          Meet({.name = "broadcast", .count = bytes, .root = root, .refusal = CheckRoot(root, size())}));
+      std::vector<MpiPending> pending;
+      for (int peer = 0; rank() == root && peer < size(); ++peer) {
+        if (peer != root) channel_.BeginSend(peer, MpiTag::kData, data, bytes, pending);
+      }
+      if (rank() != root) channel_.BeginReceive(root, MpiTag::kData, data, bytes, pending);
+      Finish(pending);
+      return OkStatus();
+    });
   }
 
-  Status Barrier() override { return Meet({.name = "barrier"}); }
+  Status Barrier() override {
+    return Run([&] { return Meet({.name = "barrier"}); });
+  }
 
-  void Abort(std::string_view why) override { Leave("gave up: " + std::string(why)); }
+  void Abort(std::string_view why) override {
+    if (!IsThreadForMpi()) channel_.Die("gave up on a thread that MPI was not started for: " + std::string(why));
+    (void)Locked([&] {
+      Leave("gave up: " + std::string(why));
+      return OkStatus();
+    });
+  }
 
  private:
   std::size_t Peers() const { return static_cast<std::size_t>(channel_.size()); }
-  std::size_t CallBytes() const { return sizeof(CallMessage) + Peers() * sizeof(std::uint64_t); }
   std::string Number() const { return "collective " + std::to_string(number_); }
 
-  void Listen(int peer) {
-    const auto at = static_cast<std::size_t>(peer);
-    calls_in_[at].resize(CallBytes());
-    channel_.BeginReceive(peer, MpiTag::kCall, calls_in_[at].data(), CallBytes(), incoming_[at]);
-  }
-
-  std::vector<std::byte> MessageOf(const Call& call, const std::string& left) const {
-    CallMessage message;
-    message.count = call.count;
-    message.tag = call.tag;
-    message.dtype = static_cast<std::int32_t>(call.dtype);
-    message.reduction = static_cast<std::int32_t>(call.reduction);
-    message.root = call.root;
-    message.has_shares = call.by_rank == nullptr ? 0 : 1;
-    CopyText(call.name, message.name);
-    CopyText(left, message.left);
-    std::vector<std::byte> bytes = BytesOf(message);
-    bytes.resize(CallBytes());
-    if (call.by_rank != nullptr) {
-      std::memcpy(bytes.data() + sizeof message, call.by_rank->data(), Peers() * sizeof(std::uint64_t));
+  // A collective: all of it that uses MPI.
+  template <typename Body>
+  Status Run(const Body& body) {
+    if (!IsThreadForMpi()) {
+      return FailedPreconditionError(
+          "MPI was started for one thread: for collectives on another take MPI_Init_thread with MPI_THREAD_SERIALIZED");
     }
-    return bytes;
+    return Locked(body);
   }
 
-  // Returns OK on every learner once all have come with calls that agree; otherwise the status that broke the group.
+  // Ends the job where memory is missing: others may have this learner's call already, and no message can be made.
+  template <typename Body>
+  Status Locked(const Body& body) {
+    MutexLock lock(mutex_);
+    try {
+      return body();
+    } catch (const std::bad_alloc&) {
+      channel_.Die("lacks memory");  // short enough to need none
+    }
+  }
+
+  static bool IsThreadForMpi() {
+    int provided = MPI_THREAD_SINGLE, is_main = 0;
+    MPI_Query_thread(&provided);
+    MPI_Is_thread_main(&is_main);
+    return provided >= MPI_THREAD_SERIALIZED || is_main != 0;
+  }
+
+  void Listen(int peer) {
+    std::vector<std::byte>& call = calls_in_[static_cast<std::size_t>(peer)];
+    call.resize(CallMessageBytes(size()));
+    channel_.BeginReceive(peer, MpiTag::kCall, call.data(), call.size(), incoming_[static_cast<std::size_t>(peer)]);
+  }
+
+  // Returns OK on every learner once all have come with calls that agree; the refusal where all refuse alike; otherwise
+  // the status that broke the group.
   Status Meet(const Call& call) {
     if (!broken_.ok()) return broken_;
     const std::string name = Number() + " (" + call.ToString() + ")";
@@ -163,7 +169,7 @@ class MpiCommunicator : public Communicator {
     if (!status.ok()) broken_ = status;
     doing_ = name;
     ++number_;
-    return status;
+    return status.ok() ? call.refusal : status;
   }
 
   // Learner 0.
@@ -175,10 +181,7 @@ class MpiCommunicator : public Communicator {
   }
 
   void Answer(const Status& verdict) {
-    VerdictMessage message;
-    message.code = static_cast<std::int32_t>(verdict.code());
-    CopyText(verdict.message(), message.text);
-    for (int peer = 1; peer < size(); ++peer) channel_.Post(peer, MpiTag::kVerdict, BytesOf(message));
+    for (int peer = 1; peer < size(); ++peer) channel_.Post(peer, MpiTag::kVerdict, EncodeVerdict(verdict));
   }
 
   // Waits for the others' calls.
@@ -196,9 +199,10 @@ class MpiCommunicator : public Communicator {
         incoming_[peer].clear();
         came[peer] = 1;
         ++arrived;
-        const CallMessage& message = TakeCall(peer, calls[peer]);
-        if (message.left[0] != '\0') {
-          return UnavailableError(name + ": learner " + std::to_string(peer) + " " + message.left);
+        call_of_[peer] = HeardCall(calls_in_[peer]);
+        calls[peer] = call_of_[peer].call();
+        if (const std::string left = call_of_[peer].left(); !left.empty()) {
+          return UnavailableError(name + ": learner " + std::to_string(peer) + " " + left);
         }
       }
       const bool late = SomebodyIsImpatient() || (arrived < Peers() && NowNs() >= deadline_ns);
@@ -209,22 +213,6 @@ class MpiCommunicator : public Communicator {
       if (arrived == Peers()) return DisagreementOf(calls);
       backoff.Wait();
     }
-  }
-
-  // The message stays in call_of_ until the peer's next.
-  const CallMessage& TakeCall(std::size_t peer, Call& call) {
-    Heard& heard = call_of_[peer];
-    std::memcpy(&heard.message, calls_in_[peer].data(), sizeof heard.message);
-    heard.shares.resize(Peers());
-    std::memcpy(heard.shares.data(), calls_in_[peer].data() + sizeof heard.message, Peers() * sizeof(std::uint64_t));
-    call = {.name = heard.message.name,
-            .by_rank = heard.message.has_shares != 0 ? &heard.shares : nullptr,
-            .count = heard.message.count,
-            .dtype = static_cast<DType>(heard.message.dtype),
-            .reduction = static_cast<Reduction>(heard.message.reduction),
-            .root = heard.message.root,
-            .tag = heard.message.tag};
-    return heard.message;
   }
 
   // True where another learner waited for this collective up to its deadline. What is said of an earlier one is stale.
@@ -241,7 +229,7 @@ class MpiCommunicator : public Communicator {
 
   // The others. Learner 0 decides even when it is late: so nobody is told anything else than the rest.
   Status Ask(const Call& call, const std::string& name) {
-    channel_.Post(0, MpiTag::kCall, MessageOf(call, ""));
+    channel_.Post(0, MpiTag::kCall, EncodeCall(call, "", size()));
     VerdictMessage verdict;
     std::vector<MpiPending> pending;
     channel_.BeginReceive(0, MpiTag::kVerdict, &verdict, sizeof verdict, pending);
@@ -256,13 +244,13 @@ class MpiCommunicator : public Communicator {
                      std::to_string((2 * deadline_ns_ + kGraceNs) / 1'000'000) + " ms");
       }
       if (now_ns >= deadline_ns && !impatient) {
-        channel_.Post(0, MpiTag::kImpatience, BytesOf(number_));
+        const auto* const number = reinterpret_cast<const std::byte*>(&number_);
+        channel_.Post(0, MpiTag::kImpatience, {number, number + sizeof number_});
         impatient = true;
       }
       backoff.Wait();
     }
-    const auto code = static_cast<StatusCode>(verdict.code);
-    return code == StatusCode::kOk ? OkStatus() : Status(code, verdict.text);
+    return StatusOf(verdict);
   }
 
   void Leave(const std::string& why) {
@@ -271,7 +259,7 @@ class MpiCommunicator : public Communicator {
     if (rank() == 0) {
       Answer(UnavailableError(Number() + ": learner 0 " + why));
     } else {
-      channel_.Post(0, MpiTag::kCall, MessageOf({}, why));
+      channel_.Post(0, MpiTag::kCall, EncodeCall({}, why, size()));
     }
   }
 
@@ -327,11 +315,7 @@ class MpiCommunicator : public Communicator {
     }
   }
 
-  struct Heard {
-    CallMessage message;
-    std::vector<std::uint64_t> shares;
-  };
-
+  Mutex mutex_;  // held by each call, for all that follows
   MpiChannel channel_;
   const std::uint64_t deadline_ns_;
   std::uint64_t number_ = 0;  // of the next collective
@@ -340,7 +324,7 @@ class MpiCommunicator : public Communicator {
   Status broken_;
   // Of learner 0, by rank.
   std::vector<std::vector<MpiPending>> incoming_;
-  std::vector<Heard> call_of_;
+  std::vector<HeardCall> call_of_;  // the last one
   std::vector<std::vector<std::byte>> calls_in_;
 };
 

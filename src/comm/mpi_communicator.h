@@ -5,7 +5,11 @@
 // succeeds on all or on none, and everybody is told the same. Once all have come, shares go directly between learners.
 //
 // What cannot be told any more ends the job, with a line that names the learner, by MPI_Abort: learner 0 gone without a
-// word, or any learner within a collective that all have come to.
+// word, any learner within a collective that all have come to, or one that lacks memory for messages.
+//
+// Thread-safety: calls of one communicator wait for each other, Abort too; so do not those of two. Where MPI was
+// started for less than MPI_THREAD_SERIALIZED, a collective on another thread than that of MPI_Init (within a kernel,
+// as dkm/shard.h has it) is FailedPrecondition, and Abort ends the job.
 #ifndef TIERLIB_SRC_COMM_MPI_COMMUNICATOR_H_
 #define TIERLIB_SRC_COMM_MPI_COMMUNICATOR_H_
 
@@ -26,8 +30,8 @@ struct MpiOptions {
 };
 
 // This process's communicator; null for a process beyond `learners`. Every process of MPI_COMM_WORLD calls it at the
-// same time. REQUIRES: MPI_Init was called, by the thread that uses the communicator; MPI_Finalize comes after the
-// communicator is gone. Unavailable where MPI fails, FailedPrecondition where it was not started,
+// same time. REQUIRES: the calling thread may use MPI, and so may the one that destroys the communicator; MPI_Finalize
+// comes after that. Unavailable where MPI fails, FailedPrecondition where it was not started,
 // InvalidArgument where there are fewer processes than `learners`.
 StatusOr<std::unique_ptr<Communicator>> MakeMpiCommunicator(const MpiOptions& options = {});
 

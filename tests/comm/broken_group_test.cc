@@ -92,6 +92,26 @@ TEST(BrokenGroup, WhoGivesUpSaysWhy) {
   }
 }
 
+// As where an operator fails whose kernel is in a collective.
+TEST(BrokenGroup, GivesUpOnAnotherThreadThanThatOfItsCalls) {
+  RunLearners<int>(3, kLongNs, [](std::unique_ptr<Communicator>& me) {
+    if (me->rank() == 1) {
+      std::thread kernel([&] { (void)me->Barrier(); });
+      SleepNs(kPauseNs);
+      me->Abort("the device is full");
+      kernel.join();
+      EXPECT_EQ(me->Barrier().code(), StatusCode::kUnavailable);
+      return 0;
+    }
+    SleepNs(2 * kPauseNs);
+    Status status = me->Barrier();
+    if (status.ok()) status = me->Barrier();  // the kernel's barrier may have been met
+    EXPECT_EQ(status.code(), StatusCode::kUnavailable) << status;
+    EXPECT_TRUE(Names(status, "learner 1 gave up: the device is full")) << status;
+    return 0;
+  });
+}
+
 TEST(BrokenGroup, CallsThatDifferAreNamed) {
   struct Case {
     const char* words;

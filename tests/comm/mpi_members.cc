@@ -44,6 +44,24 @@ TEST(MpiGroup, ALateFirstLearnerIsAStatusOnAll) {
   }
 }
 
+// A kernel calls on its device's thread.
+TEST(MpiGroup, WorksOnAnyThreadInTurn) {
+  int provided = MPI_THREAD_SINGLE;
+  MPI_Query_thread(&provided);
+  if (provided < MPI_THREAD_SERIALIZED) GTEST_SKIP() << "this MPI is for one thread";
+  RunLearners<int>(2, kLongNs, [](std::unique_ptr<Communicator>& me) {
+    const auto mine = static_cast<std::uint8_t>(me->rank());
+    std::vector<std::uint8_t> whole(2, 9);
+    std::thread([&] {
+      const Status status = me->AllGather(&mine, {1, 1}, whole.data(), me->NextTag());
+      EXPECT_TRUE(status.ok()) << status;
+    }).join();
+    EXPECT_EQ(whole, (std::vector<std::uint8_t>{0, 1}));
+    EXPECT_TRUE(me->Barrier().ok());
+    return 0;
+  });
+}
+
 // More than a piece of a share.
 TEST(MpiGroup, ReducesInPieces) {
   constexpr std::uint64_t kCount = 5'000'001;
@@ -62,7 +80,8 @@ TEST(MpiGroup, ReducesInPieces) {
 }  // namespace tierlib::comm
 
 int main(int argc, char** argv) {
-  MPI_Init(&argc, &argv);
+  int provided = MPI_THREAD_SINGLE;
+  MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &provided);
   testing::InitGoogleTest(&argc, argv);
   const int failed = RUN_ALL_TESTS();
   MPI_Finalize();

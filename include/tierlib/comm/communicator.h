@@ -16,7 +16,8 @@
 // within a kernel) and for MPI. Calls block until the result is there; a transport that enqueues (NCCL) waits for its
 // stream before it returns, as its own errors come only then.
 //
-// Thread-safety: one thread at a time per communicator; those of one group are used at once by different threads.
+// Thread-safety: one thread at a time per communicator, and Abort on any; those of one group are used at once by
+// different threads.
 #ifndef TIERLIB_COMM_COMMUNICATOR_H_
 #define TIERLIB_COMM_COMMUNICATOR_H_
 
@@ -67,7 +68,8 @@ class Communicator {
   virtual Status Barrier() = 0;
 
   // Tells the others why this learner will not come any more, rather than have them wait for it: the group is broken
-  // with `why`'s message, as Unavailable, and this learner's name.
+  // with `why`'s message, as Unavailable, and this learner's name. A call of this learner's that is under way may end
+  // first, or fail with the rest.
   virtual void Abort(std::string_view why) = 0;
 
   // 1, 2, ...: a tag for what all learners number in the same order.
