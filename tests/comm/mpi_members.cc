@@ -1,6 +1,7 @@
 // The suite over MPI: each process of mpirun runs it, as the learner that it is.
 #include <mpi.h>
 
+#include "base/clock.h"
 #include "comm/learners.h"
 #include "comm/mpi_communicator.h"
 
@@ -58,6 +59,26 @@ TEST(MpiGroup, WorksOnAnyThreadInTurn) {
     }).join();
     EXPECT_EQ(whole, (std::vector<std::uint8_t>{0, 1}));
     EXPECT_TRUE(me->Barrier().ok());
+    return 0;
+  });
+}
+
+// MPI started as MPI_THREAD_SERIALIZED is for one thread at a time: Abort may not begin before learner 0 has come.
+TEST(MpiGroup, GivingUpWaitsForTheCallUnderWay) {
+  RunLearners<int>(2, kLongNs, [](std::unique_ptr<Communicator>& me) {
+    std::int64_t first_comes_ns = NowNs() + 1'000'000'000;  // by the clock of the machine that they share
+    EXPECT_TRUE(me->Broadcast(&first_comes_ns, sizeof first_comes_ns, 0).ok());
+    if (me->rank() == 0) {
+      while (NowNs() < first_comes_ns) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      EXPECT_TRUE(me->Barrier().ok());
+      EXPECT_EQ(me->Barrier().code(), StatusCode::kUnavailable);
+      return 0;
+    }
+    std::thread kernel([&] { EXPECT_TRUE(me->Barrier().ok()); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    me->Abort("the device is full");
+    EXPECT_GE(NowNs(), first_comes_ns);
+    kernel.join();
     return 0;
   });
 }
