@@ -13,6 +13,7 @@ namespace train_lm {
 namespace {
 
 using tierlib::Status;
+using tierlib::StatusCode;
 using tierlib::comm::Communicator;
 
 // Learners on few processors differ in time by up to all of a step's work: far more than any of them should need.
@@ -30,9 +31,20 @@ std::string TextOf(const Status& status) {
   return status.message().empty() ? status.ToString() : std::string(status.message());
 }
 
-// The failure of `first`, with its name where others do not fail the same way.
+// `first`, or the one that it was told of: who gives up within an operator has told the others before it is back.
+int CauseOf(const std::vector<Status>& statuses, int first) {
+  if (statuses[static_cast<std::size_t>(first)].code() != StatusCode::kUnavailable) return first;
+  for (std::size_t rank = 0; rank < statuses.size(); ++rank) {
+    const StatusCode code = statuses[rank].code();
+    if (code != StatusCode::kOk && code != StatusCode::kUnavailable) return static_cast<int>(rank);
+  }
+  return first;
+}
+
+// The failure that came first, with its learner's name where others do not fail the same way.
 Status StatusOfAll(const std::vector<Status>& statuses, int first) {
   if (first < 0) return tierlib::OkStatus();
+  first = CauseOf(statuses, first);
   const Status& failure = statuses[static_cast<std::size_t>(first)];
   for (const Status& status : statuses) {
     if (status == failure) continue;

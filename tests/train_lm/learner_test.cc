@@ -4,10 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <string>
+#include <thread>
 
 #include "llama/float_convert.h"
 #include "train_lm/sample_text.h"
@@ -92,6 +94,18 @@ TEST(RunLearners, NamesTheOneThatFailedWhileOthersWaitForIt) {
   const Status status = RunLearners(3, [](Learner me) -> Status {
     if (me.rank() == 1) return tierlib::ResourceExhaustedError("the device is full");
     return me.Any(false).status();
+  });
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(Message(status), "learner 1: the device is full");
+}
+
+// As a stored tensor that cannot be loaded: the others fail before the operator that told them returns.
+TEST(RunLearners, NamesTheOneThatGaveUpWithinAnOperator) {
+  const Status status = RunLearners(3, [](Learner me) -> Status {
+    if (me.rank() != 1) return me.Any(false).status();
+    me.group()->Abort("the device is full");
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    return tierlib::ResourceExhaustedError("the device is full");
   });
   EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
   EXPECT_EQ(Message(status), "learner 1: the device is full");
