@@ -153,7 +153,7 @@ TEST(PalettizedModel, RefusesFilesWithDifferentDescriptions) {
 TEST(PalettizedModel, DamagedDescriptionsNeverCrash) {
   Random random(51);
   int opened = 0;
-  for (int run = 0; run < 400 / TIERLIB_RANDOM_SCALE + 20; ++run) {
+  for (int run = 0; run < 2000 / TIERLIB_RANDOM_SCALE + 20; ++run) {
     File file;
     for (std::uint64_t edit = 0; edit <= random.UniformInt(3); ++edit) {
       const std::size_t at = random.UniformInt(file.description.size());
@@ -167,7 +167,7 @@ TEST(PalettizedModel, DamagedDescriptionsNeverCrash) {
       ASSERT_EQ(tensor.shape.table_values(), 16);
     }
   }
-  EXPECT_GT(opened, 0);
+  if (TIERLIB_RANDOM_SCALE == 1) EXPECT_GT(opened, 0) << "one in some hundred";
 }
 
 }  // namespace
