@@ -131,8 +131,8 @@ TEST(KMeans1d, TakesTheMostDistinctValues) {
   for (int i = 0; i < count; ++i) sorted.values.push_back(i);
   sorted.counts.assign(sorted.values.size(), 1);
   const std::vector<double> centroids = KMeans1d(sorted, 256);
-  // Equal runs are the best.
-  EXPECT_NEAR(Loss(sorted, centroids), count * (width * width - 1) / 12.0, 1e-3 * count * width * width);
+  const double square = static_cast<double>(width) * width;  // equal runs are the best
+  EXPECT_NEAR(Loss(sorted, centroids), count * (square - 1) / 12, 1e-3 * count * square);
 }
 
 }  // namespace
