@@ -25,8 +25,8 @@
 
 #include "ablation/learner.h"
 #include "ablation/targets.h"
-#include "tierlib/comm/thread_group.h"
 #include "machine.h"
+#include "tierlib/comm/thread_group.h"
 
 namespace tierlib::bench {
 namespace {

@@ -38,7 +38,7 @@ struct Tape::State {
   absl::flat_hash_map<const Parameter*, Node*> leaves;
   std::string scope;                       // "block.3.attn." in front of every label
   std::vector<std::size_t> scope_lengths;  // of `scope` before each open Scope
-  SavedCodec* codec = nullptr;  // what ops save through now (saved_codec.h)
+  SavedCodec* codec = nullptr;             // what ops save through now (saved_codec.h)
   SavedCount saved_all;
   SavedCount saved_transient;                   // without persistent storages
   std::map<std::int64_t, Tensor> causal_masks;  // by length: bool [1, 1, T, T], true above the diagonal

@@ -61,8 +61,8 @@ Value Softmax(const Value& x, int dim);
 // The mean over N of logits [N, V] and targets i32 [N]; f32 for 16-bit logits.
 Value CrossEntropy(const Value& logits, const Tensor& targets);
 
-// Rotary position embedding (arXiv 2104.09864): in x [.., T, .., D], pair i of the last dimension at position t turns by
-// (first_position + t) theta^(-2i/D). D is even.
+// Rotary position embedding (arXiv 2104.09864): in x [.., T, .., D], pair i of the last dimension at position t turns
+// by (first_position + t) theta^(-2i/D). D is even.
 enum class RotaryPairs : std::uint8_t {
   kInterleaved,  // elements 2i and 2i + 1: llama2.c's and Meta's
   kHalves,       // elements i and D/2 + i: Hugging Face's
