@@ -63,7 +63,8 @@ std::string MissedTarget(const Problem& problem, const Row& row, DType dtype, in
 
 std::string MissedAccuracy(const Row& row, DType dtype, double error) {
   // The chains' sums over N are the BLAS library's, in float32 and in the order of its kernel for the processor: at
-  // 251 x 251 5.7e-7 with one and 1.1e-4 with another. The exact form's are tierlib's own, in float64.
+  // 251 x 251 5.7e-7 with that for Haswell and 1.1e-4 with that for SkylakeX. The exact form's are tierlib's own, in
+  // float64.
   const double most = row.exact ? 2e-7 : dtype == DType::kF32 ? 1e-3 : 3e-2;
   if (error <= most) return "";  // not where it is NaN
   return absl::StrFormat("a gradient error of %.2e, at most %.0e is right", error, most);
