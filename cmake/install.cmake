@@ -5,10 +5,20 @@ set(tierlib_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tierlib)
 set(tierlib_targets tierlib tierlib_io_library tierlib_comm_library tierlib_autograd_library tierlib_dkm_library)
 install(TARGETS ${tierlib_targets} EXPORT tierlibTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT tierlibTargets NAMESPACE tierlib:: DESTINATION ${tierlib_cmake_dir})
+# Apart: only who asks for the component comm_mpi needs MPI.
+if(TIERLIB_WITH_MPI)
+  install(TARGETS tierlib_comm_mpi_library EXPORT tierlibMpiTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(EXPORT tierlibMpiTargets FILE tierlibMpiTargets.cmake NAMESPACE tierlib:: DESTINATION ${tierlib_cmake_dir})
+endif()
 install(DIRECTORY include/tierlib DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 if(TIERLIB_BUILD_TOOLS)
   install(TARGETS tierlib-trace tierlib-replay tierlib-palettize RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES tools/trace_viewer/tierlib-trace.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  set(completions ${PROJECT_BINARY_DIR}/completions)  # what tierlib-trace's build makes of its own command line
+  install(FILES ${completions}/tierlib-trace DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  install(FILES ${completions}/_tierlib-trace DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+  install(FILES ${completions}/tierlib-trace.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
 
 configure_package_config_file(cmake/tierlibConfig.cmake.in ${PROJECT_BINARY_DIR}/cmake/tierlibConfig.cmake
@@ -41,9 +51,13 @@ if(TIERLIB_WITH_CUDA)
   list(APPEND cuda_libs -ldl -lrt)
 endif()
 tierlib_pkg_config(tierlib "GPU memory tiering and tensor offload" REQUIRES ${absl_packages}
-  LIBS ${TIERLIB__NUMA_LIBRARY} ${cuda_libs} -pthread)
+  LIBS ${TIERLIB__NUMA_LIBRARY} ${TIERLIB__ZSTD_LIBRARY} ${cuda_libs} -pthread)
 tierlib_pkg_config(tierlib-io "Reading and writing model files for tierlib" REQUIRES tierlib)
 tierlib_pkg_config(tierlib-comm "Collectives between tierlib's learners" REQUIRES tierlib)
+if(TIERLIB_WITH_MPI)
+  tierlib_pkg_config(tierlib-comm-mpi "tierlib's learners as processes, over MPI" REQUIRES tierlib-comm
+    LIBS ${MPI_C_LIBRARIES})
+endif()
 tierlib_pkg_config(tierlib-autograd "tierlib's own autograd" REQUIRES tierlib
   LIBS ${TIERLIB__OPENBLAS_LIBRARY} ${TIERLIB__HWY_LIBRARY} -lgomp)
 tierlib_pkg_config(tierlib-dkm "Differentiable k-means clustering of weights"

@@ -30,7 +30,8 @@ namespace tierlib {
 
 // Where a call may fail.
 enum class FaultPoint : std::uint8_t {
-  kReserve,           // device memory by which the pool grows        ResourceExhausted
+  kReserve,           // device memory by which the pool grows, or    ResourceExhausted
+                      // a block of the device's own allocator
   kGrow,              // host memory by which a pool grows, or that   ResourceExhausted
                       // it takes again where it had given it back
   kAllocateDevice,    // a block of a pool, by tier                   ResourceExhausted
@@ -43,7 +44,8 @@ enum class FaultPoint : std::uint8_t {
   kRecordEvent,       //                                              Unavailable
   kWaitEvent,         // one stream made to wait for an event         Unavailable
   kCopy,              // a copy is enqueued                           Unavailable
-  kLaunch,            // a kernel or a fill is enqueued               Unavailable
+  kLaunch,            // a kernel or a fill is enqueued, a capture    Unavailable
+                      // begun or a graph launched
 };
 inline constexpr std::size_t kFaultPointCount = 13;
 // "reserve", "create event".
@@ -96,6 +98,7 @@ class Faults {
   std::uint64_t calls(FaultPoint point) const;
   std::uint64_t failures() const;  // that were made, a budget's included
   std::uint64_t failures(FaultPoint point) const;
+  std::uint64_t queries() const;  // times that a device was asked whether an event has completed; never fail by a plan
   // What calls made that was not given back yet, whatever the plan: pieces of memory for kReserve and kPin, streams for
   // kCreateStream, events for kCreateEvent. 0 for the others.
   std::int64_t outstanding(FaultPoint point) const;
@@ -105,6 +108,7 @@ class Faults {
   Status Call(FaultPoint point) noexcept;
   // The same for a block of a pool of which `live` bytes are live.
   Status CallAllocate(Tier tier, std::uint64_t live, std::uint64_t bytes) noexcept;
+  void Asked() noexcept;
   void Made(FaultPoint point) noexcept;
   void GaveBack(FaultPoint point) noexcept;
   // How late the event is that was recorded as the `recording`th.

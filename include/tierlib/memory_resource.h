@@ -27,6 +27,7 @@
 namespace tierlib {
 
 class BlockPool;
+struct DeviceTier;
 
 class HostMemoryResource final : public std::pmr::memory_resource {
  public:
@@ -41,7 +42,8 @@ class HostMemoryResource final : public std::pmr::memory_resource {
   Tier tier() const { return tier_; }
 
  private:
-  HostMemoryResource(std::shared_ptr<internal::Core> core, BlockPool& pool, Tier tier, Stream stream);
+  HostMemoryResource(std::shared_ptr<internal::Core> core, DeviceTier& device, BlockPool& pool, Tier tier,
+                     Stream stream);
 
   // Alignments to 2 MiB are served, larger ones are std::bad_alloc.
   void* do_allocate(std::size_t bytes, std::size_t alignment) override;
@@ -50,7 +52,8 @@ class HostMemoryResource final : public std::pmr::memory_resource {
   bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override;
 
   const std::shared_ptr<internal::Core> core_;
-  BlockPool& pool_;
+  DeviceTier& device_;
+  BlockPool& pool_;  // of its
   const Tier tier_;
   const Stream stream_;  // carries no work: made to wait for what memory has to wait for
 };

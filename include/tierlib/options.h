@@ -33,12 +33,16 @@ enum class OffloadPolicy : std::uint8_t {
 
 enum class DeviceKind : std::uint8_t { kEmulated, kCuda };
 
-// Where the memory of a device tier comes from.
+// Where the memory of a device tier comes from. TIERLIB_NO_POOLS=1 in the environment makes kMallocAsync of the first
+// two, for tools that know blocks by the device's own calls (compute-sanitizer).
 enum class DeviceBacking : std::uint8_t {
   kVirtualMemory,  // one range of addresses, into which memory is mapped as tierlib's pool grows
   kMalloc,         // one piece of the whole capacity, taken at the start: for devices that cannot map memory
   kMallocAsync,  // no pool of tierlib's: each block from the device's own allocator in stream order (cudaMallocAsync);
                  // Runtime::OwnerOf does not know these blocks
+  kManaged,  // memory that the host reaches at the same addresses (cudaMallocManaged): kernels of the host run on it in
+             // the order of CUDA's streams, beside CUDA's own copies, events and graphs. Slow: for tests and debugging.
+             // An emulated device's memory is so anyway
 };
 
 // How the emulated device orders work. See docs/design.md, "Device and emulated device".
@@ -50,11 +54,12 @@ enum class EmulatedSchedule : std::uint8_t {
 
 struct EmulatedOptions {
   EmulatedSchedule schedule = EmulatedSchedule::kThreaded;
-  std::uint64_t seed = 1;             // of the deterministic schedule
+  std::uint64_t seed = 1;             // of the deterministic schedule, and of the jitter
   int kernel_threads = 0;             // threads one kernel may use; 0: all processors
   double copy_out_bytes_per_s = 0;    // bandwidth of the device-to-host engine; 0: unthrottled
   double copy_in_bytes_per_s = 0;     // bandwidth of the host-to-device engine; 0: unthrottled
   std::uint64_t copy_latency_ns = 0;  // added to each copy
+  std::uint64_t copy_jitter_ns = 0;   // up to so much more is added to each, drawn from the seed and its number
   int numa_node = -1;   // node of the host that the device is said to be at; -1: that of the calling thread
   bool poison = false;  // fill fresh (0xCD) and freed (0xEF) device bytes
   bool strict = false;  // device bytes are unreadable outside kernels and copies; one thing runs at a time
@@ -88,6 +93,9 @@ struct DeviceOptions {
   // leaves memory free; 0 with kFit, which uses it to the last byte. Runtime::options() tells what was chosen.
   static constexpr std::uint64_t kAutomatic = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t spare_bytes = kAutomatic;
+  // Of the two uses of free memory the second one. False: what was moved comes back by a copy, whatever is free, so
+  // that what is copied does not depend on timing.
+  bool takes_back = true;
   // Bytes of saved values that may come back before they are asked for, in the order in which the step before asked for
   // its values, or else in reverse pack order: so that copies in run beside the work before them. Takes memory that is
   // free alone, and gives it up where it is needed. 0: nothing comes back before it is asked for.
@@ -120,6 +128,20 @@ struct DeviceOptions {
   // coalesce_bytes of what is gathered, which the plan counts once too often until it has gone. With mode kOff
   // Statistics::peaks tells what would be moved; kNaive has no plan. 0: nothing is noted or planned.
   std::uint64_t target_peak = 0;
+  // For programs with threads that do little but allocate and free. A call that meets the lock of a pool (this
+  // device's, or one of host memory for it) busy naps, for longer each time, before it sleeps until it is woken, so
+  // that each of the threads works alone for a while: two take 1.25 of one thread's time a pair rather than about 9.
+  // The price: a call beside a thread that never pauses may wait for milliseconds, and others that wait for that call
+  // with it. Where work of a microsecond lies between the calls there is nothing to gain. False: who waits is woken
+  // when it may go on.
+  bool allocating_threads_take_turns = false;
+  // What tierlib's pool on the device keeps of memory that is not in use; the rest goes back to the device in EndStep
+  // and Drain, as far as the work that used it has ended: whole pieces, as they were taken, at the end of the pool's
+  // range of addresses or between live blocks. Memory that was not used for the age goes then too, at twice the age at
+  // the latest (0: never; never where runs are to be repeated, as with the deterministic schedule). Runtime::Trim gives
+  // back more. Mapping memory again costs time: for devices that others need memory of. With kVirtualMemory alone.
+  std::uint64_t cached_limit = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t cached_age_ns = 0;
   std::shared_ptr<DeviceAllocator> allocator;  // null: tierlib's own pool
   EmulatedOptions emulated;                    // where kind is kEmulated
   std::shared_ptr<Faults> faults;              // for tests: what is to fail (tierlib/faults.h). Null: nothing
@@ -130,13 +152,14 @@ struct DeviceOptions {
 // DeviceAllocator is not counted.
 struct TagLimit {
   std::string tag;            // "activations", "reloads", ...: a name as TagStatistics has it
-  Tier tier = Tier::kDevice;  // of each device; of a host tier over all devices, as its limit is
+  Tier tier = Tier::kDevice;  // of each device; of a host tier over all devices, any of which may have all of it
   std::uint64_t bytes = 0;
 };
 
 struct Options {
   std::vector<DeviceOptions> devices = {DeviceOptions{}};
-  // Limits of host memory, per process, over all devices. Memory is taken as it is needed, never beyond them. Where the
+  // Limits of host memory, per process, over all devices: each of them may take all of it. Memory is taken as it is
+  // needed, never beyond them, and what one device keeps without using it goes back where another needs it. Where the
   // process's cgroup leaves less than was chosen here, Create refuses; a limit left as it is here is lowered instead,
   // to at most half of what the cgroup leaves (Runtime::options() tells). RLIMIT_MEMLOCK refuses nothing: what it keeps
   // from being locked is pinned for the device all the same, and TierStatistics::locked tells.
@@ -147,9 +170,10 @@ struct Options {
   // What is in the file has a checksum from when its copy was seen to have ended, compared before it is copied in.
   std::string file_directory;
   std::uint64_t file_limit = GiB(64);
-  // What each host tier keeps of memory that is not in use, for the next step; the rest goes back to the system in
-  // EndStep and Drain. Memory that was not used for the age goes then too, at twice the age at the latest (0: never;
-  // never where runs are to be repeated, as with the deterministic schedule). Runtime::Trim gives back more.
+  // What each host tier keeps of memory that is not in use, for the next step, over all devices; the rest goes back to
+  // the system in EndStep and Drain, first that of the device which keeps the most. Memory that was not used for the
+  // age goes then too, at twice the age at the latest (0: never; never where runs are to be repeated, as with the
+  // deterministic schedule). Runtime::Trim gives back more. DeviceOptions has the same for a device's own memory.
   std::uint64_t cached_limit = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t cached_age_ns = 60'000'000'000;
   std::vector<TagLimit> tag_limits;  // none: the tiers' own limits alone
@@ -162,11 +186,19 @@ struct Options {
   // on the host. Pack has the device take a checksum (CRC-32C) of the packed bytes in the order of its stream, before
   // the copy; Unpack compares it with the bytes on the host before it copies them in: DataLoss names the storage. Costs
   // a pass over the bytes on the device at Pack; at Unpack a pass on the calling thread, which waits for the copy out
-  // first. Not compared: bytes that never left the device, and the copy in itself. Create is Unimplemented with a CUDA
-  // device.
+  // first. Not compared: bytes that never left the device, and the copy in itself. On a CUDA device the checksums take
+  // 4 KiB of device memory, and 16 bytes of pinned memory for each value.
   bool checksums = false;
   std::string trace;  // path of the trace file; "" reads TIERLIB_TRACE; %p process id, %r rank
-  int rank = 0;       // of this learner; appears in the trace and for %r
+  // A flight recorder: the trace keeps the newest bytes alone. 0 reads TIERLIB_TRACE_LAST ("64MiB"), and is all
+  // otherwise. At least 1 MiB.
+  std::uint64_t trace_last_bytes = 0;
+  // A step that takes longer than this times the median of those before has the flight recorder's file copied beside
+  // it ("<trace>.1" to ".8"). More than 1. 0 reads TIERLIB_TRACE_SLOW_STEP ("2.5"), and is never otherwise.
+  double trace_slow_step = 0;
+  // Call stacks of what registers, allocates and packs, in the trace. TIERLIB_TRACE_STACKS=1 does the same.
+  bool trace_stacks = false;
+  int rank = 0;                                         // of this learner; appears in the trace and for %r
   std::uint64_t shutdown_deadline_ns = 10'000'000'000;  // how long ~Runtime waits for copies in flight
   // Finds misuse of the tiers' memory: guard bytes around every block, patterns in fresh and freed bytes, and a
   // quarantine for what is freed. A write outside a block or to a freed one, a double free and a foreign pointer end

@@ -27,16 +27,24 @@ using ReplayFunction = std::function<Status(const ReplayArguments&)>;
 struct Replay {
   enum class Kind : std::uint8_t {
     kCopy,      // the same elements in another order of bytes (contiguous, clone, copying reshape): works both ways
-    kCallback,  // `function`, from source to destination only
+    kCallback,  // `function`, from the source to the derived value
   };
   Kind kind = Kind::kCopy;
   ReplayFunction function;
   const char* name = "copy";  // for the trace; a string literal
+  // Of a callback that loses nothing (a cast to a wider type): makes the bytes of the source from those of the derived
+  // value, equal to the bit; `destination` is the source's storage then. Null: there is no way back.
+  ReplayFunction inverse = nullptr;
 
   static Replay Copy() { return Replay{}; }
   static Replay Call(const char* name, ReplayFunction function) {
     return Replay{Kind::kCallback, std::move(function), name};
   }
+  static Replay CallBothWays(const char* name, ReplayFunction function, ReplayFunction inverse) {
+    return Replay{Kind::kCallback, std::move(function), name, std::move(inverse)};
+  }
+
+  bool goes_back() const { return kind == Kind::kCopy || inverse != nullptr; }
 };
 
 }  // namespace tierlib

@@ -18,7 +18,9 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
+#include "tierlib/captured_step.h"
 #include "tierlib/options.h"
 #include "tierlib/owner.h"
 #include "tierlib/placement.h"
@@ -62,7 +64,13 @@ class Runtime {
   // one that failed fails too. ResourceExhausted says what was asked, what is free, who holds the most, and what would
   // have been enough (LastShortage). The memory is given back after Retire and after the last Saved or Loaded that
   // needs it.
-  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label);
+  //
+  // The address is a multiple of the device's own alignment (256 bytes), and of `alignment`: a power of two, up to what
+  // the device's memory begins at, which is 2 MiB for one that maps memory (kVirtualMemory), 4 KiB for an emulated one,
+  // and 256 bytes for others, with kMallocAsync and in captures; InvalidArgument otherwise, naming both. Where a saved
+  // value is unpacked its bytes lie at the device's own alignment alone.
+  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label,
+                                std::uint64_t alignment = 1);
 
   // The caller is done with the storage: for an adopted one it will reuse or free the memory, for an allocated one the
   // bytes go back to the pool after the work enqueued on `stream`. Saved values of it stay valid. FailedPrecondition
@@ -128,6 +136,37 @@ class Runtime {
   void BeginBackward();
   void EndStep();
 
+  // --- Captured steps (tierlib/captured_step.h) ---------------------------------------------------------------------
+  // Begins a capture and returns its streams, new ones, on which the step goes to the device and to the verbs:
+  // Allocate, Retire, BeginWrite, Pack and Unpack (and Derive and Recomputes of what was allocated so) become a part of
+  // it. No work of it runs before Launch, no event is asked for, and no memory of the host and no stream is made. Other
+  // streams and other threads go on as ever. Streams that the program brings into the capture by events of its own must
+  // not be named to the runtime until it ends.
+  //
+  // Within a capture storages of the runtime stay on the device, as the graph uses them (Ledger::frees_nothing), and
+  // live until it is gone; a BeginWrite of one is announced again by each Launch. The runtime knows those alone that a
+  // verb of the capture named: those that kernels alone use are to be named too, by Pack where they are read and by
+  // BeginWrite where they are written, or launches are ordered neither with copies of them nor with their other uses.
+  // Programs that count versions (View::version) call BeginWrite in captures all the same: launches raise no count of
+  // theirs. Derive and Recomputes of a storage that a capture under way has written are of that capture, and
+  // BeginBackward is of those that its thread began. What was allocated in the capture need not be retired: what is not
+  // has its bytes until the next launch. Keepalives are dropped with the graph. No copy is known to have ended, so that
+  // a BeginWrite of what is moved is refused, or waits. What was packed in a capture can be unpacked in it alone, and
+  // the reverse. Copies do not wait for each other (coalesce_bytes), and there is no plan (target_peak). Traces have
+  // neither what is captured nor the launches.
+  //
+  // Unimplemented with Options::checksums; InvalidArgument for options that cannot hold; ResourceExhausted as Allocate.
+  StatusOr<std::vector<Stream>> BeginCapture(int device, const CaptureOptions& options);
+  // `stream`: the first that BeginCapture returned. FailedPrecondition where that has no capture, or where a stream
+  // that the program brought into it was not waited for, or where the capture would have had to wait for work that runs
+  // only when it is launched; then nothing is left of it.
+  StatusOr<CapturedStep> EndCapture(Stream stream);
+  // Enqueues the step: after the work of `stream` so far and after its launches before, and before later work of
+  // `stream`. An error of a write that the step announces (BeginWrite) comes before anything of it is enqueued:
+  // FailedPrecondition names a storage that the step writes and that was retired since, as saved values of it may be
+  // what would be written over. InvalidArgument for a step of another runtime.
+  Status Launch(const CapturedStep& step, Stream stream);
+
   // --- Streams and figures ------------------------------------------------------------------------------------------
   // A stream of the device for programs that have none of their own. Lives as long as the runtime's core.
   StatusOr<Stream> CreateStream(int device, std::string_view name);
@@ -144,10 +183,16 @@ class Runtime {
   // of this runtime nor a registered storage has it. Lock-free for an address in a pool.
   StatusOr<Owner> OwnerOf(const void* address) const;
 
+  // Empty where the host has no memory for them; so are the two that follow.
   Statistics statistics() const;
+  // Which storages were waited for in steps, on the device: by label, in the order of labels. Of more than 1024 labels
+  // the later ones are together in "(other)". Empty for a device that the options do not have.
+  std::vector<StorageStalls> StallsByStorage(int device) const;
   // Why the device last had no memory for a request, which is what the message of the ResourceExhausted said; nullopt
-  // where it always had.
-  std::optional<Shortage> LastShortage(int device) const;
+  // where it always had. Of a host tier: why the device's pool there had no room for a block, as the tier was then;
+  // what was saved went on to the next tier, or stayed on the device. Made for the first request that is refused, and
+  // for smaller ones after it, until the tier has room for as much again.
+  std::optional<Shortage> LastShortage(int device, Tier tier = Tier::kDevice) const;
   // OK, or the first late error (a failed copy, a lost device) that no call could return.
   Status health() const;
   const Options& options() const;

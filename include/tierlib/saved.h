@@ -29,9 +29,9 @@ class Saved {
   std::shared_ptr<internal::SavedValue> value_;
 };
 
-// A shared read-only lease on the bytes of a saved value, equal to the bit to what was packed. The bytes stay valid for
-// work enqueued before the last copy of this handle is dropped, on the stream given to Unpack and on those named by
-// UsedOn.
+// A shared read-only lease on the bytes of a saved value, equal to the bit to what was packed: leases on values that
+// show the same bytes have one address, so that who writes there writes for all of them. The bytes stay valid for work
+// enqueued before the last copy of this handle is dropped, on the stream given to Unpack and on those named by UsedOn.
 class Loaded {
  public:
   Loaded() = default;

@@ -35,12 +35,18 @@ struct Ledger {
   std::uint64_t recomputes = 0;         // how often it did (count)
   std::uint64_t engine_out = 0;         // counted by the copy engine, independently of the decisions above
   std::uint64_t engine_in = 0;
-  std::uint64_t freed = 0;       // device bytes given back because their contents had been moved or can be made again
-  std::uint64_t copies_out = 0;  // count; of those that DeviceOptions::coalesce_bytes makes go as one, each
-  std::uint64_t copies_in = 0;   // count
-  std::uint64_t prefetched = 0;  // of moved_in, what came back before it was asked for
+  std::uint64_t freed = 0;  // device bytes given back because their contents had been moved or can be made again
+  std::uint64_t freed_made_again = 0;  // of those, what is made again: nothing was moved for it
+  // Moved, and no device byte was given back for it: the program held the storage until its last saved value was
+  // dropped. With kAll and whole storages  moved == freed - freed_made_again + freed_nothing  once values are dropped.
+  std::uint64_t freed_nothing = 0;
+  std::uint64_t copies_out = 0;          // count; of those that DeviceOptions::coalesce_bytes makes go as one, each
+  std::uint64_t copies_in = 0;           // count
+  std::uint64_t prefetched = 0;          // of moved_in, what came back before it was asked for
   std::uint64_t prefetched_in_vain = 0;  // of that, what went again without being asked for
-  std::uint64_t stalls = 0;              // waits inserted into a stream of the program (count)
+  // Of moved_in, what was asked for before it was on its way, on devices with prefetch_bytes: there the two are all.
+  std::uint64_t prefetch_missed = 0;
+  std::uint64_t stalls = 0;  // waits inserted into a stream of the program (count)
 };
 
 // What the blocks of a tier are held for.
@@ -52,9 +58,13 @@ struct TagStatistics {
   std::uint64_t at_peak = 0;  // bytes, rounded, when the tier held the most
 };
 
-// Every byte of a tier is booked once:  reserved == live + waste + cached + pending.
+// Every byte of a tier is booked once:  reserved == live + waste + cached + pending, at any moment, whatever other
+// threads do. What is cached or pending has no tag: free neighbours are one range, whoever had them.
+//
+// Of several devices each field is the sum, but for those that say otherwise. Each device's peak may have been at
+// another time: that of all together was at most the sum of theirs.
 struct TierStatistics {
-  std::uint64_t capacity = 0;
+  std::uint64_t capacity = 0;       // of a host tier, over all devices: what a device takes others cannot have
   std::uint64_t reserved = 0;       // taken from the device or operating system now
   std::uint64_t locked = 0;         // of `reserved`, page-locked (host tiers)
   std::uint64_t live = 0;           // handed out now, as it was asked for
@@ -66,6 +76,15 @@ struct TierStatistics {
   std::int64_t live_peak_ns = 0;    // when that was, on CLOCK_MONOTONIC; of several devices, the latest
   std::uint64_t extent_peak = 0;    // highest end of any block ever handed out: the capacity that would have sufficed
   std::vector<TagStatistics> tags;  // those that hold something now, or did at the peak
+};
+
+// What one device holds, and what host memory holds for it.
+struct DeviceStatistics {
+  int device = 0;         // DeviceOptions::device
+  TierStatistics memory;  // its own
+  TierStatistics pinned;
+  TierStatistics pageable;
+  TierStatistics file;
 };
 
 // Saved values that pinned memory had no room for when they were first to move, by where they went. All since Create.
@@ -102,6 +121,16 @@ struct StallTimes {
   std::uint64_t producer_ns = 0;       // for work of another stream that makes what it was to read
 };
 
+// For how long calls of the runtime kept the host waiting, by why. These are no stalls: a stream that they leave
+// without work has unknown time. Waits for locks are not known.
+struct HostWaitTimes {
+  std::uint64_t allocation_ns = 0;  // for device memory, until copies and readers let go of what they kept
+  std::uint64_t host_pool_ns = 0;   // for host memory, which had to be taken from the system
+  std::uint64_t disk_ns = 0;        // for reads of the file tier
+  std::uint64_t contention_ns = 0;  // for copies of others to end, by DeviceOptions::in_flight_limit
+  std::uint64_t checksum_ns = 0;    // for checksums, and for the device's work that they are of
+};
+
 // Where the time of one stream went, on the device's clock:  wall == compute + stalls + unknown.
 // Each is measured but the last.
 struct StreamTimes {
@@ -128,16 +157,20 @@ struct StepTimes {
   std::uint64_t exposed_ns = 0;   // a stream of the program waited because of copies (the first three of StallTimes)
   std::uint64_t hidden_ns = 0;    // of transfer_ns, when none did
   std::uint64_t unmeasured = 0;   // copies and stalls that are missing, as the step had too many (count)
+  HostWaitTimes host_waits;       // within host_ns
   // Those that Runtime::CreateStream made, and others that waited: of a program's own stream, which the runtime must
   // not touch outside calls that name it, only the stalls are known.
   std::vector<StreamTimes> streams;
 };
 
-// Waits for bytes of the storages with one label.
+// Waits for bytes of the storages with one label, of streams of the program and of the host, over all steps
+// (Runtime::StallsByStorage).
 struct StorageStalls {
   std::string label;  // "" for memory, whoever had it before
   std::uint64_t count = 0;
   StallTimes times;
+  std::uint64_t host_count = 0;
+  HostWaitTimes host_times;
 };
 
 // The figures of a step are there once its work has ended and the runtime was called since; nothing waits for that.
@@ -145,8 +178,6 @@ struct DeviceTimes {
   int device = 0;
   StepTimes last_step;  // the latest that is known
   StepTimes total;      // over all steps; what happens outside them is not measured
-  // Over all steps, in the order of labels. Of more than 1024 labels the later ones are together in "(other)".
-  std::vector<StorageStalls> by_storage;
 };
 
 // Where the peak of a device is, and what moving can do about it (DeviceOptions::target_peak). Of the last step that
@@ -166,13 +197,16 @@ struct PeakStatistics {
   bool peak_in_backward = false;
 };
 
+// Costs microseconds to take: beside what was freed and what ended since the last time, nothing of it grows with the
+// number of storages, values, labels or steps.
 struct Statistics {
   Ledger total;
-  Ledger last_step;  // the step most recently ended by EndStep
-  TierStatistics device;
+  Ledger last_step;       // the step most recently ended by EndStep
+  TierStatistics device;  // of all devices together, and so on
   TierStatistics pinned;
   TierStatistics pageable;
   TierStatistics file;
+  std::vector<DeviceStatistics> devices;  // the same of each, in the order of the options
   HostFallbacks fallbacks;
   Shortages shortages;
   std::vector<DeviceTimes> times;     // by device, in the order of the options

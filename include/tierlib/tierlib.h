@@ -3,6 +3,7 @@
 #define TIERLIB_TIERLIB_H_
 
 #include "tierlib/bytes.h"
+#include "tierlib/captured_step.h"
 #include "tierlib/dtype.h"
 #include "tierlib/faults.h"
 #include "tierlib/memory_resource.h"

@@ -23,6 +23,7 @@ struct alignas(64) Block {
   std::uint32_t slot = 0;
   bool live = false;
   trace::Tag tag = trace::Tag::kNone;
+  bool unsettled = false;   // BlockList will look whether it is a hole whose work has not ended
   std::uint64_t owner = 0;  // of a live block: who has it, 0 for nobody
   // When it may be touched; while live, what it was ordered after when it was handed out. A free only raises it: the
   // streams that it names need not have waited for any of that.

@@ -1,16 +1,33 @@
 #include "allocator/block_list.h"
 
+#include <algorithm>
+#include <new>
+
 #include "base/check.h"
 
 namespace tierlib {
 
-Block* BlockList::TakeNode() {
-  if (spare_.empty()) return &nodes_.emplace_back();
-  Block* node = spare_.back();
-  spare_.pop_back();
-  node->next = nullptr;
-  node->live = false;
-  return node;
+bool BlockList::MakeNodes() {
+  constexpr std::size_t kNodes = 64;
+  const std::size_t made = nodes_.size();
+  try {
+    if (made + kNodes > room_) {
+      const std::size_t room = std::max(made + kNodes, 2 * room_);
+      spare_.reserve(room);
+      unsettled_.reserve(room);
+      if (!holes_.Reserve(room / 2 + 1)) return false;
+      room_ = room;
+    }
+    while (nodes_.size() < made + kNodes) nodes_.emplace_back();
+  } catch (const std::bad_alloc&) {  // fewer may do
+  }
+  // The lowest address is taken first: what is handed out in a row lies in a row.
+  for (std::size_t i = nodes_.size(); i > made; --i) spare_.push_back(&nodes_[i - 1]);
+  return spare_.size() >= kNodesForOne;
+}
+
+void BlockList::MakeRoomForStamps(const StreamClocks::Stamp& stamp) {
+  for (std::size_t i = 1; i <= kNodesForOne; ++i) spare_[spare_.size() - i]->stamp.reserve(stamp.size());
 }
 
 Block* BlockList::CutBehind(Block* block, std::size_t bytes) {
@@ -23,11 +40,13 @@ Block* BlockList::CutBehind(Block* block, std::size_t bytes) {
   rest->next->previous = rest;  // a hole is never the last block
   block->next = rest;
   block->bytes = bytes;
+  if (block->unsettled) NoteUnsettled(rest);
   return rest;
 }
 
 Block* BlockList::CarveAt(Block* hole, std::size_t offset, std::size_t bytes) {
   const std::size_t front = offset - hole->offset;
+  if (hole->stamp.size() > StreamClocks::kInStamp) MakeRoomForStamps(hole->stamp);
   Block* block = hole;
   if (front > 0) {
     block = CutBehind(hole, front);
@@ -44,6 +63,7 @@ Block* BlockList::CarveAt(Block* hole, std::size_t offset, std::size_t bytes) {
 }
 
 Block* BlockList::AppendAt(std::size_t offset, std::size_t bytes) {
+  if (unused_stamp_.size() > StreamClocks::kInStamp) MakeRoomForStamps(unused_stamp_);
   const auto add = [this](std::size_t size) {
     Block* block = TakeNode();
     block->offset = extent_;
@@ -58,6 +78,7 @@ Block* BlockList::AppendAt(std::size_t offset, std::size_t bytes) {
   if (offset > extent_) {
     Block* gap = add(offset - extent_);
     holes_.Add(gap);
+    NoteUnsettled(gap);
   }
   Block* block = add(bytes);
   block->live = true;
@@ -67,7 +88,7 @@ Block* BlockList::AppendAt(std::size_t offset, std::size_t bytes) {
 void BlockList::JoinNext(Block* block) {
   Block* next = block->next;
   block->bytes += next->bytes;
-  StreamClocks::Join(block->stamp, next->stamp);
+  StreamClocks::JoinLast(block->stamp, next->stamp);
   block->next = next->next;
   if (block->next != nullptr) block->next->previous = block;
   if (last_ == next) last_ = block;
@@ -83,12 +104,15 @@ void BlockList::GiveBack(Block* block) {
   if (previous != nullptr) JoinNext(block = previous);
   if (block == last_) {  // so there was no hole behind it
     if (previous != nullptr) holes_.Remove(previous);
-    StreamClocks::Join(unused_stamp_, block->stamp);
+    StreamClocks::JoinLast(unused_stamp_, block->stamp);
     extent_ = block->offset;
     last_ = block->previous;
     if (last_ != nullptr) last_->next = nullptr;
     spare_.push_back(block);
-  } else if (previous != nullptr) {
+    return;
+  }
+  NoteUnsettled(block);
+  if (previous != nullptr) {
     holes_.Update(block);
   } else if (next != nullptr) {
     holes_.Replace(next, block);
@@ -114,6 +138,13 @@ void BlockList::CheckInvariants() const {
   }
   TIERLIB_CHECK(end == 0, "BlockList I1: the first block does not start at the base");
   TIERLIB_CHECK(hole_count == holes_.size(), "BlockList I3: a hole is listed that is none");
+  std::size_t unsettled = 0;
+  for (const Block& node : nodes_) unsettled += node.unsettled ? 1 : 0;
+  for (const Block* const block : unsettled_) {
+    TIERLIB_CHECK(block->unsettled, "BlockList I5: a block is listed as unsettled that is not");
+  }
+  TIERLIB_CHECK(unsettled == unsettled_.size(), "BlockList I5: an unsettled block is not listed once");
+  TIERLIB_CHECK(unsettled_.capacity() >= nodes_.size(), "BlockList I4: no room for unsettled blocks");
   holes_.CheckInvariants();
 }
 

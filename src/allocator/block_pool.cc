@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "allocator/block_pool_plain.h"
 #include "allocator/block_pool_state.h"
 #include "allocator/give_back.h"
 #include "base/check.h"
@@ -15,7 +16,11 @@ BlockPool::BlockPool(Options options) {
                 "BlockPool: the alignment is not a power of two");
   state_ = std::make_unique<State>(std::move(options));
   State& s = *state_;
-  if (s.options.hardening.has_value()) s.hardening = std::make_unique<Hardening>(*this, s.source, s.options);
+  if (!s.options.hardening.has_value()) return;
+  s.plain = std::make_unique<Plain>(*this);
+  s.hardening = std::make_unique<Hardening>(
+      *s.plain,
+      Hardening::Settings{s.options.device, s.options.alignment, *s.options.hardening, s.options.quarantine_bytes});
 }
 
 BlockPool::~BlockPool() {
@@ -52,25 +57,28 @@ StatusOr<void*> BlockPool::AllocateBlock(std::size_t bytes, Stream stream, trace
                 "BlockPool: the alignment of a block is not a power of two that the tier's base has");
   MutexLock lock(s.mutex);
   if (bytes > s.capacity) {
-    s.TraceFull(bytes, tag);
+    s.TraceFull(bytes, tag, stream);
     return Status(StatusCode::kResourceExhausted);
   }
   const std::size_t rounded = s.Rounded(bytes);
-  if (s.accounts.held(tag) + rounded > s.options.tag_limits[static_cast<std::size_t>(tag)]) {
-    s.TraceFull(rounded, tag);
+  State::TagRoom room(s, tag, rounded);
+  if (!room) {
+    s.TraceFull(rounded, tag, stream);
     return Status(StatusCode::kResourceExhausted);
   }
   const std::size_t aligned = std::max(alignment, s.options.alignment);
-  if (!s.live_blocks.Prepare(std::min(s.capacity, s.blocks.NextOffset(aligned) + rounded))) {
+  const std::size_t end = std::min(s.capacity, s.blocks.NextOffset(aligned) + rounded);
+  if (!s.live_blocks.Prepare(end) || !s.blocks.Prepare() || !s.age.Prepare(end)) {
     return Status(StatusCode::kResourceExhausted);
   }
   Block* block = nullptr;
   Status taken = s.Take(rounded, aligned, stream, &block);
   if (!taken.ok()) {
-    if (taken.code() == StatusCode::kResourceExhausted) s.TraceFull(rounded, tag);
+    if (taken.code() == StatusCode::kResourceExhausted) s.TraceFull(rounded, tag, stream);
     return taken;
   }
-  s.HandOut(block, bytes, tag);
+  s.HandOut(block, bytes, tag, s.stream_labels.Of(stream));
+  room.Keep();
   void* address = s.base + block->offset;
   if (s.notes_blocks) s.source.NoteBlock(address, rounded, /*live=*/true, stream);
   return address;
@@ -85,9 +93,9 @@ std::uint64_t BlockPool::FreeBlock(void* address, absl::Span<const Stream> strea
   if (!with_bytes && s.notes_blocks && streams.size() == 1 && s.clocks.IsOrdered(streams.front(), block->stamp)) {
     s.source.NoteBlock(address, block->bytes, /*live=*/false, streams.front());
   }
-  s.accounts.Remove(block->tag, block->asked, block->bytes);
+  s.LeaveTag(*block);
   for (const Stream stream : streams) s.clocks.StampFree(block->stamp, stream);
-  s.TraceBlock(trace::Event::kPoolFree, *block);
+  s.TraceBlock(trace::Event::kPoolFree, *block, s.stream_labels.Of(streams));
   const std::uint64_t ticket = with_bytes ? s.freed.Add(block->offset, block->bytes, block->asked) : 0;
   s.blocks.GiveBack(block);
   return ticket;
@@ -108,10 +116,11 @@ void BlockPool::Book(const void* address, std::size_t asked, trace::Tag tag) {
   MutexLock lock(s.mutex);
   Block* block = s.live_blocks.At(s.OffsetOf(address));
   s.RequireLive(block != nullptr, address, "booking");
-  s.accounts.Remove(block->tag, block->asked, block->bytes);
+  s.LeaveTag(*block);
   if (tag != block->tag) s.live_blocks.SetTag(block, tag);
   block->asked = asked;
   s.accounts.Add(block->tag, asked, block->bytes);
+  if (s.options.shared_tag_limits != nullptr) s.options.shared_tag_limits->Add(block->tag, block->bytes);
 }
 
 void BlockPool::Require(const char* use, const void* block) const {
@@ -168,39 +177,28 @@ bool BlockPool::Contains(const void* address) const {
 Tier BlockPool::tier() const { return state_->tier; }
 int BlockPool::numa_node() const { return state_->source.numa_node(); }
 
+std::size_t BlockPool::base_alignment() const { return state_->base_alignment; }
+
 std::size_t BlockPool::live_bytes() const {
   MutexLock lock(state_->mutex);
   return state_->accounts.total().rounded;
 }
 
 TierStatistics BlockPool::statistics() const {
-  const State& s = *state_;
-  MutexLock lock(s.mutex);
-  const TagAccounts::Account& total = s.accounts.total();
-  const TagAccounts::Peak& peak = s.accounts.peak();
-  TierStatistics statistics;
-  statistics.capacity = s.capacity;
-  statistics.reserved = s.Reserved();
-  statistics.locked = s.source.locked();
-  statistics.live = total.asked;
-  statistics.waste = total.rounded - total.asked;
-  statistics.live_peak = peak.rounded;
-  statistics.live_peak_ns = peak.time_ns;
-  statistics.extent_peak = s.extent_peak;
-  for (std::size_t i = 0; i < trace::kTagCount; ++i) {
-    const TagAccounts::Account& now = s.accounts.tags()[i];
-    if (now.blocks == 0 && peak.tags[i].blocks == 0) continue;
-    statistics.tags.push_back({trace::TagName(static_cast<trace::Tag>(i)), now.blocks, now.asked,
-                               now.rounded - now.asked, peak.tags[i].rounded});
-  }
-  return statistics;
+  MutexLock lock(state_->mutex);
+  return state_->Figures();
 }
 
-PoolFreeBytes BlockPool::FreeBytes() {
+TierStatistics BlockPool::Snapshot() {
   State& s = *state_;
   MutexLock lock(s.mutex);
+  TierStatistics statistics = s.Figures();
   s.clocks.Poll();
-  return CountFree(s.blocks, s.clocks, s.source);
+  const PoolFreeBytes free = CountFree(s.blocks, s.accounts.total().rounded, s.clocks, s.source);
+  statistics.cached = free.cached;
+  statistics.pending = free.pending;
+  statistics.scattered = free.scattered;
+  return statistics;
 }
 
 std::size_t BlockPool::LargestFreeBlock() const {
@@ -224,16 +222,27 @@ std::size_t BlockPool::Trim(std::size_t bytes) {
   return returned;
 }
 
-std::size_t BlockPool::TrimToBounds(std::int64_t now_ns) {
+std::size_t BlockPool::TrimEnded(std::size_t bytes) {
   State& s = *state_;
   MutexLock lock(s.mutex);
-  const std::uint64_t bound = s.options.cache.bytes;
+  s.clocks.Poll();
+  const std::size_t returned = GiveBack(s.blocks, {.bytes = bytes}, s.clocks, s.source);
+  s.NoteReturned(returned);
+  (void)s.source.Shrink(0);  // nothing that has grown
+  return returned;
+}
+
+std::uint64_t BlockPool::KeptBytes() const { return state_->options.cache.bytes; }
+
+std::size_t BlockPool::TrimToBounds(std::int64_t now_ns, std::uint64_t bound) {
+  State& s = *state_;
+  MutexLock lock(s.mutex);
   const bool ages = s.age.IsDue(now_ns);
   if (s.Reserved() - s.accounts.total().rounded <= bound && !ages) return 0;
   s.clocks.Poll();
   const std::size_t before = s.Reserved();
   if (ages) s.NoteReturned(s.age.GiveBack(now_ns, s.blocks, s.clocks, s.source));
-  const std::size_t cached = CountFree(s.blocks, s.clocks, s.source).cached;
+  const std::size_t cached = CountFree(s.blocks, s.accounts.total().rounded, s.clocks, s.source).cached;
   if (cached > bound) {
     s.NoteReturned(GiveBack(s.blocks, {.bytes = cached - static_cast<std::size_t>(bound)}, s.clocks, s.source));
   }
@@ -255,7 +264,7 @@ StatusOr<Placement> BlockPool::VerifyPlacement() const {
 }
 
 void BlockPool::CheckInvariants() const {
-  const State& s = *state_;
+  State& s = *state_;
   if (s.hardening != nullptr) s.hardening->CheckInvariants();
   MutexLock lock(s.mutex);
   s.blocks.CheckInvariants();
@@ -263,9 +272,15 @@ void BlockPool::CheckInvariants() const {
   s.clocks.CheckInvariants();
   TagAccounts counted;
   std::size_t free = 0;
+  std::size_t pending = 0;
+  const StreamClocks& clocks = s.clocks;
+  const auto count_pending = [&](std::size_t offset, std::size_t bytes, const StreamClocks::Stamp& stamp) {
+    if (!clocks.Reached(stamp)) pending += bytes - s.source.AbsentIn(offset, bytes);
+  };
   for (const Block* block = s.blocks.last(); block != nullptr; block = block->previous) {
     if (!block->live) {
       free += block->bytes;
+      count_pending(block->offset, block->bytes, block->stamp);
       continue;
     }
     TIERLIB_CHECK(s.live_blocks.At(block->offset) == block, "BlockPool I1: a live block is not listed");
@@ -285,6 +300,9 @@ void BlockPool::CheckInvariants() const {
   TIERLIB_CHECK(s.blocks.extent() <= grown && grown <= s.source.capacity(), "BlockPool I3: beyond the end");
   TIERLIB_CHECK(counted.total().rounded + free + (grown - s.blocks.extent()) == grown,
                 "BlockPool I3: bytes are missing");
+  count_pending(s.blocks.extent(), grown - s.blocks.extent(), s.blocks.unused_stamp());
+  TIERLIB_CHECK(CountFree(s.blocks, counted.total().rounded, s.clocks, s.source).pending == pending,
+                "BlockPool I5: bytes with work pending are not all known");
 }
 
 }  // namespace tierlib

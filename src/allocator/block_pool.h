@@ -19,6 +19,7 @@
 //   I2  the accounts are the sums over the live blocks
 //   I3  bytes of live blocks, of holes and of the unused end are what the tier has grown to
 //   I4  blocks that may be taken back lie in holes or in the unused end
+//   I5  what Snapshot says is pending is the sum over the holes and the unused end whose work has not ended
 //
 // Thread-safety: all functions lock, except those that say so.
 #ifndef TIERLIB_SRC_ALLOCATOR_BLOCK_POOL_H_
@@ -46,13 +47,6 @@ namespace tierlib {
 
 class Faults;
 
-// What a pool holds and has not handed out, in bytes. live + waste + cached + pending is what it has reserved.
-struct PoolFreeBytes {
-  std::size_t cached = 0;     // whose work has ended: any stream may have them at once
-  std::size_t pending = 0;    // that work enqueued before they were freed may still use
-  std::size_t scattered = 0;  // of both, what lies outside the largest free range
-};
-
 // How much memory a pool keeps that it has not handed out.
 struct CacheBounds {
   std::uint64_t bytes = std::numeric_limits<std::uint64_t>::max();
@@ -61,6 +55,7 @@ struct CacheBounds {
 class Hardening;
 
 class BlockList;
+class SharedTagLimits;
 class StreamClocks;
 class WaitWatch;
 
@@ -72,8 +67,10 @@ class BlockPool {
     std::size_t alignment = 256;                // power of two
     std::size_t growth = std::size_t{2} << 20;  // grow by at least this where the capacity allows
     std::size_t spare_bytes = 0;                // see DeviceOptions
+    bool threads_take_turns = false;            // DeviceOptions::allocating_threads_take_turns
     CacheBounds cache;                          // for TrimToBounds
     TagLimits tag_limits = NoTagLimits();
+    std::shared_ptr<SharedTagLimits> shared_tag_limits;  // in place of them, with other pools; null: none
     trace::Recorder* recorder = nullptr;
     Faults* faults = nullptr;    // what is to fail, in tests
     WaitWatch* watch = nullptr;  // of the waits that Allocate inserts, under the pool's lock; outlives the pool
@@ -132,12 +129,14 @@ class BlockPool {
   void SetOwner(const void* block, std::uint64_t owner);
 
   Tier tier() const;
-  int numa_node() const;           // the source's
-  std::size_t live_bytes() const;  // live + waste
-  // All but `cached`, `pending` and `scattered`, at the cost of a lock.
+  int numa_node() const;               // the source's
+  std::size_t base_alignment() const;  // the source's: the most that Allocate takes
+  std::size_t live_bytes() const;      // live + waste
+  // Everything under one lock, so that it adds up whatever other threads do. Asks the device which work has ended;
+  // costs no look at holes of which that is known, nor at live blocks.
+  TierStatistics Snapshot();
+  // The same without `cached`, `pending` and `scattered`, which are 0: costs the lock alone.
   TierStatistics statistics() const;
-  // Those: looks at every hole, and asks the device which work has ended.
-  PoolFreeBytes FreeBytes();
   std::size_t LargestHole() const;  // the largest size for which Allocate would succeed now
   // What there is, for questions that are asked rarely (allocator/pool_shortfall.h). `look` runs under the lock and
   // must not call the pool.
@@ -154,8 +153,12 @@ class BlockPool {
   // grew, from the unused end, and from between live blocks where the source allows that. Returns the bytes. Blocks
   // until work that was enqueued on that memory before its frees has ended.
   std::size_t Trim(std::size_t bytes = std::numeric_limits<std::size_t>::max());
-  // Gives back what is cached beyond Options::cache, without waiting for any work. Returns the bytes.
-  std::size_t TrimToBounds(std::int64_t now_ns);
+  // The same without waiting for any work. Gives back what the source has ready beyond what has grown as well.
+  std::size_t TrimEnded(std::size_t bytes);
+  // Gives back what is cached beyond Options::cache, without waiting for any work. Returns the bytes. `bytes`: the most
+  // that is to stay cached, in place of that of the options.
+  std::size_t TrimToBounds(std::int64_t now_ns) { return TrimToBounds(now_ns, KeptBytes()); }
+  std::size_t TrimToBounds(std::int64_t now_ns, std::uint64_t bytes);
   // Copies `bytes` bytes from `from` on, in a live block, to `to` (MemorySource::Read). Takes no lock.
   Status Read(const void* from, void* to, std::size_t bytes) const;
   // Where the pages of the tier are. Takes no lock while it looks. Unimplemented for a device.
@@ -164,8 +167,7 @@ class BlockPool {
   void CheckInvariants() const;
 
  private:
-  // What Hardening stands on: the pool without it.
-  friend class Hardening;
+  class Plain;  // what Hardening stands on: the pool without it
   StatusOr<void*> AllocateBlock(std::size_t bytes, Stream stream, trace::Tag tag, std::size_t alignment);
   // `with_bytes`: as FreeWithBytes, whose ticket it returns.
   std::uint64_t FreeBlock(void* block, absl::Span<const Stream> streams, bool with_bytes = false);
@@ -174,6 +176,7 @@ class BlockPool {
   std::size_t PlainBlockBytes(const void* block) const;
   void Require(const char* use, const void* block) const;  // aborts where that is no live block
   std::size_t LargestFreeBlock() const;
+  std::uint64_t KeptBytes() const;  // as the options have it
   bool MapBlocks() const;
   Part FindSlowly(const void* address, Place* place) const;  // where there is no memory for the map
 

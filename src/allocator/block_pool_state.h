@@ -16,7 +16,10 @@
 #include "allocator/hardening.h"
 #include "allocator/live_blocks.h"
 #include "allocator/misuse.h"
+#include "allocator/plain_blocks.h"
+#include "allocator/shared_tag_limits.h"
 #include "allocator/stream_clocks.h"
+#include "allocator/stream_labels.h"
 #include "allocator/tag_accounts.h"
 #include "base/fork_mark.h"
 #include "base/mutex.h"
@@ -36,7 +39,9 @@ struct BlockPool::State {
         live_blocks(capacity, options.alignment),
         grown(source.grown()),
         base(source.base()),
+        mutex(options.threads_take_turns ? Mutex::Waiters::kTurns : Mutex::Waiters::kSleep),
         clocks(*options.device, options.watch),
+        stream_labels(*options.device, options.recorder),
         blocks(options.alignment),
         age(options.cache.age_ns) {}
 
@@ -55,12 +60,14 @@ struct BlockPool::State {
 
   mutable Mutex mutex;
   StreamClocks clocks ABSL_GUARDED_BY(mutex);
+  StreamLabels stream_labels ABSL_GUARDED_BY(mutex);
   BlockList blocks ABSL_GUARDED_BY(mutex);
   TagAccounts accounts ABSL_GUARDED_BY(mutex);
   FreedBlocks freed ABSL_GUARDED_BY(mutex);
   std::size_t extent_peak ABSL_GUARDED_BY(mutex) = 0;
   bool has_absent ABSL_GUARDED_BY(mutex) = false;  // memory that is grown was given back
   CacheAge age ABSL_GUARDED_BY(mutex);
+  std::unique_ptr<PlainBlocks> plain;    // for the next one, if there is any
   std::unique_ptr<Hardening> hardening;  // null: not hardened. Has a lock of its own, taken before `mutex`
 
   std::size_t Rounded(std::size_t bytes) const {
@@ -111,8 +118,36 @@ struct BlockPool::State {
     return TakeUnused(bytes, alignment, stream, block);
   }
 
-  // The block, new in the list, is live from now on.
-  void HandOut(Block* block, std::size_t asked, trace::Tag tag) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  // Room for a block within the limit of its tag, which goes back unless the block is made.
+  class TagRoom {
+   public:
+    TagRoom(State& state, trace::Tag tag, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex)
+        : shared_(state.options.shared_tag_limits.get()), tag_(tag), bytes_(bytes) {
+      const std::size_t limit = state.options.tag_limits[static_cast<std::size_t>(tag)];
+      taken_ = shared_ != nullptr ? shared_->Take(tag, bytes) : state.accounts.held(tag) + bytes <= limit;
+    }
+    ~TagRoom() {
+      if (shared_ != nullptr && taken_) shared_->GiveBack(tag_, bytes_);
+    }
+    TagRoom(const TagRoom&) = delete;
+    TagRoom& operator=(const TagRoom&) = delete;
+    explicit operator bool() const { return taken_; }
+    void Keep() { taken_ = false; }
+
+   private:
+    SharedTagLimits* const shared_;  // null: the accounts have it
+    const trace::Tag tag_;
+    const std::size_t bytes_;
+    bool taken_ = false;
+  };
+  void LeaveTag(const Block& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    accounts.Remove(block.tag, block.asked, block.bytes);
+    if (options.shared_tag_limits != nullptr) options.shared_tag_limits->GiveBack(block.tag, block.bytes);
+  }
+
+  // The block, new in the list, is live from now on. `streams`: the label of the one that it is for; 0: of none.
+  void HandOut(Block* block, std::size_t asked, trace::Tag tag, std::uint32_t streams)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     freed.ForgetOverlaps(block->offset, block->bytes);
     block->asked = asked;
     block->tag = tag;
@@ -120,7 +155,7 @@ struct BlockPool::State {
     accounts.Add(tag, asked, block->bytes);
     extent_peak = std::max(extent_peak, blocks.extent());
     age.NoteUse(block->offset, block->bytes);
-    TraceBlock(trace::Event::kPoolAllocate, *block);
+    TraceBlock(trace::Event::kPoolAllocate, *block, streams);
   }
 
   // Work that has not ended still uses the hole, and so much may be left free meanwhile.
@@ -141,6 +176,16 @@ struct BlockPool::State {
   }
 
   std::size_t Reserved() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) { return grown - source.absent(); }
+
+  // What is told of the pool without looking at what is free.
+  TierStatistics Figures() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    TierStatistics figures = accounts.Figures();
+    figures.capacity = capacity;
+    figures.reserved = Reserved();
+    figures.locked = source.locked();
+    figures.extent_peak = extent_peak;
+    return figures;
+  }
 
   // Before a block is made there.
   Status Commit(std::size_t offset, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
@@ -163,13 +208,14 @@ struct BlockPool::State {
     trace::Write(options.recorder, event, trace::Tag::kNone, 0, 0, static_cast<std::uint64_t>(tier), bytes);
   }
 
-  void TraceFull(std::size_t bytes, trace::Tag tag) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    trace::Write(options.recorder, trace::Event::kPoolFull, tag, static_cast<std::uint16_t>(tier), 0,
-                 capacity - accounts.total().rounded, bytes);
+  void TraceFull(std::size_t bytes, trace::Tag tag, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    trace::Write(options.recorder, trace::Event::kPoolFull, tag, static_cast<std::uint16_t>(tier),
+                 stream_labels.Of(stream), capacity - accounts.total().rounded, bytes);
   }
 
-  void TraceBlock(trace::Event event, const Block& block) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    trace::Write(options.recorder, event, block.tag, static_cast<std::uint16_t>(tier), 0, block.offset, block.bytes);
+  void TraceBlock(trace::Event event, const Block& block, std::uint32_t streams) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    trace::Write(options.recorder, event, block.tag, static_cast<std::uint16_t>(tier), streams, block.offset,
+                 block.bytes);
   }
 
   // Aborts where no live block starts at `address`: somebody frees twice, or frees what is not ours. `use` says what

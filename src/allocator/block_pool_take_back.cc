@@ -17,10 +17,13 @@ bool BlockPool::TakeBack(void* address, std::uint64_t ticket, trace::Tag tag) {
   const FreedBlocks::Freed* const freed = s.freed.Find(offset, ticket);
   if (freed == nullptr) return false;
   const auto [bytes, asked, _] = *freed;
-  if (s.accounts.held(tag) + bytes > s.options.tag_limits[static_cast<std::size_t>(tag)]) return false;
-  if (!s.live_blocks.Prepare(offset + bytes)) return false;
+  State::TagRoom room(s, tag, bytes);
+  if (!room) return false;
+  if (!s.live_blocks.Prepare(offset + bytes) || !s.blocks.Prepare() || !s.age.Prepare(offset + bytes)) return false;
   Block* const hole = s.blocks.HoleAt(offset);
-  s.HandOut(hole != nullptr ? s.blocks.CarveAt(hole, offset, bytes) : s.blocks.AppendAt(offset, bytes), asked, tag);
+  s.HandOut(hole != nullptr ? s.blocks.CarveAt(hole, offset, bytes) : s.blocks.AppendAt(offset, bytes), asked, tag,
+            /*streams=*/0);
+  room.Keep();
   return true;
 }
 

@@ -1,8 +1,18 @@
 #include "allocator/cache_age.h"
 
 #include <algorithm>
+#include <new>
 
 namespace tierlib {
+
+bool CacheAge::MakeRoom(std::size_t end) {
+  try {
+    used_.reserve(std::max((end - 1) / kChunk + 1, 2 * used_.capacity()));
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  return true;
+}
 
 std::size_t CacheAge::GiveBack(std::int64_t now_ns, const BlockList& blocks, const StreamClocks& clocks,
                                MemorySource& source) {

@@ -25,7 +25,11 @@ class CacheAge {
   // `age_ns` 0: does nothing.
   explicit CacheAge(std::int64_t age_ns) : age_ns_(age_ns) {}
 
-  // A block was handed out.
+  // Makes room for blocks that end at or before `end`; 0: for none. False where memory for that is missing.
+  bool Prepare(std::size_t end) {
+    return age_ns_ == 0 || end == 0 || (end - 1) / kChunk < used_.capacity() || MakeRoom(end);
+  }
+  // A block was handed out. REQUIRES: prepared.
   void NoteUse(std::size_t offset, std::size_t bytes) {
     if (age_ns_ == 0) return;
     const std::size_t end = (offset + bytes - 1) / kChunk + 1;
@@ -41,6 +45,7 @@ class CacheAge {
   std::size_t GiveBack(std::int64_t now_ns, const BlockList& blocks, const StreamClocks& clocks, MemorySource& source);
 
  private:
+  bool MakeRoom(std::size_t end);
   void Look(std::int64_t now_ns, const BlockList& blocks);
   // The old chunks of a free range, from the top.
   void GiveBackRange(std::size_t begin, std::size_t end, MemorySource& source) const;

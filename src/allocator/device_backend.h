@@ -20,12 +20,11 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
+#include "allocator/kernel_context.h"
 #include "tierlib/status.h"
 #include "tierlib/stream.h"
 
 namespace tierlib {
-
-class ThreadPool;
 
 enum class CopyDirection : std::uint8_t { kDeviceToHost, kHostToDevice, kDeviceToDevice };
 
@@ -43,11 +42,6 @@ struct Access {
   bool writes = false;
 };
 
-// What a host kernel may use besides its captures. Kernels allocate nothing: workspace comes from the device pool.
-struct KernelContext {
-  ThreadPool& pool;
-};
-
 // A kernel that the host executes in stream order (emulated devices). `run` must not call a device or a pool, and must
 // own nothing whose destruction does: it runs and dies wherever the device pleases, also inside a caller's call.
 struct HostKernel {
@@ -57,6 +51,7 @@ struct HostKernel {
 };
 
 using EventId = std::uint64_t;  // 0 is no event
+using GraphId = std::uint64_t;  // 0 is no graph
 
 struct DeviceInfo {
   std::string name;                  // "emulated:0", "NVIDIA H100 ..."
@@ -67,6 +62,7 @@ struct DeviceInfo {
   std::size_t base_alignment = 256;  // of the address range that Reserve hands out from; a power of two
   int numa_node = -1;                // the node of the host that it is at; -1: not known
   bool notes_blocks = false;         // NoteBlock does something
+  bool reserves_at = false;          // it has ReserveAt
   bool runs_host_kernels = false;
   bool shape_only = false;  // no bytes behind addresses; events are complete when recorded
 };
@@ -81,7 +77,13 @@ class DeviceBackend {
   // `bytes` (a multiple of granularity, not zero) of device memory. Consecutive calls may return adjacent ranges, which
   // the caller may then treat as one. ResourceExhausted, without a message, where the capacity does not hold them.
   virtual StatusOr<void*> Reserve(std::size_t bytes) = 0;
-  // Gives back a range that Reserve returned, whole. REQUIRES: no work that uses it is pending.
+  // The same at `base`, within the addresses that Reserve hands out from: right behind a range that is reserved, or
+  // where one was that was given back. ResourceExhausted, without a message, also where some of it is reserved.
+  // Unimplemented where info().reserves_at is false.
+  virtual Status ReserveAt(void* /*base*/, std::size_t /*bytes*/) {
+    return UnimplementedError(info().name + " chooses itself where memory lies");
+  }
+  // Gives back a range that Reserve returned or ReserveAt took, whole. REQUIRES: no work that uses it is pending.
   virtual Status Release(void* base, std::size_t bytes) = 0;
   // Tells the device that a block of reserved memory was handed out (fresh) or taken back; an emulated device poisons
   // it in stream order. Does nothing elsewhere.
@@ -153,8 +155,40 @@ class DeviceBackend {
   // Calls `enqueue`, which launches kernels of the device's own kind, with the device as the thread's current one.
   virtual Status EnqueueNative(absl::FunctionRef<Status()> enqueue) { return enqueue(); }
 
-  // Bytes that copy operations were asked to move so far, per direction: a count independent of every other one.
+  // --- Captured graphs ----------------------------------------------------------------------------------------------
+  // From BeginCapture to EndCapture the stream's work does not run: it becomes a graph, which may be launched any
+  // number of times. A stream that waits for an event recorded in the capture joins it. Other streams go on as ever.
+  //
+  // What would look at captured work, or tie it to other work, is FailedPrecondition that names the call: for a stream
+  // in a capture SynchronizeStream, DestroyStream, AllocateInOrder, FreeInOrder, BeginCapture, LaunchGraph, and
+  // WaitEvent for an event recorded elsewhere; for an event that was last recorded in a capture EventDone,
+  // SynchronizeEvent and, once that has ended or from another capture, WaitEvent; for the device Synchronize, while
+  // there is a capture. A capture in which that happened may be of no use: then EndCapture says so.
+  //
+  // Unimplemented where the device has no graphs; FailedPrecondition where the stream is in a capture already.
+  virtual Status BeginCapture(Stream /*stream*/) { return UnimplementedError(info().name + " captures no graphs"); }
+  // The graph is the caller's until DestroyGraph. FailedPrecondition where BeginCapture was not called for this stream,
+  // or where it does not come after all work of the streams that joined: then the capture has ended without a graph.
+  virtual StatusOr<GraphId> EndCapture(Stream /*stream*/) {
+    return UnimplementedError(info().name + " captures no graphs");
+  }
+  virtual bool InCapture(Stream /*stream*/) const { return false; }
+  // Enqueues what was captured: after the work enqueued on `stream` so far and after earlier launches of the graph;
+  // later work of `stream` comes after it. The memory that captured work names must still be there, and a host kernel
+  // runs once for each launch. InvalidArgument for a graph that does not exist, as DestroyGraph.
+  virtual Status LaunchGraph(GraphId /*graph*/, Stream /*stream*/) {
+    return UnimplementedError(info().name + " captures no graphs");
+  }
+  // Blocks until the graph's launches have ended.
+  virtual Status DestroyGraph(GraphId /*graph*/) { return UnimplementedError(info().name + " captures no graphs"); }
+
+  // Bytes that copy operations were asked to move so far, per direction: a count independent of every other one. What
+  // is captured counts when it is launched.
   virtual std::uint64_t CopiedBytes(CopyDirection direction) const = 0;
+  // Calls so far in which the calling thread may have waited for work of the device: Synchronize and its kin, Release,
+  // DestroyStream, DestroyGraph, and with CUDA also Unpin- and PinHost and copies from or to memory that is not pinned.
+  // The way of a training step makes none.
+  virtual std::uint64_t host_waits() const { return 0; }
   // OK, or the first error of work that no call could return.
   virtual Status health() const = 0;
 };

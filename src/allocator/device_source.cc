@@ -1,8 +1,10 @@
-// The MemorySource over a device: consecutive reservations, which the device makes adjacent.
+// The MemorySource over a device: consecutive reservations, which the device makes adjacent. Where it can be asked for
+// an address, whole pieces go back from between others too.
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "allocator/memory_source.h"
+#include "allocator/piece_list.h"
 #include "base/fork_mark.h"
 #include "tierlib/bytes.h"
 
@@ -15,7 +17,7 @@ class DeviceSource : public MemorySource {
   DeviceSource(DeviceBackend& device, bool whole) : device_(device), whole_(whole) {}
 
   ~DeviceSource() override {
-    if (!fork_.in_child()) (void)GiveBack(grown_);
+    if (!fork_.in_child()) (void)GiveBack(pieces_.grown());
   }
 
   Tier tier() const override { return Tier::kDevice; }
@@ -25,19 +27,20 @@ class DeviceSource : public MemorySource {
   std::size_t granularity() const override { return device_.info().granularity; }
   std::byte* base() const override { return base_; }
   std::size_t base_alignment() const override { return device_.info().base_alignment; }
-  std::size_t grown() const override { return grown_; }
+  std::size_t grown() const override { return pieces_.grown(); }
   std::size_t locked() const override { return 0; }
   int numa_node() const override { return device_.info().numa_node; }
 
+  std::size_t absent() const override { return pieces_.absent(); }
+  std::size_t AbsentIn(std::size_t offset, std::size_t bytes) const override { return pieces_.AbsentIn(offset, bytes); }
+  std::size_t MissingFor(std::size_t offset, std::size_t bytes) const override {
+    return pieces_.MissingFor(offset, bytes);
+  }
+
   Status Grow(std::size_t bytes) override {
-    TIERLIB_ASSIGN_OR_RETURN(void* const piece, device_.Reserve(bytes));
-    if (base_ == nullptr) base_ = static_cast<std::byte*>(piece);
-    if (piece != base_ + grown_) {
-      TIERLIB_RETURN_IF_ERROR(device_.Release(piece, bytes));
-      return Status(StatusCode::kResourceExhausted);
-    }
-    pieces_.push_back(bytes);
-    grown_ += bytes;
+    pieces_.PrepareAppend();
+    TIERLIB_RETURN_IF_ERROR(ReserveNext(bytes));
+    pieces_.Append(bytes, /*locked=*/0);
     return OkStatus();
   }
 
@@ -46,30 +49,58 @@ class DeviceSource : public MemorySource {
     return GiveBack(bytes);
   }
 
+  Status Discard(std::size_t offset, std::size_t bytes) override {
+    if (whole_ || !device_.info().reserves_at) return OkStatus();
+    for (const PieceList::Piece& piece : pieces_.Within(offset, bytes)) {
+      if (piece.absent) continue;
+      TIERLIB_RETURN_IF_ERROR(device_.Release(base_ + piece.offset, piece.bytes));
+      pieces_.MarkAbsent(piece);
+    }
+    return OkStatus();
+  }
+
+  Status Commit(std::size_t offset, std::size_t bytes) override {
+    for (const PieceList::Piece& piece : pieces_.Overlapping(offset, bytes)) {
+      if (!piece.absent) continue;
+      TIERLIB_RETURN_IF_ERROR(device_.ReserveAt(base_ + piece.offset, piece.bytes));
+      pieces_.MarkPresent(piece, /*locked=*/0);
+    }
+    return OkStatus();
+  }
+
   void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
     device_.NoteBlock(base, bytes, live, stream);
   }
   bool notes_blocks() const override { return device_.info().notes_blocks; }
 
  private:
+  // The range behind the segment. Where the device takes addresses it is asked for that one, as it might choose one
+  // that was given back from between live blocks.
+  Status ReserveNext(std::size_t bytes) {
+    if (base_ != nullptr && device_.info().reserves_at) return device_.ReserveAt(base_ + grown(), bytes);
+    TIERLIB_ASSIGN_OR_RETURN(void* const piece, device_.Reserve(bytes));
+    if (base_ == nullptr) base_ = static_cast<std::byte*>(piece);
+    if (piece == base_ + grown()) return OkStatus();
+    TIERLIB_RETURN_IF_ERROR(device_.Release(piece, bytes));
+    return Status(StatusCode::kResourceExhausted);
+  }
+
   StatusOr<std::size_t> GiveBack(std::size_t bytes) {
-    std::size_t given_back = 0;
-    while (!pieces_.empty() && pieces_.back() <= bytes - given_back) {
-      const std::size_t piece = pieces_.back();
-      TIERLIB_RETURN_IF_ERROR(device_.Release(base_ + grown_ - piece, piece));
-      pieces_.pop_back();
-      grown_ -= piece;
-      given_back += piece;
+    const std::size_t before = pieces_.grown();
+    const std::size_t kept = before - std::min(bytes, before);
+    for (std::size_t count = pieces_.Within(kept, before - kept).size(); count > 0; --count) {
+      const PieceList::Piece& last = pieces_.Overlapping(pieces_.grown() - 1, 1).front();
+      if (!last.absent) TIERLIB_RETURN_IF_ERROR(device_.Release(base_ + last.offset, last.bytes));
+      pieces_.RemoveLast();
     }
-    return given_back;
+    return before - pieces_.grown();
   }
 
   const ForkMark fork_;
   DeviceBackend& device_;
   const bool whole_;
   std::byte* base_ = nullptr;
-  std::size_t grown_ = 0;
-  std::vector<std::size_t> pieces_;  // sizes, in ascending order of address
+  PieceList pieces_{/*unit=*/1};
 };
 
 }  // namespace

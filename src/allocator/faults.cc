@@ -74,6 +74,7 @@ struct Faults::State {
   std::array<std::uint64_t, kFaultPointCount> calls ABSL_GUARDED_BY(mutex) = {};
   std::array<std::uint64_t, kFaultPointCount> failures ABSL_GUARDED_BY(mutex) = {};
   std::array<std::atomic<std::int64_t>, kFaultPointCount> outstanding = {};
+  std::atomic<std::uint64_t> queries{0};
   std::atomic<bool> delays_events{false};
 
   // Counts a call; true where the plan has it fail.
@@ -102,6 +103,7 @@ void Faults::Arm(FaultPlan plan) {
   s.all_calls = 0;
   s.calls = {};
   s.failures = {};
+  s.queries.store(0);
 }
 
 void Faults::Disarm() noexcept {
@@ -159,6 +161,11 @@ Status Faults::CallAllocate(Tier tier, std::uint64_t live, std::uint64_t bytes) 
   if (!s.Fails(point) && !over) return OkStatus();
   ++s.failures[Index(point)];
   return Status(StatusCode::kResourceExhausted);
+}
+
+std::uint64_t Faults::queries() const { return state_->queries.load(); }
+void Faults::Asked() noexcept {
+  if (paused == 0) state_->queries.fetch_add(1);
 }
 
 void Faults::Made(FaultPoint point) noexcept { state_->outstanding[Index(point)].fetch_add(1); }

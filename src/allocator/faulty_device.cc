@@ -3,17 +3,16 @@
 #include <atomic>
 #include <utility>
 
+#include "allocator/forwarding_device.h"
 #include "allocator/late_events.h"
 
 namespace tierlib {
 namespace {
 
-class FaultyDevice : public DeviceBackend {
+class FaultyDevice : public ForwardingDevice {
  public:
   FaultyDevice(std::unique_ptr<DeviceBackend> device, std::shared_ptr<Faults> faults)
-      : faults_(std::move(faults)), late_(*faults_), device_(std::move(device)) {}
-
-  const DeviceInfo& info() const override { return device_->info(); }
+      : ForwardingDevice(*device), faults_(std::move(faults)), late_(*faults_), device_(std::move(device)) {}
 
   // --- Memory -------------------------------------------------------------------------------------------------------
   StatusOr<void*> Reserve(std::size_t bytes) override {
@@ -22,11 +21,14 @@ class FaultyDevice : public DeviceBackend {
     if (reserved.ok()) faults_->Made(FaultPoint::kReserve);
     return reserved;
   }
+  Status ReserveAt(void* base, std::size_t bytes) override {
+    TIERLIB_RETURN_IF_ERROR(faults_->Call(FaultPoint::kReserve));
+    TIERLIB_RETURN_IF_ERROR(device_->ReserveAt(base, bytes));
+    faults_->Made(FaultPoint::kReserve);
+    return OkStatus();
+  }
   Status Release(void* base, std::size_t bytes) override {
     return GaveBack(FaultPoint::kReserve, device_->Release(base, bytes));
-  }
-  void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
-    device_->NoteBlock(base, bytes, live, stream);
   }
   Status PinHost(void* base, std::size_t bytes) override {
     TIERLIB_RETURN_IF_ERROR(faults_->Call(FaultPoint::kPin));
@@ -36,6 +38,17 @@ class FaultyDevice : public DeviceBackend {
   }
   Status UnpinHost(void* base, std::size_t bytes) override {
     return GaveBack(FaultPoint::kPin, device_->UnpinHost(base, bytes));
+  }
+
+  // --- Memory in stream order ---------------------------------------------------------------------------------------
+  StatusOr<void*> AllocateInOrder(std::size_t bytes, Stream stream) override {
+    TIERLIB_RETURN_IF_ERROR(faults_->Call(FaultPoint::kReserve));
+    StatusOr<void*> block = device_->AllocateInOrder(bytes, stream);
+    if (block.ok()) faults_->Made(FaultPoint::kReserve);
+    return block;
+  }
+  Status FreeInOrder(void* block, Stream stream) override {
+    return GaveBack(FaultPoint::kReserve, device_->FreeInOrder(block, stream));
   }
 
   // --- Streams ------------------------------------------------------------------------------------------------------
@@ -58,9 +71,6 @@ class FaultyDevice : public DeviceBackend {
     late_.Settle(before);
     return OkStatus();
   }
-  StatusOr<std::uint64_t> StreamNumber(Stream stream) override { return device_->StreamNumber(stream); }
-  bool Owns(Stream stream) const override { return device_->Owns(stream); }
-  const std::atomic<std::uint64_t>& destroyed_streams() const override { return device_->destroyed_streams(); }
 
   // --- Events -------------------------------------------------------------------------------------------------------
   StatusOr<EventId> CreateEvent() override {
@@ -78,25 +88,25 @@ class FaultyDevice : public DeviceBackend {
   Status RecordEvent(EventId event, Stream stream) override {
     TIERLIB_RETURN_IF_ERROR(faults_->Call(FaultPoint::kRecordEvent));
     TIERLIB_RETURN_IF_ERROR(device_->RecordEvent(event, stream));
-    // Where nothing is late, it is complete as soon as the device says so.
-    faults_->delays_events() ? late_.Recorded(event, stream) : late_.Destroyed(event);
+    // Where nothing is late, it is complete as soon as the device says so; of one in a capture nobody may ask.
+    const bool late = faults_->delays_events() && !device_->InCapture(stream);
+    late ? late_.Recorded(event, stream) : late_.Destroyed(event);
     return OkStatus();
   }
   Status WaitEvent(Stream stream, EventId event) override {
     TIERLIB_RETURN_IF_ERROR(faults_->Call(FaultPoint::kWaitEvent));
     TIERLIB_RETURN_IF_ERROR(device_->WaitEvent(stream, event));
-    if (faults_->delays_events()) late_.Waits(stream, event);
+    if (faults_->delays_events() && !device_->InCapture(stream)) late_.Waits(stream, event);
     return OkStatus();
   }
   StatusOr<bool> EventDone(EventId event) override {
+    faults_->Asked();
     TIERLIB_ASSIGN_OR_RETURN(const bool done, device_->EventDone(event));
     return done && (!faults_->delays_events() || late_.Say(event));
   }
   Status SynchronizeEvent(EventId event) override {
     return Settling(event, [&] { return device_->SynchronizeEvent(event); });
   }
-  std::int64_t EventTimeNs(EventId event) override { return device_->EventTimeNs(event); }
-  std::optional<std::int64_t> EventKernelNs(EventId event) override { return device_->EventKernelNs(event); }
 
   // --- Work ---------------------------------------------------------------------------------------------------------
   Status Copy(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream) override {
@@ -116,8 +126,15 @@ class FaultyDevice : public DeviceBackend {
     return device_->EnqueueNative(enqueue);
   }
 
-  std::uint64_t CopiedBytes(CopyDirection direction) const override { return device_->CopiedBytes(direction); }
-  Status health() const override { return device_->health(); }
+  // --- Captured graphs ----------------------------------------------------------------------------------------------
+  Status BeginCapture(Stream stream) override {
+    TIERLIB_RETURN_IF_ERROR(faults_->Call(FaultPoint::kLaunch));
+    return device_->BeginCapture(stream);
+  }
+  Status LaunchGraph(GraphId graph, Stream stream) override {
+    TIERLIB_RETURN_IF_ERROR(faults_->Call(FaultPoint::kLaunch));
+    return device_->LaunchGraph(graph, stream);
+  }
 
  private:
   Status GaveBack(FaultPoint point, Status status) {

@@ -87,12 +87,16 @@ class FileSource : public MemorySource {
   std::size_t locked() const override { return 0; }
   std::size_t absent() const override { return pieces_.absent(); }
   std::size_t AbsentIn(std::size_t offset, std::size_t bytes) const override { return pieces_.AbsentIn(offset, bytes); }
+  std::size_t MissingFor(std::size_t offset, std::size_t bytes) const override {
+    return pieces_.MissingFor(offset, bytes);
+  }
 
   Status Grow(std::size_t bytes) override {
     if (bytes == 0 || bytes % PageBytes() != 0) {
       return InvalidArgumentError("growing a file by " + std::to_string(bytes) + " bytes: not a multiple of a page");
     }
     if (bytes > capacity_ - grown()) return Status(StatusCode::kResourceExhausted);
+    pieces_.PrepareAppend();
     const std::size_t begin = grown();
     const Status status = TakeRoom(begin, bytes);
     if (!status.ok()) {

@@ -26,6 +26,7 @@ std::size_t FromTheTop(std::size_t bytes, std::size_t wanted, MemorySource& sour
 
 std::size_t GiveBack(const BlockList& blocks, const GiveBackLimits& limits, StreamClocks& clocks,
                      MemorySource& source) {
+  if (limits.bytes == 0) return 0;
   const auto may_go = [&](const StreamClocks::Stamp& stamp) {
     return clocks.Reached(stamp) || (limits.waits && clocks.Synchronize(stamp).ok());
   };
@@ -46,18 +47,27 @@ std::size_t GiveBack(const BlockList& blocks, const GiveBackLimits& limits, Stre
   return gone;
 }
 
-PoolFreeBytes CountFree(const BlockList& blocks, const StreamClocks& clocks, const MemorySource& source) {
-  PoolFreeBytes free;
-  std::size_t largest = 0;
+PoolFreeBytes CountFree(BlockList& blocks, std::size_t live, const StreamClocks& clocks, const MemorySource& source) {
   const bool has_absent = source.absent() > 0;
-  const auto count = [&](std::size_t offset, std::size_t bytes, const StreamClocks::Stamp& stamp) {
-    if (has_absent) bytes -= source.AbsentIn(offset, bytes);
-    (clocks.Reached(stamp) ? free.cached : free.pending) += bytes;
-    largest = std::max(largest, bytes);
+  const auto present = [&](std::size_t offset, std::size_t bytes) {
+    return has_absent ? bytes - source.AbsentIn(offset, bytes) : bytes;
   };
-  count(blocks.extent(), source.grown() - blocks.extent(), blocks.unused_stamp());
-  blocks.holes().ForEach([&](const Block& hole) { count(hole.offset, hole.bytes, hole.stamp); });
-  free.scattered = free.cached + free.pending - largest;
+  const std::size_t unused = present(blocks.extent(), source.grown() - blocks.extent());
+  PoolFreeBytes free;
+  if (!clocks.Reached(blocks.unused_stamp())) free.pending = unused;
+  blocks.ForEachPending([&](const Block& hole) { return clocks.Reached(hole.stamp); },
+                        [&](const Block& hole) { free.pending += present(hole.offset, hole.bytes); });
+  // Blocks tile what has grown, and no live one lacks memory: what is not live is free.
+  const std::size_t all = Reserved(source) - live;
+  free.cached = all - free.pending;
+  std::size_t largest = unused;
+  if (!has_absent) {
+    largest = std::max(largest, blocks.largest_hole());
+  } else if (largest < all) {
+    blocks.holes().ForEachLarger(
+        largest, [&](const Block& hole) { largest = std::max(largest, present(hole.offset, hole.bytes)); });
+  }
+  free.scattered = all - largest;
   return free;
 }
 

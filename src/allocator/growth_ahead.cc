@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "allocator/forwarding_source.h"
 #include "base/fork_mark.h"
 #include "base/mutex.h"
 
@@ -16,9 +17,10 @@ namespace {
 
 //   G1  the source below has grown by taken_ + ready_ bytes, while growing_ by no one knows how much more
 //   G2  the source below is called by the thread while growing_, by others while not, under the lock
-class GrowthAhead : public MemorySource {
+class GrowthAhead : public ForwardingSource {
  public:
-  GrowthAhead(std::unique_ptr<MemorySource> source, std::size_t piece) : source_(std::move(source)), piece_(piece) {}
+  GrowthAhead(std::unique_ptr<MemorySource> source, std::size_t piece)
+      : ForwardingSource(std::move(source)), piece_(piece) {}
 
   ~GrowthAhead() override {
     if (fork_.in_child()) {  // the thread is the parent's: nobody is to wait for it, or for what it waited on
@@ -34,12 +36,6 @@ class GrowthAhead : public MemorySource {
     if (thread_.joinable()) thread_.join();
   }
 
-  Tier tier() const override { return source_->tier(); }
-  std::uint64_t capacity() const override { return source_->capacity(); }
-  std::size_t granularity() const override { return source_->granularity(); }
-  std::byte* base() const override { return source_->base(); }
-  std::size_t base_alignment() const override { return source_->base_alignment(); }
-  int numa_node() const override { return source_->numa_node(); }
   std::size_t grown() const override {
     MutexLock lock(mutex_);
     return taken_;
@@ -58,9 +54,9 @@ class GrowthAhead : public MemorySource {
     MutexLock lock(mutex_);
     if (bytes > ready_) AwaitThread();
     if (bytes > ready_) {
-      TIERLIB_RETURN_IF_ERROR(source_->Grow(bytes - ready_));
+      TIERLIB_RETURN_IF_ERROR(below().Grow(bytes - ready_));
       ready_ = bytes;
-      locked_ = source_->locked();
+      locked_ = below().locked();
     }
     taken_ += bytes;
     ready_ -= bytes;
@@ -71,13 +67,13 @@ class GrowthAhead : public MemorySource {
   StatusOr<std::size_t> Shrink(std::size_t bytes) override {
     MutexLock lock(mutex_);
     AwaitThread();
-    const StatusOr<std::size_t> returned = source_->Shrink(ready_ + bytes);
+    const StatusOr<std::size_t> returned = below().Shrink(ready_ + bytes);
     // Of a piece that is used in part everything stays, also what was ready of it.
     const std::size_t before = taken_;
-    taken_ = std::min(taken_, source_->grown());
-    ready_ = source_->grown() - taken_;
-    locked_ = source_->locked();
-    absent_ = source_->absent();
+    taken_ = std::min(taken_, below().grown());
+    ready_ = below().grown() - taken_;
+    locked_ = below().locked();
+    absent_ = below().absent();
     if (!returned.ok()) return returned.status();
     return before - taken_;
   }
@@ -85,17 +81,17 @@ class GrowthAhead : public MemorySource {
   Status Discard(std::size_t offset, std::size_t bytes) override {
     MutexLock lock(mutex_);
     AwaitThread();
-    Status status = source_->Discard(offset, bytes);
-    locked_ = source_->locked();
-    absent_ = source_->absent();
+    Status status = below().Discard(offset, bytes);
+    locked_ = below().locked();
+    absent_ = below().absent();
     return status;
   }
   Status Commit(std::size_t offset, std::size_t bytes) override {
     MutexLock lock(mutex_);
     AwaitThread();
-    Status status = source_->Commit(offset, bytes);
-    locked_ = source_->locked();
-    absent_ = source_->absent();
+    Status status = below().Commit(offset, bytes);
+    locked_ = below().locked();
+    absent_ = below().absent();
     return status;
   }
   std::size_t absent() const override {
@@ -106,14 +102,14 @@ class GrowthAhead : public MemorySource {
     MutexLock lock(mutex_);
     if (absent_ == 0) return 0;
     while (growing_) changed_.Wait(mutex_);
-    return source_->AbsentIn(offset, bytes);
+    return below().AbsentIn(offset, bytes);
   }
-
-  bool notes_blocks() const override { return source_->notes_blocks(); }
-  void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
-    source_->NoteBlock(base, bytes, live, stream);
+  std::size_t MissingFor(std::size_t offset, std::size_t bytes) const override {
+    MutexLock lock(mutex_);
+    if (absent_ == 0) return 0;
+    while (growing_) changed_.Wait(mutex_);
+    return below().MissingFor(offset, bytes);
   }
-  StatusOr<Placement> VerifyPlacement(std::size_t bytes) const override { return source_->VerifyPlacement(bytes); }
 
  private:
   // Until the thread neither grows nor is about to.
@@ -142,7 +138,7 @@ class GrowthAhead : public MemorySource {
         continue;
       }
       asked_ = false;
-      const std::size_t left = source_->capacity() / granularity() * granularity() - taken_ - ready_;
+      const std::size_t left = below().capacity() / granularity() * granularity() - taken_ - ready_;
       const std::size_t bytes = std::min(piece_ - std::min(piece_, ready_), left);
       if (bytes == 0) continue;
       growing_ = true;
@@ -150,7 +146,7 @@ class GrowthAhead : public MemorySource {
       growing_ = false;
       if (grown) {
         ready_ += bytes;
-        locked_ = source_->locked();
+        locked_ = below().locked();
       }
       changed_.NotifyAll();
     }
@@ -159,14 +155,13 @@ class GrowthAhead : public MemorySource {
   bool GrowUnlocked(std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     const MutexUnlock unlocked(mutex_);
     try {
-      return source_->Grow(bytes).ok();
+      return below().Grow(bytes).ok();
     } catch (const std::bad_alloc&) {
       return false;
     }
   }
 
   const ForkMark fork_;
-  const std::unique_ptr<MemorySource> source_;
   const std::size_t piece_;
   mutable Mutex mutex_;
   mutable CondVar changed_;

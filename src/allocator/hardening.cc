@@ -22,13 +22,12 @@ std::size_t FirstOther(const std::byte* begin, std::size_t bytes, std::uint8_t v
 
 }  // namespace
 
-Hardening::Hardening(BlockPool& pool, const MemorySource& source, const BlockPool::Options& options)
-    : pool_(pool),
-      source_(source),
-      device_(*options.device),
-      unit_(options.alignment),
-      own_(*options.hardening),
-      most_(options.quarantine_bytes),
+Hardening::Hardening(PlainBlocks& blocks, const Settings& settings)
+    : blocks_(blocks),
+      device_(*settings.device),
+      unit_(settings.unit),
+      own_(settings.stream),
+      most_(settings.quarantine_bytes),
       has_bytes_(!device_.info().shape_only),
       read_back_(has_bytes_ && on_device() ? kReadBackBytes : 0) {}
 
@@ -52,6 +51,8 @@ Hardening::~Hardening() {
 }
 
 StatusOr<void*> Hardening::Allocate(std::size_t bytes, Stream stream, trace::Tag tag, std::size_t alignment) {
+  Blocks made;  // before the block, which is not to be lost where there is no memory for this
+  Blocks::node_type node = made.extract(made.emplace(nullptr, Guarded()).first);
   MutexLock lock(mutex_);
   Poll();
   Guarded guarded;
@@ -61,23 +62,25 @@ StatusOr<void*> Hardening::Allocate(std::size_t bytes, Stream stream, trace::Tag
   const std::size_t guards = guarded.front + unit_;
   // A size that no tier has is the pool's to refuse.
   const std::size_t wanted = bytes > ~std::size_t{0} - guards ? bytes : bytes + guards;
-  while (!quarantine_.empty() && pool_.LargestFreeBlock() < wanted) ReleaseOldest();
-  StatusOr<void*> block = pool_.AllocateBlock(wanted, stream, tag, alignment);
+  while (!quarantine_.empty() && blocks_.LargestFree() < wanted) ReleaseOldest();
+  StatusOr<void*> block = blocks_.Allocate(wanted, stream, tag, alignment);
   while (block.status().code() == StatusCode::kResourceExhausted && !quarantine_.empty()) {
     ReleaseOldest();
-    block = pool_.AllocateBlock(wanted, stream, tag, alignment);
+    block = blocks_.Allocate(wanted, stream, tag, alignment);
   }
   TIERLIB_RETURN_IF_ERROR(block.status());
   guarded.block = static_cast<std::byte*>(*block);
-  guarded.bytes = pool_.PlainBlockBytes(*block);
+  guarded.bytes = blocks_.BlockBytes(*block);
   if (const Status filled = FillFresh(guarded, stream); !filled.ok()) {
     (void)device_.SynchronizeStream(stream);
-    pool_.FreeBlock(guarded.block, {});
+    blocks_.Free(guarded.block, {});
     return filled;
   }
-  pool_.Book(guarded.block, bytes, tag);
+  blocks_.Book(guarded.block, bytes, tag);
   std::byte* const address = guarded.block + guarded.front;
-  live_.emplace(address, guarded);
+  node.key() = address;
+  node.mapped() = guarded;
+  live_.insert(std::move(node));
   return static_cast<void*>(address);
 }
 
@@ -111,7 +114,7 @@ void Hardening::Free(void* address, absl::Span<const Stream> streams) {
     (void)device_.SynchronizeStream(own_);
   }
   if (held.guarded.filled != 0) device_.DestroyEvent(std::exchange(held.guarded.filled, 0));
-  pool_.Book(held.guarded.block, 0, trace::Tag::kNone);
+  blocks_.Book(held.guarded.block, 0, trace::Tag::kNone);
   quarantined_ += held.guarded.bytes;
   quarantine_.push_back(std::move(held));
   Poll();
@@ -186,8 +189,8 @@ void Hardening::ReleaseOldest() {
     Settle(held);
   }
   if (has_bytes_ && !held.blind) CheckFreed(held.guarded);
-  pool_.Book(held.guarded.block, 0, held.guarded.tag);  // the trace says what was freed
-  pool_.FreeBlock(held.guarded.block, {});
+  blocks_.Book(held.guarded.block, 0, held.guarded.tag);  // the trace says what was freed
+  blocks_.Free(held.guarded.block, {});
 }
 
 void Hardening::Flush() {
@@ -209,7 +212,7 @@ void Hardening::SetOwner(const void* address, std::uint64_t owner) {
   found->second.owner = owner;
 }
 
-bool Hardening::Find(const void* address, BlockPool::Place* place) const {
+bool Hardening::Find(const void* address, AddressMap::Found* place) const {
   const auto* const byte = static_cast<const std::byte*>(address);
   MutexLock lock(mutex_);
   auto next = live_.upper_bound(byte);
@@ -218,15 +221,21 @@ bool Hardening::Find(const void* address, BlockPool::Place* place) const {
   if (byte >= begin + guarded.asked) return false;
   place->tag = guarded.tag;
   place->in_block = static_cast<std::size_t>(byte - begin);
-  place->offset = static_cast<std::size_t>(begin - source_.base());
+  place->offset = blocks_.base() == nullptr ? 0 : OffsetOf(begin);
   place->bytes = guarded.asked;
   place->owner = guarded.owner;
   return true;
 }
 
+std::size_t Hardening::OffsetOf(const std::byte* address) const {
+  return static_cast<std::size_t>(reinterpret_cast<std::uintptr_t>(address) -
+                                  reinterpret_cast<std::uintptr_t>(blocks_.base()));
+}
+
 misuse::BlockName Hardening::NameOf(const Guarded& guarded) const {
-  const auto offset = static_cast<std::size_t>(guarded.block - source_.base());
-  return {source_.tier(), offset + guarded.front, guarded.asked, guarded.tag};
+  misuse::BlockName name = {blocks_.tier(), OffsetOf(guarded.block) + guarded.front, guarded.asked, guarded.tag};
+  name.has_base = blocks_.base() != nullptr;
+  return name;
 }
 
 void Hardening::CheckGuards(const Guarded& guarded, const std::byte* front, const std::byte* rear) const {
@@ -266,7 +275,7 @@ void Hardening::DieOfAddress(const char* use, const void* address) const {
   for (const Held& held : quarantine_) {
     if (holds(held.guarded)) misuse::DieOfFreed(use, address, NameOf(held.guarded));
   }
-  pool_.Require(use, address);  // no live block is there, so it aborts
+  blocks_.Require(use, address);  // no live block is there, so it aborts
   std::abort();
 }
 
@@ -275,16 +284,14 @@ void Hardening::CheckInvariants() const {
   std::size_t quarantined = 0;
   for (const Held& held : quarantine_) {
     quarantined += held.guarded.bytes;
-    TIERLIB_CHECK(pool_.PlainBlockBytes(held.guarded.block) == held.guarded.bytes,
+    TIERLIB_CHECK(blocks_.BlockBytes(held.guarded.block) == held.guarded.bytes,
                   "Hardening I1: a block in quarantine is another one in the pool");
   }
   for (const auto& [address, guarded] : live_) {
-    TIERLIB_CHECK(pool_.PlainBlockBytes(guarded.block) == guarded.bytes,
+    TIERLIB_CHECK(blocks_.BlockBytes(guarded.block) == guarded.bytes,
                   "Hardening I1: a block that was handed out is another one in the pool");
   }
-  std::size_t blocks = 0;
-  for (const TagStatistics& tag : pool_.statistics().tags) blocks += tag.blocks;
-  TIERLIB_CHECK(blocks == live_.size() + quarantine_.size(),
+  TIERLIB_CHECK(blocks_.live_blocks() == live_.size() + quarantine_.size(),
                 "Hardening I1: a block is neither handed out nor in quarantine");
   for (std::size_t i = 0; i < quarantine_.size(); ++i) {
     const bool settled = quarantine_[i].done == 0 && quarantine_[i].seen == nullptr;

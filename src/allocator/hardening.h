@@ -1,4 +1,4 @@
-// Hardening: what a BlockPool does more in hardened mode, so that misuse of its memory ends the program with a message
+// Hardening: what a pool does more in hardened mode, so that misuse of its memory ends the program with a message
 // that names the block, instead of changing somebody else's bytes.
 //
 // Bytes that a program asked for lie between two guards:
@@ -30,10 +30,10 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "allocator/block_pool.h"
+#include "allocator/address_map.h"
 #include "allocator/device_backend.h"
-#include "allocator/memory_source.h"
 #include "allocator/misuse.h"
+#include "allocator/plain_blocks.h"
 #include "base/mutex.h"
 #include "tierlib/status.h"
 #include "trace/event.h"
@@ -46,8 +46,14 @@ class Hardening {
   static constexpr std::uint8_t kFreshByte = 0xCD;
   static constexpr std::uint8_t kFreedByte = 0xEF;
 
-  // Of `pool`, which has these options and `source`, and owns this.
-  Hardening(BlockPool& pool, const MemorySource& source, const BlockPool::Options& options);
+  struct Settings {
+    DeviceBackend* device = nullptr;   // whose streams order the blocks; outlives this
+    std::size_t unit = 256;            // the alignment of the blocks
+    Stream stream;                     // of its own, which it destroys
+    std::size_t quarantine_bytes = 0;  // the most that it holds back
+  };
+  // REQUIRES: `blocks` outlives it, and nobody else takes blocks there.
+  Hardening(PlainBlocks& blocks, const Settings& settings);
   // Looks at everything that is left. REQUIRES: as ~BlockPool.
   ~Hardening();
   Hardening(const Hardening&) = delete;
@@ -60,11 +66,15 @@ class Hardening {
   std::size_t BlockBytes(const void* address) const;
   void SetOwner(const void* address, std::uint64_t owner);
   // The block whose bytes, as asked for, cover the address. Locks.
-  bool Find(const void* address, BlockPool::Place* place) const;
+  bool Find(const void* address, AddressMap::Found* place) const;
   void CheckInvariants() const;
 
   // Takes everything out of the quarantine; waits for the work that uses it.
   void Flush();
+  // What a block of `bytes` bytes takes with its guards, before it is rounded.
+  std::size_t WithGuards(std::size_t bytes) const {
+    return bytes > ~std::size_t{0} - 2 * unit_ ? bytes : bytes + 2 * unit_;
+  }
   // The largest size that a hole of `bytes` bytes holds.
   std::size_t FitsInto(std::size_t bytes) const { return bytes - (bytes < 2 * unit_ ? bytes : 2 * unit_); }
 
@@ -80,6 +90,7 @@ class Hardening {
     EventId filled = 0;  // device memory: the guards are there
     std::size_t rear() const { return bytes - front - asked; }
   };
+  using Blocks = std::map<const std::byte*, Guarded>;  // by the program's address
   struct Held {
     Guarded guarded;
     EventId done = 0;                   // the work before the free, and on a device the reading and filling
@@ -87,7 +98,7 @@ class Hardening {
     bool blind = false;                 // the device refused: nothing can be said about the bytes
   };
 
-  bool on_device() const { return source_.tier() == Tier::kDevice; }
+  bool on_device() const { return blocks_.tier() == Tier::kDevice; }
   Status FillFresh(Guarded& guarded, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status OrderAfter(absl::Span<const Stream> streams) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Enqueues what comes after the work on `streams`.
@@ -96,21 +107,21 @@ class Hardening {
   void Poll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Settle(Held& held) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReleaseOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::size_t OffsetOf(const std::byte* address) const;  // from the base, where there is one
   misuse::BlockName NameOf(const Guarded& guarded) const;
   void CheckGuards(const Guarded& guarded, const std::byte* front, const std::byte* rear) const;
   void CheckFreed(const Guarded& guarded) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   [[noreturn]] void DieOfAddress(const char* use, const void* address) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  BlockPool& pool_;
-  const MemorySource& source_;  // asked for what never changes
+  PlainBlocks& blocks_;
   DeviceBackend& device_;
   const std::size_t unit_;
   const Stream own_;
   const std::size_t most_;  // bytes in quarantine
   const bool has_bytes_;
   mutable Mutex mutex_;
-  std::map<const std::byte*, Guarded> live_ ABSL_GUARDED_BY(mutex_);  // by the program's address
-  std::deque<Held> quarantine_ ABSL_GUARDED_BY(mutex_);               // oldest first
+  Blocks live_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Held> quarantine_ ABSL_GUARDED_BY(mutex_);  // oldest first
   std::size_t quarantined_ ABSL_GUARDED_BY(mutex_) = 0;
   std::size_t settled_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::byte> read_back_ ABSL_GUARDED_BY(mutex_);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
+#include "base/round_up.h"
 
 namespace tierlib {
 
@@ -19,6 +21,23 @@ HoleIndex::HoleIndex() {
   leaves_.push_back(std::make_unique<HoleLeaf>());
   first_.push_back(0);
   Rebuild();
+}
+
+bool HoleIndex::Reserve(std::size_t holes) {
+  // Where no two neighbours fit into one leaf, two have at least kHoles + 1 holes.
+  const std::size_t leaves = 2 * holes / (HoleLeaf::kHoles + 1) + 2;
+  std::size_t room = 1;
+  while (room < leaves) room *= kChildren;
+  try {
+    first_.reserve(leaves);
+    leaves_.reserve(leaves);
+    spare_.reserve(leaves);
+    tree_.reserve((room - 1) / (kChildren - 1) + room);
+    while (leaves_.size() + spare_.size() < leaves) spare_.push_back(std::make_unique<HoleLeaf>());
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  return true;
 }
 
 std::size_t HoleIndex::LeafFor(std::size_t offset) const {
@@ -87,7 +106,8 @@ void HoleIndex::Split(std::size_t index) {
   HoleLeaf& low = *leaves_[index];
   std::array<Block*, HoleLeaf::kHoles> holes = low.blocks;
   std::sort(holes.begin(), holes.end(), [](const Block* a, const Block* b) { return a->offset < b->offset; });
-  auto high = std::make_unique<HoleLeaf>();
+  std::unique_ptr<HoleLeaf> high = std::move(spare_.back());
+  spare_.pop_back();
   low.count = 0;
   low.bytes.fill(0);
   constexpr std::size_t kHalf = HoleLeaf::kHoles / 2;
@@ -98,7 +118,19 @@ void HoleIndex::Split(std::size_t index) {
   Rebuild();
 }
 
+void HoleIndex::JoinLeaves() {
+  std::size_t low = 0;
+  while (low + 1 < leaves_.size() && leaves_[low]->count + leaves_[low + 1]->count > HoleLeaf::kHoles) ++low;
+  TIERLIB_CHECK(low + 1 < leaves_.size(), "HoleIndex I4: more holes than there is room for");
+  HoleLeaf& high = *leaves_[low + 1];
+  for (std::uint32_t slot = 0; slot < high.count; ++slot) Append(*leaves_[low], high.blocks[slot]);
+  RemoveLeaf(low + 1);
+}
+
 void HoleIndex::RemoveLeaf(std::size_t index) {
+  leaves_[index]->count = 0;
+  leaves_[index]->bytes.fill(0);
+  spare_.push_back(std::move(leaves_[index]));
   leaves_.erase(leaves_.begin() + Distance(index));
   first_.erase(first_.begin() + Distance(index));
   first_.front() = 0;
@@ -108,6 +140,10 @@ void HoleIndex::RemoveLeaf(std::size_t index) {
 void HoleIndex::Add(Block* hole) {
   std::size_t index = LeafFor(hole->offset);
   if (leaves_[index]->count == HoleLeaf::kHoles) {
+    if (spare_.empty()) {
+      JoinLeaves();
+      index = LeafFor(hole->offset);
+    }
     Split(index);
     index = LeafFor(hole->offset);
   }
@@ -171,6 +207,22 @@ Block* HoleIndex::FindLowest(std::size_t bytes) const {
     lowest = std::min(lowest, leaf.keys[slot] | too_small);
   }
   return leaf.blocks[lowest % HoleLeaf::kHoles];
+}
+
+Block* HoleIndex::FindLowestAligned(std::size_t bytes, std::size_t alignment) const {
+  if (tree_[0] < bytes) return nullptr;
+  for (std::size_t i = 0; i < leaves_.size(); ++i) {
+    if (tree_[first_leaf_ + i] < bytes) continue;
+    Block* lowest = nullptr;
+    for (std::size_t slot = 0; slot < leaves_[i]->count; ++slot) {
+      Block* const hole = leaves_[i]->blocks[slot];
+      const std::size_t skipped = RoundUpTo(hole->offset, alignment) - hole->offset;
+      if (skipped > hole->bytes || hole->bytes - skipped < bytes) continue;
+      if (lowest == nullptr || hole->offset < lowest->offset) lowest = hole;
+    }
+    if (lowest != nullptr) return lowest;
+  }
+  return nullptr;
 }
 
 Block* HoleIndex::FindCovering(std::size_t offset) const {

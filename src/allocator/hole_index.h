@@ -9,6 +9,8 @@
 //   I1  leaf i has the holes of [first_[i], first_[i + 1]); none is empty but the only one
 //   I2  every node of the tree is the largest of its children; a leaf's node is its largest hole, 0 beyond the leaves
 //   I3  a hole's leaf and slot lead to it
+//   I4  there are leaves enough for the holes that Reserve was told of, as long as two neighbours that fit into one are
+//       joined where none is to spare
 //
 // Thread-safety: none; the pool locks.
 #ifndef TIERLIB_SRC_ALLOCATOR_HOLE_INDEX_H_
@@ -38,7 +40,9 @@ class HoleIndex {
  public:
   HoleIndex();
 
-  // Adds a block as a hole. REQUIRES: it has bytes; no hole of the index overlaps it.
+  // Makes room for so many holes: with no more of them nothing here needs memory. False where memory is missing.
+  bool Reserve(std::size_t holes);
+  // Adds a block as a hole. REQUIRES: it has bytes; no hole of the index overlaps it; there is room.
   void Add(Block* hole);
   void Remove(Block* hole);  // REQUIRES: it is in the index
   // The block's offset and bytes have changed. REQUIRES: it is in the index; no other hole lies between the two places.
@@ -48,16 +52,24 @@ class HoleIndex {
 
   // The hole with the lowest address among those of at least `bytes` > 0; null where there is none.
   Block* FindLowest(std::size_t bytes) const;
+  // The lowest one that holds `bytes` > 0 at a multiple of `alignment`, a power of two; null where there is none. Looks
+  // at every leaf that has a hole of that size: for alignments that few ask for.
+  Block* FindLowestAligned(std::size_t bytes, std::size_t alignment) const;
   // The hole that covers `offset`; null where none does.
   Block* FindCovering(std::size_t offset) const;
   // Bytes of the largest hole; 0 where there is none.
   std::size_t largest() const { return tree_[0]; }
   std::size_t size() const { return size_; }
-  // Calls visit(const Block&) for every hole, in no order.
+  // Calls visit(const Block&) for every hole of more than `bound` bytes, in no order. `visit` may raise the bound, for
+  // the holes that come then.
   template <typename Visit>
-  void ForEach(Visit&& visit) const {
-    for (const std::unique_ptr<HoleLeaf>& leaf : leaves_) {
-      for (std::size_t slot = 0; slot < leaf->count; ++slot) visit(static_cast<const Block&>(*leaf->blocks[slot]));
+  void ForEachLarger(const std::size_t& bound, Visit&& visit) const {
+    for (std::size_t i = 0; i < leaves_.size(); ++i) {
+      if (tree_[first_leaf_ + i] <= bound) continue;
+      const HoleLeaf& leaf = *leaves_[i];
+      for (std::size_t slot = 0; slot < leaf.count; ++slot) {
+        if (leaf.bytes[slot] > bound) visit(static_cast<const Block&>(*leaf.blocks[slot]));
+      }
     }
   }
   // Aborts naming the invariant that does not hold. For tests.
@@ -73,15 +85,18 @@ class HoleIndex {
   // A hole of `leaf` had `before` bytes and has `now`: what that changes above it.
   void Raise(const HoleLeaf& leaf, std::size_t before, std::size_t now);
   void SetLargest(std::size_t leaf, std::size_t largest);
-  // The upper half of a leaf's holes gets a leaf of its own.
+  // The upper half of a leaf's holes gets a leaf of its own. REQUIRES: one is to spare.
   void Split(std::size_t leaf);
   void RemoveLeaf(std::size_t leaf);
+  // Puts the holes of two neighbours into one leaf, so that the other is to spare. REQUIRES: two fit.
+  void JoinLeaves();
   // Numbers the leaves and makes the tree anew, from the largest hole of each.
   void Rebuild();
   static std::size_t Largest(const HoleLeaf& leaf);
   std::size_t LargestChild(std::size_t node) const;
 
   std::vector<std::unique_ptr<HoleLeaf>> leaves_;
+  std::vector<std::unique_ptr<HoleLeaf>> spare_;
   std::vector<std::size_t> first_;  // where each leaf's range begins; of the first, 0
   std::vector<std::size_t> tree_;   // node 0 is the root, 4i + 1 to 4i + 4 are the children of i
   std::size_t first_leaf_ = 0;      // the node of leaf i is first_leaf_ + i

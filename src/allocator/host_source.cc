@@ -68,6 +68,9 @@ class HostSource : public MemorySource {
   std::size_t locked() const override { return pieces_.locked(); }
   std::size_t absent() const override { return pieces_.absent(); }
   std::size_t AbsentIn(std::size_t offset, std::size_t bytes) const override { return pieces_.AbsentIn(offset, bytes); }
+  std::size_t MissingFor(std::size_t offset, std::size_t bytes) const override {
+    return pieces_.MissingFor(offset, bytes);
+  }
   int numa_node() const override { return options_.tier == Tier::kPinned ? node_ : -1; }
 
   Status Grow(std::size_t bytes) override {
@@ -75,6 +78,7 @@ class HostSource : public MemorySource {
       return InvalidArgumentError(absl::StrCat("growing host memory by ", bytes, " bytes: not a multiple of a page"));
     }
     if (bytes > options_.capacity - grown()) return Status(StatusCode::kResourceExhausted);
+    pieces_.PrepareAppend();
     TIERLIB_ASSIGN_OR_RETURN(const std::size_t locked, Provide(base_ + grown(), bytes));
     pieces_.Append(bytes, locked);
     return OkStatus();

@@ -1,6 +1,5 @@
 #include "allocator/live_blocks.h"
 
-#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -9,36 +8,19 @@
 namespace tierlib {
 
 bool LiveBlocks::Prepare(std::size_t end) {
-  if (starts_.size() == room_) {
-    const std::size_t room = std::max<std::size_t>(64, 2 * room_);
-    try {
-      starts_.reserve(room);
-    } catch (const std::bad_alloc&) {
-      return false;
-    }
-    room_ = room;
-  }
-  return made_ == nullptr || (made_->Cover(end) && made_->Prepare());
+  return starts_.Prepare() && (made_ == nullptr || (made_->Cover(end) && made_->Prepare()));
 }
 
 void LiveBlocks::Add(Block* block) {
   block->owner = 0;
-  starts_.emplace(block->offset, block);
+  starts_.Insert(block->offset, block);
   if (made_ != nullptr) made_->Add(block->offset, block->bytes, block->tag, block);
 }
 
 Block* LiveBlocks::Remove(std::size_t offset) {
-  const auto found = starts_.find(offset);
-  if (found == starts_.end()) return nullptr;
-  Block* const block = found->second;
-  starts_.erase(found);
-  if (made_ != nullptr) made_->Remove(offset);
+  Block* const block = starts_.Remove(offset);
+  if (block != nullptr && made_ != nullptr) made_->Remove(offset);
   return block;
-}
-
-Block* LiveBlocks::At(std::size_t offset) const {
-  const auto found = starts_.find(offset);
-  return found == starts_.end() ? nullptr : found->second;
 }
 
 void LiveBlocks::SetOwner(Block* block, std::uint64_t owner) {
@@ -69,24 +51,26 @@ bool LiveBlocks::Map() {
 }
 
 bool LiveBlocks::AddAll(AddressMap& map) const {
-  for (const auto& [offset, block] : starts_) {
-    if (!map.Cover(offset + block->bytes) || !map.Prepare()) return false;
+  bool added = true;
+  starts_.ForEach([&](std::size_t offset, Block* block) {
+    added = added && map.Cover(offset + block->bytes) && map.Prepare();
+    if (!added) return;
     map.Add(offset, block->bytes, block->tag, block);
     if (block->owner != 0) map.SetOwner(offset, block->owner);
-  }
-  return true;
+  });
+  return added;
 }
 
 void LiveBlocks::CheckInvariants() const {
   if (made_ == nullptr) return;
   made_->CheckInvariants();
   TIERLIB_CHECK(made_->size() == starts_.size(), "LiveBlocks I1: the map has more or fewer blocks");
-  for (const auto& [offset, block] : starts_) {
+  starts_.ForEach([this](std::size_t offset, const Block* block) {
     AddressMap::Found last;
     TIERLIB_CHECK(made_->Find(offset + block->bytes - 1, &last) && last.offset == offset &&
                       last.bytes == block->bytes && last.tag == block->tag && last.owner == block->owner,
                   "LiveBlocks I1: the map has another block");
-  }
+  });
 }
 
 }  // namespace tierlib

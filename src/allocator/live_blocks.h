@@ -16,9 +16,9 @@
 #include <cstdint>
 #include <memory>
 
-#include "absl/container/flat_hash_map.h"
 #include "allocator/address_map.h"
 #include "allocator/block.h"
+#include "allocator/start_table.h"
 
 namespace tierlib {
 
@@ -36,7 +36,7 @@ class LiveBlocks {
   // The block that starts at `offset` is no longer live. Null where none starts there.
   Block* Remove(std::size_t offset);
   // The block that starts at `offset`; null where none does, whatever the offset.
-  Block* At(std::size_t offset) const;
+  Block* At(std::size_t offset) const { return starts_.Find(offset); }
   // Names who has a live block; 0, nobody, since Add.
   void SetOwner(Block* block, std::uint64_t owner);
   // The live block is held for something else now. Without memory for that it stays under the tag that it has.
@@ -59,8 +59,7 @@ class LiveBlocks {
 
   const std::size_t capacity_;
   const std::size_t unit_;
-  absl::flat_hash_map<std::size_t, Block*> starts_;
-  std::size_t room_ = 0;  // blocks that the table holds without growing
+  StartTable starts_;
   std::unique_ptr<AddressMap> made_;
   std::atomic<AddressMap*> map_{nullptr};  // made_, once it is complete
 };

@@ -35,12 +35,14 @@ class MemorySource {
   // their addresses stay grown. What they held is lost. A source without such holes leaves everything as it is.
   // REQUIRES: no work that uses them is pending.
   virtual Status Discard(std::size_t /*offset*/, std::size_t /*bytes*/) { return OkStatus(); }
-  // Puts memory behind [offset, offset + bytes) again, wherever it was discarded. ResourceExhausted where there is
-  // none.
+  // Puts memory behind [offset, offset + bytes) again, wherever it was discarded: whole pieces, MissingFor(offset,
+  // bytes) in all. ResourceExhausted where there is none.
   virtual Status Commit(std::size_t /*offset*/, std::size_t /*bytes*/) { return OkStatus(); }
   virtual std::size_t absent() const { return 0; }  // bytes of the segment that are discarded now
   // The same of [offset, offset + bytes).
   virtual std::size_t AbsentIn(std::size_t /*offset*/, std::size_t /*bytes*/) const { return 0; }
+  // The same of the pieces that have a byte there, as wholes.
+  virtual std::size_t MissingFor(std::size_t /*offset*/, std::size_t /*bytes*/) const { return 0; }
 
   virtual std::byte* base() const = 0;             // address of the segment; fixed for the life of the source
   virtual std::size_t base_alignment() const = 0;  // a power of two that base() is a multiple of

@@ -22,10 +22,12 @@ namespace {
   std::abort();
 }
 
-// "1000 bytes at offset 512 of the device pool (activations)"
+// "1000 bytes at offset 512 of the device pool (activations)", "1000 bytes at 0x7f0012345600 of device memory (...)"
 std::string Text(const BlockName& block) {
-  return absl::StrCat(block.bytes, " bytes at offset ", block.offset, " of the ", TierName(block.tier), " pool (",
-                      trace::TagName(block.tag), ")");
+  const std::string where = block.has_base
+                                ? absl::StrCat("offset ", block.offset, " of the ", TierName(block.tier), " pool")
+                                : absl::StrCat("0x", absl::Hex(block.offset), " of ", TierName(block.tier), " memory");
+  return absl::StrCat(block.bytes, " bytes at ", where, " (", trace::TagName(block.tag), ")");
 }
 
 const char* Twice(const char* use) { return std::strcmp(use, "free") == 0 ? "double " : ""; }

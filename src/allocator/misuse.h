@@ -20,6 +20,7 @@ struct BlockName {
   std::size_t offset = 0;
   std::size_t bytes = 0;
   trace::Tag tag = trace::Tag::kNone;
+  bool has_base = true;  // false: the offset is an address, as there is no pool that it could be counted in
 };
 
 // `use` says what the address was given for: "free".

@@ -4,6 +4,10 @@
 
 namespace tierlib {
 
+void PieceList::PrepareAppend() {
+  if (pieces_.size() == pieces_.capacity()) pieces_.reserve(2 * pieces_.size() + 8);
+}
+
 void PieceList::Append(std::size_t bytes, std::size_t locked) {
   pieces_.push_back(Piece{grown(), bytes, locked, false});
   locked_ += locked;
@@ -55,6 +59,13 @@ std::size_t PieceList::AbsentIn(std::size_t offset, std::size_t bytes) const {
     if (piece.absent) absent += std::min(piece.end(), offset + bytes) - std::max(piece.offset, offset);
   }
   return absent;
+}
+
+std::size_t PieceList::MissingFor(std::size_t offset, std::size_t bytes) const {
+  if (absent_ == 0) return 0;
+  std::size_t missing = 0;
+  for (const Piece& piece : Overlapping(offset, bytes)) missing += piece.absent ? piece.bytes : 0;
+  return missing;
 }
 
 }  // namespace tierlib

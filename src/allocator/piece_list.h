@@ -31,6 +31,8 @@ class PieceList {
   std::size_t absent() const { return absent_; }
   std::size_t locked() const { return locked_; }
 
+  // Makes room for one more, so that the next Append needs no memory: before the piece itself is had.
+  void PrepareAppend();
   void Append(std::size_t bytes, std::size_t locked);
   // REQUIRES: there is a piece.
   void RemoveLast();
@@ -43,6 +45,8 @@ class PieceList {
   absl::Span<const Piece> Overlapping(std::size_t offset, std::size_t bytes) const;
   // Bytes of [offset, offset + bytes) that have no memory behind them.
   std::size_t AbsentIn(std::size_t offset, std::size_t bytes) const;
+  // The same of those pieces that have a byte in it, as wholes.
+  std::size_t MissingFor(std::size_t offset, std::size_t bytes) const;
 
  private:
   const std::size_t unit_;

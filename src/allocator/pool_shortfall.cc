@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "allocator/shared_tag_limits.h"
 #include "allocator/stream_clocks.h"
 
 namespace tierlib {
@@ -15,7 +16,14 @@ std::size_t Rounded(const BlockPool::Contents& pool, std::size_t bytes) {
 }
 
 std::size_t RoomOfTag(const BlockPool::Contents& pool, trace::Tag tag) {
-  return pool.options.tag_limits[static_cast<std::size_t>(tag)] - pool.accounts.held(tag);
+  const SharedTagLimits* const shared = pool.options.shared_tag_limits.get();
+  return shared != nullptr ? shared->left(tag)
+                           : pool.options.tag_limits[static_cast<std::size_t>(tag)] - pool.accounts.held(tag);
+}
+
+std::size_t LimitOfTag(const BlockPool::Contents& pool, trace::Tag tag) {
+  const SharedTagLimits* const shared = pool.options.shared_tag_limits.get();
+  return shared != nullptr ? shared->limit(tag) : pool.options.tag_limits[static_cast<std::size_t>(tag)];
 }
 
 void AddPin(std::vector<PoolShortfall::Pin>& pins, Stream stream, std::size_t bytes) {
@@ -65,7 +73,7 @@ LeastRange FindLeastRange(const BlockList& blocks, std::size_t unused, std::size
   return least;
 }
 
-PoolShortfall ExplainShortfall(BlockPool& pool, std::size_t bytes, trace::Tag tag) {
+PoolShortfall ExplainShortfall(BlockPool& pool, std::size_t bytes, trace::Tag tag, std::size_t alignment) {
   PoolShortfall shortfall;
   pool.Inspect([&](const BlockPool::Contents& contents) {
     const BlockList& blocks = contents.blocks;
@@ -74,12 +82,19 @@ PoolShortfall ExplainShortfall(BlockPool& pool, std::size_t bytes, trace::Tag ta
     shortfall.capacity = contents.capacity;
     shortfall.live = contents.accounts.total().rounded;
     shortfall.largest_hole = std::max(blocks.largest_hole(), unused);
-    shortfall.tag_limit = contents.options.tag_limits[static_cast<std::size_t>(tag)];
+    shortfall.tag_limit = LimitOfTag(contents, tag);
     shortfall.tag_room = RoomOfTag(contents, tag);
-    if (shortfall.rounded > shortfall.largest_hole) shortfall.more_capacity = shortfall.rounded - unused;
+    const std::size_t unit = contents.options.alignment;
+    const std::size_t aligned = std::max(alignment, unit);
+    // Behind the last block, with what alignment skips there.
+    const std::size_t rounded = std::min(shortfall.rounded, std::numeric_limits<std::size_t>::max() - aligned);
+    const std::size_t needed = blocks.NextOffset(aligned) - blocks.extent() + rounded;
+    shortfall.fits = needed <= unused || blocks.FindHole(rounded, aligned) != nullptr;
+    if (!shortfall.fits) shortfall.more_capacity = needed - unused;
     const std::size_t cached_end = contents.options.source->grown() - blocks.extent();
-    shortfall.least = FindLeastRange(blocks, unused, shortfall.rounded);
-    shortfall.least_reserved = FindLeastRange(blocks, cached_end, shortfall.rounded);
+    const std::size_t range = rounded + (aligned - unit);
+    shortfall.least = FindLeastRange(blocks, unused, range);
+    shortfall.least_reserved = FindLeastRange(blocks, cached_end, range);
     contents.clocks.Poll();
     CountPending(contents, cached_end, blocks.unused_stamp(), shortfall);
     for (const Block* block = blocks.last(); block != nullptr; block = block->previous) {

@@ -30,6 +30,7 @@ struct PoolShortfall {
   std::size_t capacity = 0;
   std::size_t live = 0;  // rounded
   std::size_t largest_hole = 0;
+  bool fits = false;  // at its alignment, into what is free within the capacity
   std::size_t tag_limit = 0;
   std::size_t tag_room = 0;       // what that leaves
   std::size_t more_capacity = 0;  // that would have made room for it; 0: there is room
@@ -42,7 +43,9 @@ struct PoolShortfall {
   };
   std::vector<Pin> pins;  // by whose work; bytes that several streams hold count for each
 };
-PoolShortfall ExplainShortfall(BlockPool& pool, std::size_t bytes, trace::Tag tag);
+// `alignment`: as BlockPool::Allocate has it. For one beyond the pool's own, `least` is that of a range which holds the
+// block wherever it begins.
+PoolShortfall ExplainShortfall(BlockPool& pool, std::size_t bytes, trace::Tag tag, std::size_t alignment = 1);
 
 // True where a block of `bytes` is beyond the limit of its tag.
 bool IsBeyondTagLimit(BlockPool& pool, std::size_t bytes, trace::Tag tag);

@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "allocator/forwarding_device.h"
 #include "allocator/race_check.h"
+#include "allocator/race_graphs.h"
 #include "base/mutex.h"
 
 namespace tierlib {
@@ -21,9 +23,10 @@ race::Name NameOf(CopyDirection direction) {
 
 // The lock is held while work is enqueued, so that the order told to `check_` is that of the device; not while the host
 // waits.
-class RaceCheckedDevice : public DeviceBackend {
+class RaceCheckedDevice : public ForwardingDevice {
  public:
-  explicit RaceCheckedDevice(std::unique_ptr<DeviceBackend> device) : device_(std::move(device)) {
+  explicit RaceCheckedDevice(std::unique_ptr<DeviceBackend> device)
+      : ForwardingDevice(*device), device_(std::move(device)) {
     info_ = device_->info();
     info_.notes_blocks = true;
   }
@@ -31,7 +34,6 @@ class RaceCheckedDevice : public DeviceBackend {
   const DeviceInfo& info() const override { return info_; }
 
   // --- Memory -------------------------------------------------------------------------------------------------------
-  StatusOr<void*> Reserve(std::size_t bytes) override { return device_->Reserve(bytes); }
   Status Release(void* base, std::size_t bytes) override {
     GoesBack(base, bytes);
     return device_->Release(base, bytes);
@@ -39,9 +41,8 @@ class RaceCheckedDevice : public DeviceBackend {
   void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
     MutexLock lock(mutex_);
     if (device_->info().notes_blocks) device_->NoteBlock(base, bytes, live, stream);
-    check_.Work(stream, {live ? "handing out a block" : "taking back a block"}, {{base, bytes, true}});
+    Told(stream, {live ? "handing out a block" : "taking back a block"}, {{base, bytes, true}});
   }
-  Status PinHost(void* base, std::size_t bytes) override { return device_->PinHost(base, bytes); }
   Status UnpinHost(void* base, std::size_t bytes) override {
     GoesBack(base, bytes);
     return device_->UnpinHost(base, bytes);
@@ -64,7 +65,6 @@ class RaceCheckedDevice : public DeviceBackend {
     in_order_.erase(found);
     return OkStatus();
   }
-  std::uint64_t ReservedInOrder() const override { return device_->ReservedInOrder(); }
 
   // --- Streams ------------------------------------------------------------------------------------------------------
   StatusOr<Stream> CreateStream(std::string_view name) override {
@@ -87,27 +87,24 @@ class RaceCheckedDevice : public DeviceBackend {
     const RaceCheck::Clock before = Everything();
     return AfterWait(before, device_->Synchronize());
   }
-  StatusOr<std::uint64_t> StreamNumber(Stream stream) override { return device_->StreamNumber(stream); }
-  bool Owns(Stream stream) const override { return device_->Owns(stream); }
-  const std::atomic<std::uint64_t>& destroyed_streams() const override { return device_->destroyed_streams(); }
 
   // --- Events -------------------------------------------------------------------------------------------------------
-  StatusOr<EventId> CreateEvent() override { return device_->CreateEvent(); }
   void DestroyEvent(EventId event) override {
     MutexLock lock(mutex_);
     device_->DestroyEvent(event);
+    graphs_.Destroyed(event);
     check_.Destroyed(event);
   }
   Status RecordEvent(EventId event, Stream stream) override {
     MutexLock lock(mutex_);
     TIERLIB_RETURN_IF_ERROR(device_->RecordEvent(event, stream));
-    check_.Recorded(event, stream);
+    if (!graphs_.Recorded(event, stream)) check_.Recorded(event, stream);
     return OkStatus();
   }
   Status WaitEvent(Stream stream, EventId event) override {
     MutexLock lock(mutex_);
     TIERLIB_RETURN_IF_ERROR(device_->WaitEvent(stream, event));
-    check_.Waits(stream, event);
+    if (!graphs_.Waits(stream, event)) check_.Waits(stream, event);
     return OkStatus();
   }
   StatusOr<bool> EventDone(EventId event) override {
@@ -121,8 +118,6 @@ class RaceCheckedDevice : public DeviceBackend {
     const RaceCheck::Clock before = Before(event);
     return AfterWait(before, device_->SynchronizeEvent(event));
   }
-  std::int64_t EventTimeNs(EventId event) override { return device_->EventTimeNs(event); }
-  std::optional<std::int64_t> EventKernelNs(EventId event) override { return device_->EventKernelNs(event); }
 
   // --- Work ---------------------------------------------------------------------------------------------------------
   Status Copy(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream) override {
@@ -133,13 +128,13 @@ class RaceCheckedDevice : public DeviceBackend {
       accesses_.push_back({run.source, run.bytes, false});
       accesses_.push_back({run.destination, run.bytes, true});
     }
-    check_.Work(stream, NameOf(direction), accesses_);
+    Told(stream, NameOf(direction), accesses_);
     return OkStatus();
   }
   Status Fill(void* base, std::uint8_t value, std::size_t bytes, Stream stream) override {
     MutexLock lock(mutex_);
     TIERLIB_RETURN_IF_ERROR(device_->Fill(base, value, bytes, stream));
-    check_.Work(stream, {"fill"}, {{base, bytes, true}});
+    Told(stream, {"fill"}, {{base, bytes, true}});
     return OkStatus();
   }
   Status Launch(Stream stream, HostKernel kernel) override {
@@ -147,12 +142,36 @@ class RaceCheckedDevice : public DeviceBackend {
     accesses_.assign(kernel.accesses.begin(), kernel.accesses.end());
     const char* const name = kernel.name;
     TIERLIB_RETURN_IF_ERROR(device_->Launch(stream, std::move(kernel)));
-    check_.Work(stream, {"kernel ", name}, accesses_);
+    Told(stream, {"kernel ", name}, accesses_);
     return OkStatus();
   }
-  Status EnqueueNative(absl::FunctionRef<Status()> enqueue) override { return device_->EnqueueNative(enqueue); }
 
-  std::uint64_t CopiedBytes(CopyDirection direction) const override { return device_->CopiedBytes(direction); }
+  // --- Captured graphs ----------------------------------------------------------------------------------------------
+  Status BeginCapture(Stream stream) override {
+    MutexLock lock(mutex_);
+    TIERLIB_RETURN_IF_ERROR(device_->BeginCapture(stream));
+    graphs_.Begin(stream);
+    return OkStatus();
+  }
+  StatusOr<GraphId> EndCapture(Stream stream) override {
+    MutexLock lock(mutex_);
+    StatusOr<GraphId> graph = device_->EndCapture(stream);
+    graphs_.End(check_, stream, graph.ok() ? *graph : 0);
+    return graph;
+  }
+  Status LaunchGraph(GraphId graph, Stream stream) override {
+    MutexLock lock(mutex_);
+    TIERLIB_RETURN_IF_ERROR(device_->LaunchGraph(graph, stream));
+    graphs_.Launch(check_, graph, stream);
+    return OkStatus();
+  }
+  Status DestroyGraph(GraphId graph) override {
+    TIERLIB_RETURN_IF_ERROR(device_->DestroyGraph(graph));
+    MutexLock lock(mutex_);
+    graphs_.Destroy(check_, graph);
+    return OkStatus();
+  }
+
   Status health() const override {
     TIERLIB_RETURN_IF_ERROR(device_->health());
     MutexLock lock(mutex_);
@@ -160,6 +179,9 @@ class RaceCheckedDevice : public DeviceBackend {
   }
 
  private:
+  void Told(Stream stream, race::Name name, absl::Span<const Access> accesses) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!graphs_.Work(stream, name, accesses)) check_.Work(stream, name, accesses);
+  }
   void GoesBack(void* base, std::size_t bytes) {
     MutexLock lock(mutex_);
     check_.HostReleases(base, bytes);
@@ -185,6 +207,7 @@ class RaceCheckedDevice : public DeviceBackend {
   DeviceInfo info_;
   mutable Mutex mutex_;
   RaceCheck check_ ABSL_GUARDED_BY(mutex_);
+  RaceGraphs graphs_ ABSL_GUARDED_BY(mutex_);
   absl::InlinedVector<Access, 8> accesses_ ABSL_GUARDED_BY(mutex_);  // of the work that is being enqueued
   absl::flat_hash_map<const void*, std::size_t> in_order_ ABSL_GUARDED_BY(mutex_);  // bytes of blocks
 };

@@ -1,6 +1,7 @@
 #include "allocator/stream_clocks.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -27,7 +28,17 @@ StreamClocks::~StreamClocks() {
   for (const EventId event : spare_) device_.DestroyEvent(event);
 }
 
+void StreamClocks::Swap(Stamp& a, Stamp& b) { a.swap(b); }
+
 void StreamClocks::StampFree(Stamp& stamp, Stream stream) {
+  try {
+    NoteFree(stamp, stream);
+  } catch (const std::bad_alloc&) {
+    (void)device_.SynchronizeStream(stream);
+  }
+}
+
+void StreamClocks::NoteFree(Stamp& stamp, Stream stream) {
   std::size_t index = FindKnown(stream);
   if (index == clocks_.size()) {
     TIERLIB_CHECK(stream.device == device_.info().device, "a block was used on a stream of another device");
@@ -39,19 +50,27 @@ void StreamClocks::StampFree(Stamp& stamp, Stream stream) {
     }
     index = *found;
   }
-  StampFree(stamp, index);
+  NoteFree(stamp, index);
 }
 
-void StreamClocks::StampFree(Stamp& stamp, std::size_t index) {
+void StreamClocks::NoteFree(Stamp& stamp, std::size_t index) {
   for (std::size_t i = 0; i < stamp.size(); ++i) {
     if (i != index && IsAfter(index, i, stamp[i])) stamp[i] = 0;
   }
   Clock& clock = clocks_[index];
-  clock.unmarked_frees = true;
   Raise(stamp, index, clock.marked + 1);
-  if (clock.own || RecordMark(index).ok()) return;
+  clock.unmarked_frees = true;
+  if (clock.own || TryMark(index)) return;
   (void)device_.SynchronizeStream(clock.stream);
   Retire(clock);
+}
+
+bool StreamClocks::TryMark(std::size_t index) {
+  try {
+    return RecordMark(index).ok();
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 bool StreamClocks::IsAfter(std::size_t self, std::size_t index, std::uint64_t value) const {
@@ -197,9 +216,19 @@ Status StreamClocks::RecordMark(std::size_t index) {
     return OkStatus();
   }
   DropMarks(clock);
-  TIERLIB_ASSIGN_OR_RETURN(const EventId event, TakeEvent());
+  Mark mark{clock.marked + 1, 0, clock.seen};  // what needs memory comes before what it changes
+  Raise(mark.seen, index, mark.value);
+  TIERLIB_ASSIGN_OR_RETURN(mark.event, TakeEvent());
+  const EventId event = mark.event;
+  try {
+    clock.marks.push_back(std::move(mark));
+  } catch (const std::bad_alloc&) {
+    spare_.push_back(event);
+    throw;
+  }
   const Status recorded = device_.RecordEvent(event, clock.stream);
   if (!recorded.ok()) {
+    clock.marks.pop_back();
     spare_.push_back(event);
     if (recorded.code() != StatusCode::kNotFound) return recorded;
     Retire(clock);  // destroyed just now
@@ -207,9 +236,6 @@ Status StreamClocks::RecordMark(std::size_t index) {
   }
   ++clock.marked;
   clock.unmarked_frees = false;
-  Mark mark{clock.marked, event, clock.seen};
-  Raise(mark.seen, index, clock.marked);
-  clock.marks.push_back(std::move(mark));
   return OkStatus();
 }
 
@@ -219,6 +245,7 @@ StatusOr<EventId> StreamClocks::TakeEvent() {
     spare_.pop_back();
     return event;
   }
+  if (spare_.capacity() <= events_) spare_.reserve(2 * events_ + 8);  // for when it is not in use
   StatusOr<EventId> event = device_.CreateEvent();
   if (event.ok()) ++events_;
   return event;

@@ -40,7 +40,8 @@ class WaitWatch {
 class StreamClocks {
  public:
   // Value per clock, by index; a missing one is 0, which every stream is ordered after.
-  using Stamp = absl::InlinedVector<std::uint64_t, 4>;
+  static constexpr std::size_t kInStamp = 4;  // clocks for which a stamp needs no memory of its own
+  using Stamp = absl::InlinedVector<std::uint64_t, kInStamp>;
 
   // `watch` may be null; it outlives the clocks.
   explicit StreamClocks(DeviceBackend& device, WaitWatch* watch = nullptr)
@@ -50,12 +51,18 @@ class StreamClocks {
   StreamClocks& operator=(const StreamClocks&) = delete;
 
   // Raises `stamp` so that it comes after the work enqueued on `stream` so far; what that implies is left out of it.
-  // Blocks until that work has ended where a stream of the program takes no mark. REQUIRES: a stream of the device
-  // (aborts otherwise: nothing here could keep the memory from being used too early).
+  // Blocks until that work has ended where a stream of the program takes no mark, and where there is no memory to note
+  // it. REQUIRES: a stream of the device (aborts otherwise: nothing here could keep the memory from being used too
+  // early).
   void StampFree(Stamp& stamp, Stream stream);
   // Raises `stamp` to the elementwise maximum.
   static void Join(Stamp& stamp, const Stamp& other) {
     for (std::size_t i = 0; i < other.size(); ++i) Raise(stamp, i, other[i]);
+  }
+  // The same, for an `other` that nobody needs any more: needs no memory.
+  static void JoinLast(Stamp& stamp, Stamp& other) {
+    if (other.size() > stamp.size()) Swap(stamp, other);
+    Join(stamp, other);
   }
   // The same as stamp = other, faster where both have as many clocks.
   static void Assign(Stamp& stamp, const Stamp& other) {
@@ -113,6 +120,7 @@ class StreamClocks {
     Stamp seen;
   };
 
+  static void Swap(Stamp& a, Stamp& b);
   static void Raise(Stamp& stamp, std::size_t index, std::uint64_t value) {
     if (stamp.size() <= index) stamp.resize(index + 1, 0);
     stamp[index] = std::max(stamp[index], value);
@@ -123,11 +131,13 @@ class StreamClocks {
   StatusOr<std::size_t> Find(Stream stream);
   // The same; makes one where there is none.
   StatusOr<std::size_t> IndexOf(Stream stream);
-  void StampFree(Stamp& stamp, std::size_t index);
+  void NoteFree(Stamp& stamp, Stream stream);
+  void NoteFree(Stamp& stamp, std::size_t index);
   Status OrderAfter(std::size_t first, const Stamp& stamp, Stream stream);
   // True where the stream of clock `self`, or one without a clock, is ordered after value `value` of clock `index`.
   bool IsAfter(std::size_t self, std::size_t index, std::uint64_t value) const;
   Status RecordMark(std::size_t index);
+  bool TryMark(std::size_t index);  // false where that fails, for want of memory too
   StatusOr<EventId> TakeEvent();
   // Drops marks that have completed, and so many of the oldest that kMarkLimit hold.
   void DropMarks(Clock& clock);

@@ -30,4 +30,20 @@ const TagAccounts::Peak& TagAccounts::peak() const {
   return peak_;
 }
 
+TierStatistics TagAccounts::Figures() const {
+  const Peak& most = peak();
+  TierStatistics figures;
+  figures.live = total_.asked;
+  figures.waste = total_.rounded - total_.asked;
+  figures.live_peak = most.rounded;
+  figures.live_peak_ns = most.time_ns;
+  for (std::size_t i = 0; i < trace::kTagCount; ++i) {
+    const Account& now = tags_[i];
+    if (now.blocks == 0 && most.tags[i].blocks == 0) continue;
+    figures.tags.push_back({trace::TagName(static_cast<trace::Tag>(i)), now.blocks, now.asked, now.rounded - now.asked,
+                            most.tags[i].rounded});
+  }
+  return figures;
+}
+
 }  // namespace tierlib

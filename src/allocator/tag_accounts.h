@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "tierlib/statistics.h"
 #include "trace/event.h"
 
 namespace tierlib {
@@ -44,6 +45,8 @@ class TagAccounts {
   const Account& total() const { return total_; }
   const Accounts& tags() const { return tags_; }
   const Peak& peak() const;
+  // `live`, `waste`, `live_peak` with its time, and `tags`; the rest is 0.
+  TierStatistics Figures() const;
 
  private:
   Accounts tags_{};

@@ -1,18 +1,24 @@
 #include "allocator/block_list.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <vector>
 
 namespace tierlib {
 namespace {
+
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 constexpr std::size_t kUnit = 256;
 
 TEST(BlockList, LeavesHolesOnBothSidesOfAnAlignedBlock) {
   BlockList list(kUnit);
+  ASSERT_TRUE(list.Prepare());
   Block* low = list.Append(kUnit, kUnit);
   Block* middle = list.Append(4096 * 3, kUnit);
   Block* high = list.Append(kUnit, kUnit);
@@ -41,6 +47,7 @@ TEST(BlockList, LeavesHolesOnBothSidesOfAnAlignedBlock) {
 
 TEST(BlockList, WhatAlignmentSkipsBehindTheExtentIsAHole) {
   BlockList list(kUnit);
+  ASSERT_TRUE(list.Prepare());
   list.Append(kUnit, kUnit);
   EXPECT_EQ(list.NextOffset(4096), 4096u);
   Block* aligned = list.Append(kUnit, 4096);
@@ -55,6 +62,7 @@ TEST(BlockList, JoinsWithFreeNeighboursInEveryOrder) {
   std::array<int, 3> order = {0, 1, 2};
   do {
     BlockList list(kUnit);
+    ASSERT_TRUE(list.Prepare());
     list.Append(kUnit, kUnit);
     std::array<Block*, 3> blocks;
     for (Block*& block : blocks) block = list.Append(2 * kUnit, kUnit);
@@ -70,6 +78,7 @@ TEST(BlockList, JoinsWithFreeNeighboursInEveryOrder) {
 
 TEST(BlockList, AJoinedHoleMayBeTouchedWhenBothPartsMay) {
   BlockList list(kUnit);
+  ASSERT_TRUE(list.Prepare());
   Block* a = list.Append(kUnit, kUnit);
   Block* b = list.Append(kUnit, kUnit);
   list.Append(kUnit, kUnit);
@@ -78,6 +87,42 @@ TEST(BlockList, AJoinedHoleMayBeTouchedWhenBothPartsMay) {
   list.GiveBack(a);
   list.GiveBack(b);
   EXPECT_EQ(list.FindHole(2 * kUnit, kUnit)->stamp, (StreamClocks::Stamp{5, 7}));
+}
+
+TEST(BlockList, LooksOnlyAtHolesThatMayNotHaveEnded) {
+  BlockList list(kUnit);
+  ASSERT_TRUE(list.Prepare());
+  std::array<Block*, 8> blocks;
+  for (Block*& block : blocks) block = list.Append(2 * kUnit, kUnit);
+  std::vector<std::size_t> asked, pending;
+  const auto look = [&](std::size_t ended_below) {
+    asked.clear();
+    pending.clear();
+    list.ForEachPending(
+        [&](const Block& hole) {
+          asked.push_back(hole.offset / kUnit);
+          return hole.offset / kUnit < ended_below;
+        },
+        [&](const Block& hole) { pending.push_back(hole.offset / kUnit); });
+    list.CheckInvariants();
+  };
+  look(0);
+  EXPECT_THAT(asked, IsEmpty()) << "there is no hole";
+  for (const std::size_t i : {1, 3, 5}) list.GiveBack(blocks[i]);
+  look(4);
+  EXPECT_THAT(asked, UnorderedElementsAre(2, 6, 10));
+  EXPECT_THAT(pending, UnorderedElementsAre(6, 10));
+  look(8);
+  EXPECT_THAT(asked, UnorderedElementsAre(6, 10)) << "what has ended is not asked about again";
+  EXPECT_THAT(pending, UnorderedElementsAre(10));
+  list.Carve(list.HoleAt(2 * kUnit), kUnit, kUnit);
+  list.Carve(list.HoleAt(10 * kUnit), kUnit, kUnit);
+  look(0);
+  EXPECT_THAT(asked, UnorderedElementsAre(11)) << "the rest of a hole is as the hole was";
+  list.GiveBack(blocks[2]);  // joins with what has ended on both sides
+  look(8);
+  EXPECT_THAT(pending, UnorderedElementsAre(11));
+  EXPECT_THAT(asked, UnorderedElementsAre(3, 11)) << "joined, so asked about again";
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "allocator/fake_device.h"
@@ -124,13 +125,12 @@ TEST(BlockPool, BooksEveryByteOnce) {
   void* second = pool.Allocate(KiB(64), a, trace::Tag::kActivation).value();
   void* third = pool.Allocate(KiB(4), b, trace::Tag::kGradient).value();
   const auto expect = [&](std::size_t live, std::size_t waste, std::size_t pending, std::size_t scattered) {
-    const TierStatistics now = pool.statistics();
-    const PoolFreeBytes free = pool.FreeBytes();
+    const TierStatistics now = pool.Snapshot();
     EXPECT_EQ(now.live, live);
     EXPECT_EQ(now.waste, waste);
-    EXPECT_EQ(free.pending, pending);
-    EXPECT_EQ(free.scattered, scattered);
-    EXPECT_EQ(now.live + now.waste + free.cached + free.pending, now.reserved);
+    EXPECT_EQ(now.pending, pending);
+    EXPECT_EQ(now.scattered, scattered);
+    EXPECT_EQ(now.live + now.waste + now.cached + now.pending, now.reserved);
   };
   expect(1000 + KiB(68), 24, 0, 0);
   pool.Free(second, {a});
@@ -160,6 +160,11 @@ TEST(BlockPool, AlignsABlockAsAsked) {
   void* page = test.pool->Allocate(KiB(1), stream, trace::Tag::kNone, 4096).value();
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(page) % 4096, 0u);
   EXPECT_EQ(test.OffsetOf(test.pool->Allocate(256, stream).value()), 256u) << "what was skipped is not lost";
+  (void)test.pool->Allocate(256, stream).value();
+  test.pool->Free(page, {stream});
+  (void)test.pool->Allocate(KiB(1) + 256, stream, trace::Tag::kNone, 512).value();
+  EXPECT_EQ(test.pool->Allocate(KiB(1), stream, trace::Tag::kNone, 4096).value(), page)
+      << "a hole of that size at the alignment is enough";
   test.pool->CheckInvariants();
 }
 
@@ -323,6 +328,28 @@ TEST(BlockPool, ABlockThatStaysOnItsStreamsWaitsForNothingMore) {
   EXPECT_THAT(device.log, testing::ElementsAre("record 1", "2 waits for 1"));
   ASSERT_EQ(pool->Allocate(KiB(1), first).value(), block);
   EXPECT_THAT(device.log, testing::ElementsAre("record 1", "2 waits for 1", "record 2", "1 waits for 2"));
+}
+
+TEST(BlockPool, ThreadsThatTakeTurnsGetTheSame) {
+  for (const bool turns : {false, true}) {
+    DeviceOptions options;
+    options.emulated = ShapeOnly();
+    const std::unique_ptr<DeviceBackend> device = MakeDevice(options).value();
+    BlockPool pool(BlockPool::Options{
+        .source = MakeDeviceSource(*device).value(), .device = device.get(), .threads_take_turns = turns});
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 2; ++i) {
+      threads.emplace_back([&pool, stream = device->CreateStream("thread").value()] {
+        for (int time = 0; time < 20'000 / TIERLIB_RANDOM_SCALE; ++time) {
+          pool.Free(pool.Allocate(KiB(1), stream).value(), {stream});
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(pool.live_bytes(), 0u);
+    EXPECT_LE(pool.statistics().extent_peak, KiB(2));
+    pool.CheckInvariants();
+  }
 }
 
 using BlockPoolDeathTest = testing::Test;

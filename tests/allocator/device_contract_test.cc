@@ -2,10 +2,13 @@
 // bytes only through copies and fills, so that a backend without host kernels runs the same ones.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "allocator/device_backend.h"
@@ -70,6 +73,8 @@ std::vector<Backend> Backends() {
   cuda.kind = DeviceKind::kCuda;
   cuda.capacity = MiB(64);
   backends.push_back({"Cuda", cuda});
+  cuda.backing = DeviceBacking::kManaged;
+  backends.push_back({"CudaManaged", cuda});
   return backends;
 }
 
@@ -124,6 +129,40 @@ TEST_P(DeviceContract, ReservesAdjacentAscendingRanges) {
   std::byte* third = Reserve(granule_);
   EXPECT_EQ(second, first + granule_);
   EXPECT_EQ(third, second + 2 * granule_);
+}
+
+TEST_P(DeviceContract, ReservesAtAnAddressWhereItDoes) {
+  const Stream stream = MakeStream("s");
+  std::byte* const base = Reserve(granule_);
+  std::byte* const middle = base + granule_;
+  if (!device_->info().reserves_at) {
+    EXPECT_EQ(device_->ReserveAt(middle, granule_).code(), StatusCode::kUnimplemented);
+    GTEST_SKIP() << "it chooses itself";
+  }
+  const auto at = [&](std::byte* address, std::size_t bytes) { return device_->ReserveAt(address, bytes).code(); };
+  ASSERT_TRUE(device_->ReserveAt(middle, granule_).ok()) << "right behind what is reserved";
+  ASSERT_TRUE(device_->ReserveAt(middle + granule_, 2 * granule_).ok());
+  ASSERT_TRUE(device_->Fill(base, 1, granule_, stream).ok());
+  ASSERT_TRUE(device_->Fill(middle + granule_, 3, 2 * granule_, stream).ok());
+  ASSERT_TRUE(device_->SynchronizeStream(stream).ok());
+  ASSERT_TRUE(device_->Release(middle, granule_).ok());
+  EXPECT_EQ(at(middle, 2 * granule_), StatusCode::kResourceExhausted) << "the next range is in the way";
+  EXPECT_EQ(at(base, granule_), StatusCode::kResourceExhausted) << "it is reserved";
+  EXPECT_EQ(at(base, 2 * granule_), StatusCode::kResourceExhausted);
+  EXPECT_EQ(at(middle + 2 * granule_, granule_), StatusCode::kResourceExhausted) << "inside another";
+  EXPECT_EQ(at(middle, device_->info().capacity), StatusCode::kResourceExhausted);
+  EXPECT_EQ(at(middle, 0), StatusCode::kInvalidArgument);
+  EXPECT_EQ(at(middle + 1, granule_), StatusCode::kInvalidArgument);
+  EXPECT_EQ(at(base - device_->info().granularity, granule_), StatusCode::kInvalidArgument) << "before the range";
+  ASSERT_TRUE(device_->ReserveAt(middle, granule_).ok());
+  ASSERT_TRUE(device_->Fill(middle, 2, granule_, stream).ok());
+  EXPECT_EQ(Read(base, granule_, stream), All(1, granule_)) << "the neighbours keep their bytes";
+  EXPECT_EQ(Read(middle, granule_, stream), All(2, granule_));
+  EXPECT_EQ(Read(middle + granule_, 2 * granule_, stream), All(3, 2 * granule_));
+  for (const auto& [begin, bytes] : {std::pair(base, granule_), std::pair(middle, granule_)}) {
+    EXPECT_TRUE(device_->Release(begin, bytes).ok());
+  }
+  EXPECT_TRUE(device_->Release(middle + granule_, 2 * granule_).ok());
 }
 
 TEST_P(DeviceContract, CopiesBackWhatWasCopiedIn) {
@@ -337,6 +376,143 @@ TEST_P(DeviceContract, AllocatesInStreamOrderWhereItDoes) {
     ASSERT_TRUE(device_->FreeInOrder(*block, user).ok());
   }
   EXPECT_EQ(device_->AllocateInOrder(1, {device_->info().device + 1, 1}).status().code(), StatusCode::kInvalidArgument);
+}
+
+// --- captured graphs
+
+TEST_P(DeviceContract, RunsCapturedWorkAtEachLaunchAndNotBefore) {
+  const Stream stream = MakeStream("captured");
+  const Stream other = MakeStream("other");
+  std::byte* block = Reserve(granule_);
+  std::vector<std::uint8_t> in(granule_, 1);
+  std::vector<std::uint8_t> out(granule_, 0);
+  ASSERT_TRUE(device_->Fill(block, 9, granule_, stream).ok());
+  ASSERT_TRUE(device_->SynchronizeStream(stream).ok());
+  ASSERT_TRUE(device_->BeginCapture(stream).ok());
+  EXPECT_TRUE(device_->InCapture(stream));
+  EXPECT_FALSE(device_->InCapture(other));
+  ASSERT_TRUE(device_->Copy({{block, in.data(), granule_}}, CopyDirection::kHostToDevice, stream).ok());
+  ASSERT_TRUE(device_->Fill(block, 200, 16, stream).ok());
+  ASSERT_TRUE(device_->Copy({{out.data(), block, granule_}}, CopyDirection::kDeviceToHost, stream).ok());
+  EXPECT_EQ(Read(block, granule_, other), All(9, granule_)) << "other streams go on, and nothing captured has run";
+  const GraphId graph = device_->EndCapture(stream).value();
+  EXPECT_FALSE(device_->InCapture(stream));
+  EXPECT_EQ(out, All(0, granule_));
+  const std::uint64_t before = device_->CopiedBytes(CopyDirection::kHostToDevice);
+  for (std::uint8_t launch = 1; launch <= 3; ++launch) {
+    in.assign(granule_, launch);  // the bytes that are there when the graph runs
+    ASSERT_TRUE(device_->LaunchGraph(graph, launch == 2 ? other : stream).ok());
+    ASSERT_TRUE(device_->SynchronizeStream(launch == 2 ? other : stream).ok());
+    std::vector<std::uint8_t> expected(granule_, launch);
+    std::fill(expected.begin(), expected.begin() + 16, 200);
+    EXPECT_EQ(out, expected);
+    EXPECT_EQ(device_->CopiedBytes(CopyDirection::kHostToDevice), before + launch * granule_);
+  }
+  EXPECT_TRUE(device_->DestroyGraph(graph).ok());
+  EXPECT_EQ(device_->LaunchGraph(graph, stream).code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(device_->Fill(block, 3, granule_, stream).ok());
+  EXPECT_EQ(Read(block, granule_, stream), All(3, granule_));
+  EXPECT_TRUE(device_->health().ok()) << device_->health();
+}
+
+TEST_P(DeviceContract, OrdersALaunchAfterWhatCameBeforeAndBeforeWhatComesAfter) {
+  const Stream stream = MakeStream("captured");
+  const Stream side = MakeStream("side");
+  const Stream user = MakeStream("user");
+  std::byte* block = Reserve(3 * granule_);
+  const EventId forked = MakeEvent();
+  const EventId joined = MakeEvent();
+  // One block to the next on one stream, and on to the last on another one that joins.
+  ASSERT_TRUE(device_->BeginCapture(stream).ok());
+  ASSERT_TRUE(device_->Copy({{block + granule_, block, granule_}}, CopyDirection::kDeviceToDevice, stream).ok());
+  ASSERT_TRUE(device_->RecordEvent(forked, stream).ok());
+  ASSERT_TRUE(device_->WaitEvent(side, forked).ok());
+  EXPECT_TRUE(device_->InCapture(side));
+  ASSERT_TRUE(
+      device_->Copy({{block + 2 * granule_, block + granule_, granule_}}, CopyDirection::kDeviceToDevice, side).ok());
+  ASSERT_TRUE(device_->RecordEvent(joined, side).ok());
+  ASSERT_TRUE(device_->Fill(block, 0xEE, granule_, stream).ok());
+  ASSERT_TRUE(device_->WaitEvent(stream, joined).ok());
+  const GraphId graph = device_->EndCapture(stream).value();
+  EXPECT_FALSE(device_->InCapture(side));
+  std::vector<std::vector<std::uint8_t>> seen(20, All(0, granule_));
+  for (std::size_t i = 0; i < seen.size(); ++i) {  // nothing waits between them
+    ASSERT_TRUE(device_->Fill(block, static_cast<std::uint8_t>(i + 1), granule_, user).ok());
+    ASSERT_TRUE(device_->LaunchGraph(graph, user).ok());
+    ASSERT_TRUE(
+        device_->Copy({{seen[i].data(), block + 2 * granule_, granule_}}, CopyDirection::kDeviceToHost, user).ok());
+  }
+  ASSERT_TRUE(device_->DestroyGraph(graph).ok());
+  ASSERT_TRUE(device_->SynchronizeStream(user).ok());
+  for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i], All(static_cast<std::uint8_t>(i + 1), granule_));
+  EXPECT_EQ(Read(block, granule_, user), All(0xEE, granule_));
+  EXPECT_TRUE(device_->health().ok()) << device_->health();
+}
+
+TEST_P(DeviceContract, RefusesInACaptureWhatItCannotHold) {
+  const Stream stream = MakeStream("captured");
+  const Stream other = MakeStream("other");
+  const EventId inside = MakeEvent();
+  const EventId outside = MakeEvent();
+  std::byte* block = Reserve(granule_);
+  ASSERT_TRUE(device_->Fill(block, 1, granule_, other).ok());
+  ASSERT_TRUE(device_->RecordEvent(outside, other).ok());
+  GraphId graph = 0;
+  {  // one to refuse the launch of
+    ASSERT_TRUE(device_->BeginCapture(stream).ok());
+    ASSERT_TRUE(device_->Fill(block, 2, granule_, stream).ok());
+    graph = device_->EndCapture(stream).value();
+  }
+  const std::vector<std::pair<const char*, std::function<Status()>>> calls = {
+      {"SynchronizeStream", [&] { return device_->SynchronizeStream(stream); }},
+      {"DestroyStream", [&] { return device_->DestroyStream(stream); }},
+      {"BeginCapture", [&] { return device_->BeginCapture(stream); }},
+      {"LaunchGraph", [&] { return device_->LaunchGraph(graph, stream); }},
+      {"Synchronize", [&] { return device_->Synchronize(); }},
+      {"EventDone", [&] { return device_->EventDone(inside).status(); }},
+      {"SynchronizeEvent", [&] { return device_->SynchronizeEvent(inside); }},
+      {"WaitEvent", [&] { return device_->WaitEvent(stream, outside); }},
+  };
+  for (const auto& [name, call] : calls) {
+    SCOPED_TRACE(name);
+    ASSERT_TRUE(device_->BeginCapture(stream).ok());
+    ASSERT_TRUE(device_->RecordEvent(inside, stream).ok());
+    const Status refused = call();
+    EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition) << refused;
+    if (device_->info().runs_host_kernels) {  // elsewhere it is the driver's name of it
+      EXPECT_EQ(refused.message().substr(0, std::strlen(name) + 1), std::string(name) + ":") << refused;
+    }
+    const StatusOr<GraphId> ended = device_->EndCapture(stream);  // what was refused may have spoilt it
+    if (ended.ok()) {
+      EXPECT_TRUE(device_->DestroyGraph(*ended).ok());
+    }
+    EXPECT_FALSE(device_->InCapture(stream));
+  }
+  EXPECT_EQ(device_->WaitEvent(other, inside).code(), StatusCode::kFailedPrecondition) << "its capture has ended";
+  EXPECT_EQ(device_->EndCapture(stream).status().code(), StatusCode::kFailedPrecondition) << "none was begun";
+  EXPECT_EQ(device_->BeginCapture({device_->info().device + 1, 1}).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(device_->LaunchGraph(graph + 1000, stream).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(device_->DestroyGraph(graph + 1000).code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(device_->DestroyGraph(graph).ok());
+  EXPECT_EQ(Read(block, granule_, other), All(1, granule_));
+  EXPECT_TRUE(device_->health().ok()) << device_->health();
+}
+
+TEST_P(DeviceContract, EndsNoCaptureThatLosesAStream) {
+  const Stream stream = MakeStream("captured");
+  const Stream side = MakeStream("side");
+  const EventId event = MakeEvent();
+  std::byte* block = Reserve(granule_);
+  ASSERT_TRUE(device_->BeginCapture(stream).ok());
+  ASSERT_TRUE(device_->RecordEvent(event, stream).ok());
+  ASSERT_TRUE(device_->WaitEvent(side, event).ok());
+  ASSERT_TRUE(device_->Fill(block, 1, granule_, side).ok());
+  EXPECT_EQ(device_->EndCapture(stream).status().code(), StatusCode::kFailedPrecondition);
+  for (const Stream each : {stream, side}) {  // both are as before
+    EXPECT_FALSE(device_->InCapture(each));
+    ASSERT_TRUE(device_->Fill(block, 7, granule_, each).ok());
+    EXPECT_EQ(Read(block, granule_, each), All(7, granule_));
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, DeviceContract, testing::ValuesIn(Backends()),

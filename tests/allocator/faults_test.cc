@@ -124,6 +124,7 @@ TEST(Faults, OfADeviceComeBeforeAnythingHappened) {
   };
   char host[64] = {};
   fails(FaultPoint::kReserve, [&] { return device->Reserve(4096).status(); });
+  fails(FaultPoint::kReserve, [&] { return device->AllocateInOrder(4096, stream).status(); });
   fails(FaultPoint::kPin, [&] { return device->PinHost(host, sizeof(host)); });
   fails(FaultPoint::kCreateStream, [&] { return device->CreateStream("t").status(); });
   fails(FaultPoint::kCreateEvent, [&] { return device->CreateEvent().status(); });
@@ -142,6 +143,26 @@ TEST(Faults, OfADeviceComeBeforeAnythingHappened) {
   for (const FaultPoint point : {FaultPoint::kReserve, FaultPoint::kCreateStream, FaultPoint::kCreateEvent}) {
     EXPECT_EQ(faults->outstanding(point), 0) << FaultPointName(point);
   }
+}
+
+// Of memory in stream order the blocks are counted as the pieces of a pool are.
+TEST(Faults, OfADevicesOwnAllocatorAreThoseOfItsMemory) {
+  auto faults = std::make_shared<Faults>();
+  const std::unique_ptr<DeviceBackend> device = MakeDevice(FaultyOptions(faults)).value();
+  const Stream stream = device->CreateStream("s").value();
+  void* const block = device->AllocateInOrder(4096, stream).value();
+  EXPECT_EQ(faults->calls(FaultPoint::kReserve), 1u);
+  EXPECT_EQ(faults->outstanding(FaultPoint::kReserve), 1);
+  EXPECT_EQ(device->ReservedInOrder(), 4096u);
+  FaultPlan plan;
+  plan.call = 1;
+  plan.persistent = true;
+  faults->Arm(plan);
+  const Status refused = device->AllocateInOrder(4096, stream).status();
+  EXPECT_EQ(refused.code(), StatusCode::kResourceExhausted);
+  EXPECT_TRUE(refused.message().empty()) << refused;
+  EXPECT_TRUE(device->FreeInOrder(block, stream).ok()) << "giving back never fails by a plan";
+  EXPECT_EQ(faults->outstanding(FaultPoint::kReserve), 0);
 }
 
 TEST(Faults, KeepAPoolFromGrowingAndBoundItsBytes) {

@@ -8,9 +8,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "allocator/block_pool.h"
+#include "allocator/device_factory.h"
 #include "allocator/fake_device.h"
 #include "allocator/growth_ahead.h"
 #include "allocator/memory_source.h"
@@ -45,9 +47,8 @@ std::unique_ptr<MemorySource> HostMemory(FakeDevice& device, std::uint64_t capac
 }
 
 void ExpectBooked(BlockPool& pool) {
-  const TierStatistics now = pool.statistics();
-  const PoolFreeBytes free = pool.FreeBytes();
-  EXPECT_EQ(now.live + now.waste + free.cached + free.pending, now.reserved);
+  const TierStatistics now = pool.Snapshot();
+  EXPECT_EQ(now.live + now.waste + now.cached + now.pending, now.reserved);
   pool.CheckInvariants();
 }
 
@@ -87,11 +88,12 @@ TEST(GiveBack, PiecesBetweenLiveBlocksGoAndComeAgain) {
   for (const int i : {1, 2, 5}) pool->Free(blocks[i], {kStream});
   device.pending.clear();
   const std::size_t locked = pool->statistics().locked;
+  EXPECT_EQ(pool->Snapshot().scattered, MiB(2)) << "the smaller of two ranges";
   EXPECT_EQ(pool->Trim(), MiB(6));
   ExpectBooked(*pool);
   EXPECT_EQ(pool->statistics().reserved, MiB(10));
   EXPECT_LE(pool->statistics().locked, locked);
-  EXPECT_EQ(pool->FreeBytes().cached, 0u);
+  EXPECT_EQ(pool->Snapshot().cached, 0u);
   EXPECT_EQ(ResidentBytes(blocks[0], MiB(16)), MiB(10));
   EXPECT_EQ(device.pinned.size(), 5u) << "what goes is not registered any more";
   EXPECT_EQ(pool->Trim(), 0u);
@@ -103,7 +105,8 @@ TEST(GiveBack, PiecesBetweenLiveBlocksGoAndComeAgain) {
   EXPECT_EQ(small, blocks[1]) << "addresses do not depend on what was given back";
   std::memset(small, 1, KiB(4));
   EXPECT_EQ(pool->statistics().reserved, MiB(12)) << "one piece came again";
-  EXPECT_EQ(pool->FreeBytes().cached, MiB(2) - KiB(4));
+  EXPECT_EQ(pool->Snapshot().cached, MiB(2) - KiB(4));
+  EXPECT_EQ(pool->Snapshot().scattered, 0u) << "what has no memory behind it counts for no range";
   EXPECT_EQ(device.pinned.size(), 6u);
   ExpectBooked(*pool);
   pool->Free(small, {kOther});
@@ -115,6 +118,47 @@ TEST(GiveBack, PiecesBetweenLiveBlocksGoAndComeAgain) {
   ExpectBooked(*pool);
 }
 
+TEST(GiveBack, DeviceMemoryBetweenLiveBlocksGoesAndComesAgain) {
+  DeviceOptions emulated;
+  emulated.capacity = MiB(32);
+  emulated.emulated.kernel_threads = 1;
+  emulated.emulated.poison = true;
+  const std::unique_ptr<DeviceBackend> device = MakeDevice(emulated).value();
+  const Stream stream = device->CreateStream("stream").value();
+  BlockPool::Options options;
+  options.source = MakeDeviceSource(*device).value();
+  options.device = device.get();
+  BlockPool pool(std::move(options));
+  std::vector<void*> blocks;
+  for (int i = 0; i < 8; ++i) blocks.push_back(pool.Allocate(MiB(2), stream).value());
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_TRUE(device->Fill(blocks[i], static_cast<std::uint8_t>(i + 1), MiB(2), stream).ok());
+  }
+  for (const int i : {1, 2, 5}) pool.Free(blocks[i], {stream});
+  EXPECT_EQ(pool.Trim(), MiB(6)) << "the middle of the range";
+  ExpectBooked(pool);
+  EXPECT_EQ(pool.statistics().reserved, MiB(10));
+  EXPECT_EQ(pool.Snapshot().cached, 0u);
+  EXPECT_EQ(pool.Trim(), 0u);
+  void* const behind = pool.Allocate(MiB(6), stream).value();
+  EXPECT_EQ(behind, static_cast<std::byte*>(blocks[7]) + MiB(2)) << "growth follows the end, not the gaps";
+  void* const small = pool.Allocate(KiB(4), stream).value();
+  EXPECT_EQ(small, blocks[1]) << "addresses do not depend on what was given back";
+  EXPECT_EQ(pool.statistics().reserved, MiB(18)) << "one piece came again";
+  ASSERT_TRUE(device->Fill(small, 9, KiB(4), stream).ok());
+  ASSERT_TRUE(device->Synchronize().ok());
+  for (const int i : {0, 3, 4, 6, 7}) {
+    const auto* bytes = static_cast<const std::uint8_t*>(blocks[i]);
+    EXPECT_TRUE(bytes[0] == i + 1 && bytes[MiB(2) - 1] == i + 1) << "a neighbour keeps its bytes";
+  }
+  ExpectBooked(pool);
+  for (void* const block : {behind, small}) pool.Free(block, {stream});
+  for (const int i : {0, 3, 4, 6, 7}) pool.Free(blocks[i], {stream});
+  EXPECT_EQ(pool.Trim(), MiB(18));
+  EXPECT_EQ(pool.statistics().reserved, 0u);
+  ExpectBooked(pool);
+}
+
 TEST(GiveBack, GivesNoMoreThanAskedButForTheLastPiece) {
   FakeDevice device;
   auto pool = MakePool(device, HostMemory(device, MiB(64), Tier::kPageable));
@@ -123,6 +167,7 @@ TEST(GiveBack, GivesNoMoreThanAskedButForTheLastPiece) {
   for (int i = 0; i < 16; ++i) {
     if (i != 0 && i != 8) pool->Free(blocks[i], {kStream});
   }
+  EXPECT_EQ(pool->Trim(0), 0u);
   EXPECT_EQ(pool->Trim(1), MiB(2)) << "a piece is the least";
   EXPECT_EQ(pool->Trim(MiB(4)), MiB(4));
   EXPECT_EQ(pool->statistics().reserved, MiB(26));

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "allocator/block_pool.h"
 #include "allocator/device_factory.h"
 #include "allocator/memory_source.h"
 
@@ -83,9 +84,8 @@ EmulatedOptions Threaded() { return {.kernel_threads = 1}; }
 EmulatedOptions WithoutBytes() { return {.schedule = EmulatedSchedule::kShapeOnly, .kernel_threads = 1}; }
 
 void ExpectAddsUp(BlockPool& pool) {
-  const TierStatistics now = pool.statistics();
-  const PoolFreeBytes free = pool.FreeBytes();
-  ASSERT_EQ(now.live + now.waste + free.cached + free.pending, now.reserved);
+  const TierStatistics now = pool.Snapshot();
+  ASSERT_EQ(now.live + now.waste + now.cached + now.pending, now.reserved);
 }
 
 // --- misuse

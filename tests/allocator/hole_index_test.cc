@@ -26,6 +26,7 @@ TEST(HoleIndex, FindsTheLowestHoleThatHoldsTheSize) {
   Block first = HoleAt(4096, 512);
   Block second = HoleAt(1024, 256);
   Block third = HoleAt(8192, 1024);
+  ASSERT_TRUE(index.Reserve(3));
   for (Block* hole : {&first, &second, &third}) index.Add(hole);
   EXPECT_EQ(index.FindLowest(1), &second);
   EXPECT_EQ(index.FindLowest(256), &second);
@@ -51,9 +52,10 @@ TEST(HoleIndex, FindsTheLowestHoleThatHoldsTheSize) {
 // What the index must answer, by looking at every hole.
 class Model {
  public:
-  Block* FindLowest(std::size_t bytes) const {
+  Block* FindLowest(std::size_t bytes, std::size_t alignment = 1) const {
     for (const auto& [offset, hole] : holes) {
-      if (hole->bytes >= bytes) return hole;
+      const std::size_t aligned = (offset + alignment - 1) / alignment * alignment;
+      if (aligned + bytes <= offset + hole->bytes) return hole;
     }
     return nullptr;
   }
@@ -66,6 +68,7 @@ void RunRandomly(std::size_t holes, std::size_t operations, std::uint64_t seed) 
   Model model;
   Random random(seed);
   std::deque<Block> blocks;
+  ASSERT_TRUE(index.Reserve(2 * holes));
   constexpr std::size_t kPlace = 1 << 16;  // each hole stays within a place of its own
   const auto draw_bytes = [&] { return std::size_t{1} << random.UniformInt(16); };
   for (std::size_t operation = 0; operation < operations; ++operation) {
@@ -97,12 +100,27 @@ void RunRandomly(std::size_t holes, std::size_t operations, std::uint64_t seed) 
     }
     const std::size_t bytes = draw_bytes() + random.UniformInt(2);
     ASSERT_EQ(index.FindLowest(bytes), model.FindLowest(bytes)) << "operation " << operation << ", seed " << seed;
+    if (operation % 16 == 0) {
+      const std::size_t alignment = std::size_t{1} << random.UniformInt(17);
+      ASSERT_EQ(index.FindLowestAligned(bytes, alignment), model.FindLowest(bytes, alignment))
+          << "of " << alignment << ", operation " << operation << ", seed " << seed;
+    }
     ASSERT_EQ(index.size(), model.holes.size());
     if (operation % 97 == 0) index.CheckInvariants();
   }
-  std::size_t visited = 0;
-  index.ForEach([&](const Block& hole) { visited += model.holes.at(hole.offset) == &hole ? 1 : 0; });
-  EXPECT_EQ(visited, model.holes.size());
+  for (const std::size_t bound : {std::size_t{0}, std::size_t{255}, std::size_t{256}, index.largest()}) {
+    std::size_t larger = 0;
+    for (const auto& [offset, hole] : model.holes) larger += hole->bytes > bound ? 1 : 0;
+    std::size_t visited = 0;
+    index.ForEachLarger(bound, [&](const Block& hole) {
+      EXPECT_GT(hole.bytes, bound);
+      visited += model.holes.at(hole.offset) == &hole ? 1 : 0;
+    });
+    EXPECT_EQ(visited, larger) << "than " << bound;
+  }
+  std::size_t rising = 0;
+  index.ForEachLarger(rising, [&](const Block& hole) { rising = hole.bytes; });
+  EXPECT_EQ(rising, index.largest());
   while (!model.holes.empty()) {
     const auto at = random.UniformInt(2) == 0 ? model.holes.begin() : std::prev(model.holes.end());
     index.Remove(at->second);

@@ -227,6 +227,47 @@ TEST(FindRaces, ABlockHandedOutAgainTooEarlyIsOne) {
   }
 }
 
+// What a capture records is no access; what a launch does is, on streams of the graph's own.
+TEST(FindRaces, ALaunchedGraphUsesWhatItsCaptureSaid) {
+  for (const bool ordered : {true, false}) {
+    Device d;
+    ASSERT_TRUE(d.device->BeginCapture(d.compute).ok());
+    d.Kernel(d.compute, 0, 256, /*writes=*/true);
+    const GraphId graph = d.device->EndCapture(d.compute).value();
+    d.CopyIn(0, 256);
+    EXPECT_TRUE(d.health().ok()) << d.health();
+    d.Order(d.copies, d.compute);
+    for (int launch = 0; launch < 3; ++launch) ASSERT_TRUE(d.device->LaunchGraph(graph, d.compute).ok());
+    d.Kernel(d.compute, 0, 256, /*writes=*/true);
+    EXPECT_TRUE(d.health().ok()) << "they follow each other and what came before: " << d.health();
+    ASSERT_TRUE(d.device->LaunchGraph(graph, d.compute).ok());
+    if (ordered) d.Order(d.compute, d.copies);
+    d.CopyIn(0, 256);
+    EXPECT_EQ(d.health().ok(), ordered) << d.health();
+    if (!ordered) {
+      EXPECT_THAT(std::string(d.health().message()), testing::HasSubstr("kernel add on stream"));
+      EXPECT_THAT(std::string(d.health().message()), testing::HasSubstr("(of a graph)"));
+    }
+    ASSERT_TRUE(d.device->DestroyGraph(graph).ok());
+  }
+}
+
+TEST(FindRaces, StreamsOfOneGraphRaceAsTheyDidInItsCapture) {
+  for (const bool ordered : {true, false}) {
+    Device d;
+    ASSERT_TRUE(d.device->BeginCapture(d.compute).ok());
+    d.Order(d.compute, d.copies);
+    d.Kernel(d.compute, 0, 256, /*writes=*/true);
+    if (ordered) d.Order(d.compute, d.copies);
+    d.CopyIn(0, 256);
+    d.Order(d.copies, d.compute);
+    const GraphId graph = d.device->EndCapture(d.compute).value();
+    EXPECT_TRUE(d.health().ok()) << d.health();
+    ASSERT_TRUE(d.device->LaunchGraph(graph, d.compute).ok());
+    EXPECT_EQ(d.health().ok(), ordered) << d.health();
+  }
+}
+
 TEST(FindRaces, BlocksOfTheDevicesOwnAllocatorAreOrderedByIt) {
   for (const bool waits : {false, true}) {
     Device d({.schedule = EmulatedSchedule::kDeterministic});

@@ -50,6 +50,25 @@ TEST(ShapeOnly, StillRefusesBadArguments) {
   EXPECT_EQ(device->DestroyStream(stream).code(), StatusCode::kNotFound);
 }
 
+TEST(ShapeOnly, LaunchesGraphsWithoutRunningThem) {
+  const auto device = Make(MiB(1));
+  const Stream stream = device->CreateStream("s").value();
+  const EventId event = device->CreateEvent().value();
+  void* const block = device->Reserve(KiB(4)).value();
+  std::uint8_t host = 3;
+  ASSERT_TRUE(device->BeginCapture(stream).ok());
+  ASSERT_TRUE(device->Copy({{&host, block, 1}}, CopyDirection::kDeviceToHost, stream).ok());
+  const GraphId graph = device->EndCapture(stream).value();
+  EXPECT_EQ(device->CopiedBytes(CopyDirection::kDeviceToHost), 0u);
+  ASSERT_TRUE(device->LaunchGraph(graph, stream).ok());
+  ASSERT_TRUE(device->LaunchGraph(graph, stream).ok());
+  ASSERT_TRUE(device->RecordEvent(event, stream).ok());
+  EXPECT_TRUE(device->EventDone(event).value());
+  EXPECT_EQ(device->CopiedBytes(CopyDirection::kDeviceToHost), 2u);
+  EXPECT_EQ(host, 3);
+  EXPECT_TRUE(device->DestroyGraph(graph).ok());
+}
+
 using ShapeOnlyDeathTest = testing::Test;
 
 TEST(ShapeOnlyDeathTest, ATouchFaults) {

@@ -8,6 +8,7 @@
 
 #include "allocator/device_factory.h"
 #include "base/clock.h"
+#include "base/random.h"
 
 namespace tierlib {
 namespace {
@@ -41,6 +42,26 @@ TEST(ThreadedSchedule, CopiesTakeLatencyAndBandwidth) {
   // Never faster; how much later depends on what else the machine does.
   EXPECT_GE(Elapsed(*device, begin, middle), 12'000'000);
   EXPECT_GE(Elapsed(*device, middle, end), 22'000'000);
+}
+
+TEST(ThreadedSchedule, CopiesTakeTheJitterThatTheSeedDraws) {
+  constexpr std::uint64_t kSeed = 7, kJitterNs = 3'000'000;
+  const auto device = Make({.seed = kSeed, .kernel_threads = 1, .copy_jitter_ns = kJitterNs});
+  const Stream stream = device->CreateStream("s").value();
+  void* block = device->Reserve(MiB(1)).value();
+  std::uint8_t host = 0;
+  Random draws(kSeed);
+  std::vector<EventId> events = {device->CreateEvent().value()};
+  ASSERT_TRUE(device->RecordEvent(events[0], stream).ok());
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(device->Copy({{&host, block, 1}}, CopyDirection::kDeviceToHost, stream).ok());
+    events.push_back(device->CreateEvent().value());
+    ASSERT_TRUE(device->RecordEvent(events.back(), stream).ok());
+  }
+  ASSERT_TRUE(device->SynchronizeStream(stream).ok());
+  for (std::size_t i = 1; i < events.size(); ++i) {
+    EXPECT_GE(Elapsed(*device, events[i - 1], events[i]), static_cast<std::int64_t>(draws.UniformInt(kJitterNs + 1)));
+  }
 }
 
 TEST(ThreadedSchedule, ThrottlesEachDirectionAlone) {
@@ -111,6 +132,35 @@ TEST(ThreadedSchedule, EventsOfAStreamThatIsBusyAreNotDone) {
   EXPECT_TRUE(device->EventDone(event).value());
   ASSERT_TRUE(device->SynchronizeStream(idle).ok());
   EXPECT_TRUE(released);
+}
+
+TEST(ThreadedSchedule, RunsTheKernelsOfAGraphOnceForEachLaunchInTheirOrder) {
+  const auto device = Make({.kernel_threads = 1});
+  const Stream compute = device->CreateStream("compute").value();
+  const Stream side = device->CreateStream("side").value();
+  const Stream users[] = {device->CreateStream("user").value(), device->CreateStream("other user").value()};
+  const EventId event = device->CreateEvent().value();
+  std::vector<int> order;  // by kernels alone, of which one runs at a time
+  const auto launch = [&](Stream stream, int number) {
+    ASSERT_TRUE(
+        device->Launch(stream, {"note", {}, [&order, number](KernelContext&) { order.push_back(number); }}).ok());
+  };
+  ASSERT_TRUE(device->BeginCapture(compute).ok());
+  launch(compute, 1);
+  ASSERT_TRUE(device->RecordEvent(event, compute).ok());
+  ASSERT_TRUE(device->WaitEvent(side, event).ok());
+  launch(side, 2);
+  ASSERT_TRUE(device->RecordEvent(event, side).ok());
+  ASSERT_TRUE(device->WaitEvent(compute, event).ok());
+  launch(compute, 3);
+  const GraphId graph = device->EndCapture(compute).value();
+  std::vector<int> expected;
+  for (int i = 0; i < 100; ++i) {  // launches of one graph follow each other whatever their streams are
+    ASSERT_TRUE(device->LaunchGraph(graph, users[i % 2]).ok());
+    expected.insert(expected.end(), {1, 2, 3});
+  }
+  ASSERT_TRUE(device->DestroyGraph(graph).ok());  // waits for them
+  EXPECT_EQ(order, expected);
 }
 
 }  // namespace

@@ -77,6 +77,9 @@ class Tape {
   // once used, and a second pass through the same ops is FailedPrecondition. Gradients are summed in the reverse order
   // of recording. They are transient storages that are never saved. Marks the phase by Runtime::BeginBackward.
   //
+  // Passes are not recorded, so there are no gradients of gradients: in ops a gradient is a constant, or a leaf of its
+  // own. A loss that depends on no leaf is FailedPrecondition.
+  //
   // After an error, parameters that had no gradient before have none. A gradient that was there may hold a part of the
   // pass, as undoing that would take a second copy of every gradient: clear it.
   Status Backward(const Value& loss, bool retain = false);

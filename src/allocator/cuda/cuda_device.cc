@@ -17,12 +17,12 @@
 #include "allocator/cuda/copy_plan.h"
 #include "allocator/cuda/cuda_driver.h"
 #include "allocator/cuda/cuda_error.h"
+#include "allocator/cuda/cuda_graphs.h"
 #include "allocator/cuda/current_context.h"
+#include "allocator/cuda/device_memory.h"
 #include "allocator/cuda/device_node.h"
-#include "allocator/cuda/device_range.h"
 #include "allocator/cuda/event_clock.h"
-#include "allocator/cuda/malloc_pieces.h"
-#include "allocator/cuda/memory_pool.h"
+#include "allocator/cuda/host_kernels.h"
 #include "allocator/cuda/registered_ranges.h"
 #include "base/clock.h"
 #include "base/fork_mark.h"
@@ -44,57 +44,34 @@ cudaMemcpyKind AsCuda(CopyDirection direction) {
   return cudaMemcpyDefault;
 }
 
-// Where device memory comes from: one of the first two, and with kMallocAsync the third as well.
-struct Memory {
-  std::unique_ptr<DeviceRange> range;
-  std::unique_ptr<MallocPieces> pieces;
-  std::unique_ptr<CudaMemoryPool> pool;
-
-  StatusOr<void*> Map(std::size_t bytes) { return range != nullptr ? range->Map(bytes) : pieces->Map(bytes); }
-  Status Unmap(void* base, std::size_t bytes) {
-    return range != nullptr ? range->Unmap(base, bytes) : pieces->Unmap(base, bytes);
-  }
-};
-
-StatusOr<Memory> MakeMemory(const DeviceOptions& options, const CudaDriver& driver) {
-  Memory memory;
-  if (options.backing == DeviceBacking::kVirtualMemory) {
-    TIERLIB_ASSIGN_OR_RETURN(memory.range, DeviceRange::Create(driver, options.device, options.capacity));
-    return memory;
-  }
-  memory.pieces = std::make_unique<MallocPieces>(options.capacity);
-  if (memory.pieces->capacity() == 0) {
-    return InvalidArgumentError("device capacity " + FormatBytes(options.capacity) + " asked, the smallest is " +
-                                FormatBytes(MallocPieces::kGranularity));
-  }
-  if (options.backing == DeviceBacking::kMallocAsync) {
-    TIERLIB_ASSIGN_OR_RETURN(memory.pool, CudaMemoryPool::Create(options.device));
-  }
-  return memory;
-}
-
 class CudaDevice final : public DeviceBackend {
  public:
-  CudaDevice(DeviceInfo info, const CudaDriver& driver, CUcontext context, Memory memory,
+  CudaDevice(DeviceInfo info, const CudaDriver& driver, CUcontext context, DeviceMemory memory,
              std::unique_ptr<EventClock> clock, std::size_t max_pitch)
       : info_(std::move(info)),
         driver_(driver),
         context_(context),
         max_pitch_(max_pitch),
         memory_(std::move(memory)),
-        clock_(std::move(clock)) {}
+        clock_(std::move(clock)) {
+    if (memory_.managed != nullptr) host_kernels_ = std::make_unique<HostKernels>(/*threads=*/0);
+  }
 
   ~CudaDevice() override {
     if (fork_.in_child()) {  // which has no driver context
       LeaveBehind(std::move(clock_));
+      LeaveBehind(std::move(graphs_));
       LeaveBehind(std::move(memory_.range));
       LeaveBehind(std::move(memory_.pieces));
+      LeaveBehind(std::move(memory_.managed));
       LeaveBehind(std::move(memory_.pool));
+      LeaveBehind(std::move(host_kernels_));
       return;
     }
     const CurrentContext current(driver_, context_);
+    graphs_.reset();
     clock_.reset();
-    memory_ = Memory();
+    memory_ = DeviceMemory();
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -106,7 +83,14 @@ class CudaDevice final : public DeviceBackend {
     return base;
   }
 
+  Status ReserveAt(void* base, std::size_t bytes) override {
+    if (!memory_.maps_to()) return DeviceBackend::ReserveAt(base, bytes);
+    const CurrentContext current(driver_, context_);
+    return Note(memory_.MapTo(base, bytes));
+  }
+
   Status Release(void* base, std::size_t bytes) override {
+    NoteHostWait();
     const CurrentContext current(driver_, context_);
     return Note(memory_.Unmap(base, bytes));
   }
@@ -115,6 +99,7 @@ class CudaDevice final : public DeviceBackend {
     if (memory_.pool == nullptr) return DeviceBackend::AllocateInOrder(bytes, stream);
     TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
     const CurrentContext current(driver_, context_);
+    TIERLIB_RETURN_IF_ERROR(RefuseInCapture("AllocateInOrder", stream));
     StatusOr<void*> block = memory_.pool->Allocate(bytes, AsCuda(stream));
     if (!block.ok()) (void)Note(block.status());
     return block;
@@ -124,6 +109,7 @@ class CudaDevice final : public DeviceBackend {
     if (memory_.pool == nullptr) return DeviceBackend::FreeInOrder(block, stream);
     TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
     const CurrentContext current(driver_, context_);
+    TIERLIB_RETURN_IF_ERROR(RefuseInCapture("FreeInOrder", stream));
     return Note(memory_.pool->Free(block, AsCuda(stream)));
   }
 
@@ -136,6 +122,7 @@ class CudaDevice final : public DeviceBackend {
   void NoteBlock(void*, std::size_t, bool, Stream) override {}
 
   Status PinHost(void* base, std::size_t bytes) override {
+    NoteHostWait();
     const CurrentContext current(driver_, context_);
     TIERLIB_RETURN_IF_ERROR(Checked(cudaHostRegister(base, bytes, cudaHostRegisterPortable), "cudaHostRegister"));
     MutexLock lock(mutex_);
@@ -144,6 +131,7 @@ class CudaDevice final : public DeviceBackend {
   }
 
   Status UnpinHost(void* base, std::size_t) override {
+    NoteHostWait();
     const CurrentContext current(driver_, context_);
     TIERLIB_RETURN_IF_ERROR(Checked(cudaHostUnregister(base), "cudaHostUnregister"));
     MutexLock lock(mutex_);
@@ -165,7 +153,9 @@ class CudaDevice final : public DeviceBackend {
   Status DestroyStream(Stream stream) override {
     TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
     if (!Owns(stream)) return NotFoundError("a CUDA stream to destroy that CreateStream did not make");
+    NoteHostWait();
     const CurrentContext current(driver_, context_);
+    TIERLIB_RETURN_IF_ERROR(RefuseInCapture("DestroyStream", stream));
     const Status ended = Checked(cudaStreamSynchronize(AsCuda(stream)), "cudaStreamSynchronize");
     {
       MutexLock lock(mutex_);  // first: the handle may come back at once
@@ -177,12 +167,16 @@ class CudaDevice final : public DeviceBackend {
   }
 
   Status SynchronizeStream(Stream stream) override {
+    NoteHostWait();
     TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
     const CurrentContext current(driver_, context_);
+    TIERLIB_RETURN_IF_ERROR(RefuseInCapture("SynchronizeStream", stream));
     return Checked(cudaStreamSynchronize(AsCuda(stream)), "cudaStreamSynchronize");
   }
 
   Status Synchronize() override {
+    NoteHostWait();
+    if (graphs_->any()) return FailedPreconditionError("Synchronize: a stream of the device is in a capture");
     const CurrentContext current(driver_, context_);
     return Checked(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
   }
@@ -248,6 +242,7 @@ class CudaDevice final : public DeviceBackend {
   }
 
   Status SynchronizeEvent(EventId event) override {
+    NoteHostWait();
     TIERLIB_RETURN_IF_ERROR(CheckEvent(event));
     const CurrentContext current(driver_, context_);
     return Checked(cudaEventSynchronize(AsCuda(event)), "cudaEventSynchronize");
@@ -269,6 +264,7 @@ class CudaDevice final : public DeviceBackend {
       }
     }
     const CurrentContext current(driver_, context_);
+    if (ReachesPageable(runs, direction)) NoteHostWait();
     const auto plan = Plan(runs);
     for (const PitchedCopy& copy : plan) {
       const Status status = Enqueue(copy, AsCuda(direction), AsCuda(stream));
@@ -277,7 +273,8 @@ class CudaDevice final : public DeviceBackend {
         if (&copy != plan.begin()) (void)Checked(cudaStreamSynchronize(AsCuda(stream)), "cudaStreamSynchronize");
         return status;
       }
-      copied_[static_cast<std::size_t>(direction)] += copy.row_bytes * copy.rows;
+      const std::uint64_t bytes = copy.row_bytes * copy.rows;
+      if (!graphs_->NoteCopy(AsCuda(stream), direction, bytes)) copied_[static_cast<std::size_t>(direction)] += bytes;
     }
     return OkStatus();
   }
@@ -290,8 +287,14 @@ class CudaDevice final : public DeviceBackend {
     return Checked(cudaMemsetAsync(base, value, bytes, AsCuda(stream)), "cudaMemsetAsync");
   }
 
-  Status Launch(Stream, HostKernel kernel) override {
-    return UnimplementedError(std::string("a CUDA device runs no host kernels: ") + kernel.name);
+  Status Launch(Stream stream, HostKernel kernel) override {
+    if (host_kernels_ == nullptr) {
+      return UnimplementedError(std::string("a CUDA device runs no host kernels without managed memory: ") +
+                                kernel.name);
+    }
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    const CurrentContext current(driver_, context_);
+    return Note(host_kernels_->Launch(AsCuda(stream), std::move(kernel)));
   }
 
   Status EnqueueNative(absl::FunctionRef<Status()> enqueue) override {
@@ -299,9 +302,47 @@ class CudaDevice final : public DeviceBackend {
     return Note(enqueue());
   }
 
+  Status BeginCapture(Stream stream) override {
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    const CurrentContext current(driver_, context_);
+    TIERLIB_RETURN_IF_ERROR(RefuseInCapture("BeginCapture", stream));
+    return Note(graphs_->Begin(AsCuda(stream)));
+  }
+
+  StatusOr<GraphId> EndCapture(Stream stream) override {
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    const CurrentContext current(driver_, context_);
+    StatusOr<GraphId> graph = graphs_->End(AsCuda(stream));
+    if (!graph.ok()) (void)Note(graph.status());
+    return graph;
+  }
+
+  bool InCapture(Stream stream) const override {
+    const CurrentContext current(driver_, context_);
+    return stream.device == info_.device && graphs_->InCapture(AsCuda(stream));
+  }
+
+  Status LaunchGraph(GraphId graph, Stream stream) override {
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    const CurrentContext current(driver_, context_);
+    TIERLIB_RETURN_IF_ERROR(RefuseInCapture("LaunchGraph", stream));
+    const StatusOr<CudaGraphs::Bytes> copied = graphs_->Launch(graph, AsCuda(stream));
+    TIERLIB_RETURN_IF_ERROR(Note(copied.status()));
+    for (std::size_t i = 0; i < copied_.size(); ++i) copied_[i] += (*copied)[i];
+    return OkStatus();
+  }
+
+  Status DestroyGraph(GraphId graph) override {
+    NoteHostWait();
+    const CurrentContext current(driver_, context_);
+    return Note(graphs_->Destroy(graph));
+  }
+
   std::uint64_t CopiedBytes(CopyDirection direction) const override {
     return copied_[static_cast<std::size_t>(direction)].load(std::memory_order_relaxed);
   }
+
+  std::uint64_t host_waits() const override { return host_waits_.load(std::memory_order_relaxed); }
 
   Status health() const override {
     MutexLock lock(mutex_);
@@ -315,11 +356,30 @@ class CudaDevice final : public DeviceBackend {
                                 std::to_string(info_.device));
   }
 
+  // Where CUDA would take the call for a part of the graph, or spoil the capture. REQUIRES: the context is current.
+  Status RefuseInCapture(const char* call, Stream stream) const {
+    if (!graphs_->InCapture(AsCuda(stream))) return OkStatus();
+    return FailedPreconditionError(std::string(call) + ": the stream is in a capture");
+  }
+
   // An unknown id would be taken for an address.
   Status CheckEvent(EventId event) const {
     MutexLock lock(mutex_);
     if (events_.contains(event)) return OkStatus();
     return InvalidArgumentError("event " + std::to_string(event) + " does not exist: make it with CreateEvent");
+  }
+
+  void NoteHostWait() { host_waits_.fetch_add(1, std::memory_order_relaxed); }
+
+  // Whether the driver has to copy aside, and then may wait.
+  bool ReachesPageable(absl::Span<const CopyRun> runs, CopyDirection direction) const {
+    if (direction == CopyDirection::kDeviceToDevice) return false;
+    MutexLock lock(mutex_);
+    for (const CopyRun& run : runs) {
+      const void* const host = direction == CopyDirection::kDeviceToHost ? run.destination : run.source;
+      if (run.bytes > 0 && !registered_.Contains(host)) return true;
+    }
+    return false;
   }
 
   absl::InlinedVector<PitchedCopy, 4> Plan(absl::Span<const CopyRun> runs) const {
@@ -352,9 +412,12 @@ class CudaDevice final : public DeviceBackend {
   const CudaDriver driver_;
   const CUcontext context_;
   const std::size_t max_pitch_;
-  Memory memory_;
+  DeviceMemory memory_;
   std::unique_ptr<EventClock> clock_;
+  std::unique_ptr<HostKernels> host_kernels_;  // where the memory is managed
+  std::unique_ptr<CudaGraphs> graphs_ = std::make_unique<CudaGraphs>();
   std::array<std::atomic<std::uint64_t>, 3> copied_ = {};  // by CopyDirection
+  std::atomic<std::uint64_t> host_waits_{0};
   mutable Mutex mutex_;
   Status health_ ABSL_GUARDED_BY(mutex_);
   std::atomic<std::uint64_t> destroyed_streams_{0};
@@ -390,15 +453,17 @@ StatusOr<std::unique_ptr<DeviceBackend>> MakeCudaDevice(const DeviceOptions& opt
     return InvalidArgumentError("device capacity " + FormatBytes(options.capacity) + " asked, " + properties.name +
                                 " has " + FormatBytes(properties.totalGlobalMem));
   }
-  TIERLIB_ASSIGN_OR_RETURN(Memory memory, MakeMemory(options, driver));
+  TIERLIB_ASSIGN_OR_RETURN(DeviceMemory memory, DeviceMemory::Create(options, driver));
   TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<EventClock> clock, EventClock::Create());
   DeviceInfo info;
   info.name = properties.name;
   info.device = options.device;
-  info.capacity = memory.range != nullptr ? memory.range->capacity() : memory.pieces->capacity();
-  info.granularity = memory.range != nullptr ? memory.range->granularity() : MallocPieces::kGranularity;
+  info.capacity = memory.capacity();
+  info.granularity = memory.granularity();
   info.base_alignment = info.granularity;
   info.numa_node = NodeOfDevice(options.device);
+  info.reserves_at = memory.maps_to();
+  info.runs_host_kernels = memory.managed != nullptr;
   return std::unique_ptr<DeviceBackend>(
       new CudaDevice(std::move(info), driver, context, std::move(memory), std::move(clock), properties.memPitch));
 }

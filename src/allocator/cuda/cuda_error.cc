@@ -15,6 +15,15 @@ StatusCode CodeFor(cudaError_t error) {
     case cudaErrorInvalidPitchValue:
     case cudaErrorInvalidMemcpyDirection: return StatusCode::kInvalidArgument;
     case cudaErrorHostMemoryAlreadyRegistered: return StatusCode::kAlreadyExists;
+    case cudaErrorStreamCaptureUnsupported:
+    case cudaErrorStreamCaptureInvalidated:
+    case cudaErrorStreamCaptureMerge:
+    case cudaErrorStreamCaptureUnmatched:
+    case cudaErrorStreamCaptureUnjoined:
+    case cudaErrorStreamCaptureIsolation:
+    case cudaErrorStreamCaptureImplicit:
+    case cudaErrorStreamCaptureWrongThread:
+    case cudaErrorCapturedEvent:
     case cudaErrorHostMemoryNotRegistered: return StatusCode::kFailedPrecondition;
     case cudaErrorNotPermitted: return StatusCode::kPermissionDenied;
     case cudaErrorInsufficientDriver:

@@ -80,11 +80,14 @@ Status DeviceRange::MapAt(CUdeviceptr address, std::size_t bytes, CUmemGenericAl
   return status;
 }
 
+Status DeviceRange::CheckBytes(std::size_t bytes) const {
+  if (bytes != 0 && bytes % granularity_ == 0) return OkStatus();
+  return InvalidArgumentError("device memory of " + std::to_string(bytes) + " bytes asked, not a multiple of " +
+                              std::to_string(granularity_));
+}
+
 StatusOr<void*> DeviceRange::Map(std::size_t bytes) {
-  if (bytes == 0 || bytes % granularity_ != 0) {
-    return InvalidArgumentError("device memory of " + std::to_string(bytes) + " bytes asked, not a multiple of " +
-                                std::to_string(granularity_));
-  }
+  TIERLIB_RETURN_IF_ERROR(CheckBytes(bytes));
   MutexLock lock(mutex_);
   const std::optional<std::uint64_t> offset = pieces_.FindGap(bytes);
   if (!offset.has_value()) return Status(StatusCode::kResourceExhausted);
@@ -92,6 +95,21 @@ StatusOr<void*> DeviceRange::Map(std::size_t bytes) {
   TIERLIB_RETURN_IF_ERROR(MapAt(base_ + *offset, bytes, &handle));
   pieces_.Take(*offset, bytes, handle);
   return reinterpret_cast<void*>(base_ + *offset);
+}
+
+Status DeviceRange::MapTo(void* base, std::size_t bytes) {
+  TIERLIB_RETURN_IF_ERROR(CheckBytes(bytes));
+  const CUdeviceptr address = reinterpret_cast<CUdeviceptr>(base);
+  if (address < base_ || (address - base_) % granularity_ != 0) {
+    return InvalidArgumentError("device memory asked at an address that is no multiple of " +
+                                std::to_string(granularity_) + " bytes into the device's range");
+  }
+  MutexLock lock(mutex_);
+  if (!pieces_.IsFree(address - base_, bytes)) return Status(StatusCode::kResourceExhausted);
+  CUmemGenericAllocationHandle handle = 0;
+  TIERLIB_RETURN_IF_ERROR(MapAt(address, bytes, &handle));
+  pieces_.Take(address - base_, bytes, handle);
+  return OkStatus();
 }
 
 Status DeviceRange::Unmap(void* base, std::size_t bytes) {

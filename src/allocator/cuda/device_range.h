@@ -34,11 +34,14 @@ class DeviceRange {
 
   // ResourceExhausted, without a message, where neither the capacity nor the device holds `bytes` more.
   StatusOr<void*> Map(std::size_t bytes);
+  // The same at `base`; ResourceExhausted also where something is mapped there, or it is beyond the range.
+  Status MapTo(void* base, std::size_t bytes);
   // InvalidArgument where [base, base + bytes) is not a piece. REQUIRES: no work that uses it is pending.
   Status Unmap(void* base, std::size_t bytes);
 
  private:
   DeviceRange(const CudaDriver& driver, int ordinal) : driver_(driver), ordinal_(ordinal) {}
+  Status CheckBytes(std::size_t bytes) const;
   Status MapAt(CUdeviceptr address, std::size_t bytes, CUmemGenericAllocationHandle* handle);
 
   const CudaDriver driver_;

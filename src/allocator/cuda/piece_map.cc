@@ -16,6 +16,13 @@ std::optional<std::uint64_t> PieceMap::FindGap(std::uint64_t bytes) const {
   return std::nullopt;
 }
 
+bool PieceMap::IsFree(std::uint64_t offset, std::uint64_t bytes) const {
+  if (offset > extent_ || bytes > extent_ - offset) return false;
+  const auto next = pieces_.lower_bound(offset);
+  if (next != pieces_.end() && next->first - offset < bytes) return false;
+  return next == pieces_.begin() || std::prev(next)->first + std::prev(next)->second.bytes <= offset;
+}
+
 void PieceMap::Take(std::uint64_t offset, std::uint64_t bytes, std::uint64_t handle) {
   TIERLIB_CHECK(bytes > 0 && bytes <= extent_ && offset <= extent_ - bytes, "a piece lies outside its range");
   const auto [piece, inserted] = pieces_.emplace(offset, Piece{bytes, handle});

@@ -21,7 +21,8 @@ class PieceMap {
 
   // Offset of the lowest gap of `bytes` bytes (not zero), or nothing. Takes nothing.
   std::optional<std::uint64_t> FindGap(std::uint64_t bytes) const;
-  // Takes a piece that FindGap found; `handle` is the caller's. REQUIRES: free.
+  bool IsFree(std::uint64_t offset, std::uint64_t bytes) const;
+  // Takes a piece that FindGap found or IsFree said is free; `handle` is the caller's. REQUIRES: free.
   void Take(std::uint64_t offset, std::uint64_t bytes, std::uint64_t handle);
   // Gives back the handle of the piece that is exactly [offset, offset + bytes), or nothing where there is none.
   std::optional<std::uint64_t> Remove(std::uint64_t offset, std::uint64_t bytes);

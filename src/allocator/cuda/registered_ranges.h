@@ -18,6 +18,7 @@ class RegisteredRanges {
   void Add(const void* base, std::size_t bytes);
   // Removes the range that begins at `base`, where there is one.
   void Remove(const void* base);
+  bool Contains(const void* address) const;
   // The lowest address above `address` at which a range begins or ends; the highest there is where none does.
   std::uintptr_t NextBorder(std::uintptr_t address) const;
 

@@ -22,6 +22,10 @@ std::uint64_t PageBytes() {
 std::uint64_t PageDown(std::uint64_t offset) { return offset / PageBytes() * PageBytes(); }
 std::uint64_t PageUp(std::uint64_t offset) { return PageDown(offset + PageBytes() - 1); }
 
+Status NotAMultiple(std::size_t bytes) {
+  return InvalidArgumentError("reserving " + std::to_string(bytes) + " bytes: not a positive multiple of 256");
+}
+
 }  // namespace
 
 StatusOr<std::unique_ptr<Arena>> Arena::Create(std::uint64_t capacity, Protection protection) {
@@ -60,19 +64,39 @@ std::uint64_t Arena::Place(std::size_t bytes) const {
   return capacity_;
 }
 
-StatusOr<void*> Arena::Reserve(std::size_t bytes) {
-  if (bytes == 0 || bytes % kGranularity != 0) {
-    return InvalidArgumentError("reserving " + std::to_string(bytes) + " bytes: not a positive multiple of 256");
-  }
-  MutexLock lock(mutex_);
-  const std::uint64_t offset = Place(bytes);
-  if (offset == capacity_) return Status(StatusCode::kResourceExhausted);
+bool Arena::IsFree(std::uint64_t offset, std::size_t bytes) const {
+  if (offset > capacity_ || bytes > capacity_ - offset) return false;
+  const auto next = pieces_.lower_bound(offset);
+  if (next != pieces_.end() && next->first - offset < bytes) return false;
+  return next == pieces_.begin() || std::prev(next)->first + std::prev(next)->second <= offset;
+}
+
+Status Arena::Take(std::uint64_t offset, std::size_t bytes) {
   if (protection_ == Protection::kOpen || (protection_ == Protection::kGated && gate_open_)) {
     TIERLIB_RETURN_IF_ERROR(Protect(PageDown(offset), PageUp(offset + bytes), true));
   }
   pieces_.emplace(offset, bytes);
   reserved_ += bytes;
+  return OkStatus();
+}
+
+StatusOr<void*> Arena::Reserve(std::size_t bytes) {
+  if (bytes == 0 || bytes % kGranularity != 0) return NotAMultiple(bytes);
+  MutexLock lock(mutex_);
+  const std::uint64_t offset = Place(bytes);
+  if (offset == capacity_) return Status(StatusCode::kResourceExhausted);
+  TIERLIB_RETURN_IF_ERROR(Take(offset, bytes));
   return static_cast<void*>(base_ + offset);
+}
+
+Status Arena::ReserveAt(void* base, std::size_t bytes) {
+  if (bytes == 0 || bytes % kGranularity != 0) return NotAMultiple(bytes);
+  const auto offset = reinterpret_cast<std::uintptr_t>(base) - reinterpret_cast<std::uintptr_t>(base_);
+  if (offset > capacity_ || offset % kGranularity != 0) {
+    return InvalidArgumentError("reserving at an address that is no multiple of 256 bytes into this device's memory");
+  }
+  MutexLock lock(mutex_);
+  return IsFree(offset, bytes) ? Take(offset, bytes) : Status(StatusCode::kResourceExhausted);
 }
 
 Status Arena::Release(void* base, std::size_t bytes) {

@@ -38,6 +38,9 @@ class Arena {
   // A piece of `bytes`, right after the highest one while the capacity holds that, otherwise in the lowest gap that a
   // Release left. InvalidArgument for zero or for no multiple of the granularity; ResourceExhausted without a message.
   StatusOr<void*> Reserve(std::size_t bytes);
+  // The same at `base`. ResourceExhausted, without a message, where that is beyond the capacity or overlaps a piece;
+  // InvalidArgument where it is no address of the arena's at a multiple of the granularity.
+  Status ReserveAt(void* base, std::size_t bytes);
   // InvalidArgument where [base, base + bytes) is not a piece.
   Status Release(void* base, std::size_t bytes);
 
@@ -54,6 +57,9 @@ class Arena {
   Arena(std::byte* base, std::uint64_t capacity, Protection protection);
   // Where the next piece goes, or capacity_ where none of `bytes` fits.
   std::uint64_t Place(std::size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsFree(std::uint64_t offset, std::size_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes a piece there. REQUIRES: it is free.
+  Status Take(std::uint64_t offset, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::uint64_t Top() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status Protect(std::uint64_t begin, std::uint64_t end, bool accessible) const;
   Status SetGate(bool open) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -85,6 +85,14 @@ class DeterministicSchedule : public Schedule {
     return RunUntil([&recording] { return recording.done(); });
   }
 
+  Status WaitForStream(StreamHandle stream) override {
+    MutexLock lock(mutex_);
+    const auto found = queues_.find(stream);
+    if (found == queues_.end()) return UnknownStream(stream);
+    const Queue& queue = found->second;
+    return RunUntil([&queue] { return queue.work.empty(); });
+  }
+
   Status WaitForAll() override {
     MutexLock lock(mutex_);
     return RunUntil([this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return backlog_ == 0; });

@@ -7,12 +7,15 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "allocator/emulated/arena.h"
+#include "allocator/emulated/captures.h"
 #include "allocator/emulated/engines.h"
 #include "allocator/emulated/event_table.h"
+#include "allocator/emulated/graphs.h"
 #include "allocator/emulated/health.h"
 #include "allocator/emulated/kernel_scope.h"
 #include "allocator/emulated/ordered_memory.h"
@@ -44,6 +47,12 @@ auto Guarded(Body&& body) -> decltype(body()) {
 
 Status InsideKernel() { return FailedPreconditionError("a kernel must not call the device"); }
 
+// Of a captured recording nothing is known: each launch makes others.
+Status RefuseCaptured(const char* call, const RecordingRef& recording) {
+  if (recording == nullptr || recording->capture() == 0) return OkStatus();
+  return FailedPreconditionError(absl::StrCat(call, ": the event was last recorded in a capture"));
+}
+
 class EmulatedDevice : public DeviceBackend {
  public:
   EmulatedDevice(const DeviceOptions& options, std::unique_ptr<Arena> arena)
@@ -55,6 +64,7 @@ class EmulatedDevice : public DeviceBackend {
     info_.granularity = Arena::kGranularity;
     info_.base_alignment = Arena::kBaseAlignment;
     info_.numa_node = options.emulated.numa_node;
+    info_.reserves_at = true;
     info_.runs_host_kernels = true;
     info_.shape_only = options.emulated.schedule == EmulatedSchedule::kShapeOnly;
     info_.notes_blocks = options.emulated.poison && !info_.shape_only;
@@ -75,6 +85,7 @@ class EmulatedDevice : public DeviceBackend {
 
   // --- Memory -------------------------------------------------------------------------------------------------------
   StatusOr<void*> Reserve(std::size_t bytes) override { return arena_->Reserve(bytes); }
+  Status ReserveAt(void* base, std::size_t bytes) override { return arena_->ReserveAt(base, bytes); }
   Status Release(void* base, std::size_t bytes) override { return arena_->Release(base, bytes); }
   Status PinHost(void*, std::size_t) override { return OkStatus(); }
   Status UnpinHost(void*, std::size_t) override { return OkStatus(); }
@@ -88,6 +99,7 @@ class EmulatedDevice : public DeviceBackend {
   StatusOr<void*> AllocateInOrder(std::size_t bytes, Stream stream) override {
     if (KernelScope::Active()) return InsideKernel();
     TIERLIB_RETURN_IF_ERROR(StreamNumber(stream).status());
+    TIERLIB_RETURN_IF_ERROR(captures_.Refuse("AllocateInOrder", stream.handle));
     TIERLIB_ASSIGN_OR_RETURN(void* const block, ordered_memory_.Allocate(bytes, *schedule_));
     NoteBlock(block, *ordered_memory_.BlockBytes(block), /*live=*/true, stream);
     return block;
@@ -96,10 +108,17 @@ class EmulatedDevice : public DeviceBackend {
     const std::optional<std::size_t> bytes = ordered_memory_.BlockBytes(block);
     if (!bytes) return InvalidArgumentError("freeing what AllocateInOrder did not hand out");
     TIERLIB_RETURN_IF_ERROR(StreamNumber(stream).status());
+    TIERLIB_RETURN_IF_ERROR(captures_.Refuse("FreeInOrder", stream.handle));
     NoteBlock(block, *bytes, /*live=*/false, stream);
-    const auto freed = std::make_shared<Recording>();
-    TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{freed}));
-    ordered_memory_.Free(block, freed);
+    const RecordingRef freed = ordered_memory_.FreedWith(block);
+    const Status enqueued = Enqueue(stream, emulated::RecordWork{freed});
+    if (enqueued.code() == StatusCode::kResourceExhausted) {  // without memory for that, the host waits
+      TIERLIB_RETURN_IF_ERROR(schedule_->WaitForStream(stream.handle));
+      freed->Complete();
+    } else {
+      TIERLIB_RETURN_IF_ERROR(enqueued);
+    }
+    ordered_memory_.Free(block);
     return OkStatus();
   }
   std::uint64_t ReservedInOrder() const override { return ordered_memory_.reserved(); }
@@ -117,8 +136,10 @@ class EmulatedDevice : public DeviceBackend {
   }
 
   Status DestroyStream(Stream stream) override {
+    NoteHostWait();
     if (KernelScope::Active()) return InsideKernel();
     TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    TIERLIB_RETURN_IF_ERROR(captures_.Refuse("DestroyStream", stream.handle));
     TIERLIB_RETURN_IF_ERROR(schedule_->RemoveStream(stream.handle));
     MutexLock lock(streams_mutex_);
     streams_.erase(stream.handle);
@@ -127,16 +148,27 @@ class EmulatedDevice : public DeviceBackend {
   }
 
   Status SynchronizeStream(Stream stream) override {
+    NoteHostWait();
+    if (KernelScope::Active()) return InsideKernel();
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
     return Guarded([&]() -> Status {
-      const auto recording = std::make_shared<Recording>();
-      TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{recording}));
-      TIERLIB_RETURN_IF_ERROR(schedule_->WaitFor(*recording));
+      TIERLIB_RETURN_IF_ERROR(captures_.Refuse("SynchronizeStream", stream.handle));
+      const Status waited = Guarded([&]() -> Status {
+        const auto recording = std::make_shared<Recording>();
+        TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{recording}));
+        return schedule_->WaitFor(*recording);
+      });
+      // Without memory for a recording it waits all the same: who gives memory back relies on it.
+      const bool short_of_memory = waited.code() == StatusCode::kResourceExhausted;
+      TIERLIB_RETURN_IF_ERROR(short_of_memory ? schedule_->WaitForStream(stream.handle) : waited);
       return health_.Get();
     });
   }
 
   Status Synchronize() override {
+    NoteHostWait();
     if (KernelScope::Active()) return InsideKernel();
+    if (captures_.any()) return FailedPreconditionError("Synchronize: a stream of the device is in a capture");
     TIERLIB_RETURN_IF_ERROR(Guarded([&] { return schedule_->WaitForAll(); }));
     return health_.Get();
   }
@@ -163,6 +195,10 @@ class EmulatedDevice : public DeviceBackend {
   Status RecordEvent(EventId event, Stream stream) override {
     return Guarded([&]() -> Status {
       TIERLIB_RETURN_IF_ERROR(events_.Check(event));
+      TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+      if (RecordingRef captured = captures_.Record(stream.handle)) {
+        return events_.SetRecording(event, std::move(captured));
+      }
       const auto recording = std::make_shared<Recording>();
       TIERLIB_RETURN_IF_ERROR(Enqueue(stream, emulated::RecordWork{recording}));
       return events_.SetRecording(event, recording);
@@ -171,21 +207,26 @@ class EmulatedDevice : public DeviceBackend {
 
   Status WaitEvent(Stream stream, EventId event) override {
     TIERLIB_ASSIGN_OR_RETURN(RecordingRef recording, events_.Find(event));
-    if (recording == nullptr || recording->done()) return CheckDevice(stream);
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    TIERLIB_ASSIGN_OR_RETURN(const bool captured, Guarded([&] { return captures_.Wait(stream.handle, recording); }));
+    if (captured || recording == nullptr || recording->done()) return OkStatus();
     return Enqueue(stream, emulated::WaitWork{std::move(recording)});
   }
 
   StatusOr<bool> EventDone(EventId event) override {
     if (KernelScope::Active()) return InsideKernel();
     TIERLIB_ASSIGN_OR_RETURN(const RecordingRef recording, events_.Find(event));
+    TIERLIB_RETURN_IF_ERROR(RefuseCaptured("EventDone", recording));
     schedule_->Poll();
     TIERLIB_RETURN_IF_ERROR(health_.Get());
     return recording == nullptr || recording->done();
   }
 
   Status SynchronizeEvent(EventId event) override {
+    NoteHostWait();
     if (KernelScope::Active()) return InsideKernel();
     TIERLIB_ASSIGN_OR_RETURN(const RecordingRef recording, events_.Find(event));
+    TIERLIB_RETURN_IF_ERROR(RefuseCaptured("SynchronizeEvent", recording));
     if (recording != nullptr) TIERLIB_RETURN_IF_ERROR(schedule_->WaitFor(*recording));
     return health_.Get();
   }
@@ -212,8 +253,8 @@ class EmulatedDevice : public DeviceBackend {
       copy.bytes += run.bytes;
     }
     const std::size_t bytes = copy.bytes;
-    TIERLIB_RETURN_IF_ERROR(Enqueue(stream, std::move(copy)));
-    copied_[static_cast<std::size_t>(direction)].fetch_add(bytes, std::memory_order_relaxed);
+    TIERLIB_ASSIGN_OR_RETURN(const bool captured, EnqueueOrCapture(stream, std::move(copy)));
+    if (!captured) copied_[static_cast<std::size_t>(direction)].fetch_add(bytes, std::memory_order_relaxed);
     return OkStatus();
   }
 
@@ -228,22 +269,67 @@ class EmulatedDevice : public DeviceBackend {
     return Enqueue(stream, std::move(kernel));
   }
 
+  // --- Captured graphs ----------------------------------------------------------------------------------------------
+  Status BeginCapture(Stream stream) override {
+    if (KernelScope::Active()) return InsideKernel();
+    TIERLIB_RETURN_IF_ERROR(StreamNumber(stream).status());
+    return Guarded([&] { return captures_.Begin(stream.handle); });
+  }
+
+  StatusOr<GraphId> EndCapture(Stream stream) override {
+    if (KernelScope::Active()) return InsideKernel();
+    TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
+    return Guarded([&]() -> StatusOr<GraphId> {
+      TIERLIB_ASSIGN_OR_RETURN(emulated::Graph graph, captures_.End(stream.handle));
+      std::vector<emulated::StreamHandle> streams(graph.lanes);
+      for (emulated::StreamHandle& lane : streams) lane = next_stream_.fetch_add(1);
+      return graphs_.Add(std::move(graph), std::move(streams), *schedule_);
+    });
+  }
+
+  bool InCapture(Stream stream) const override { return stream.device == info_.device && captures_.Has(stream.handle); }
+
+  Status LaunchGraph(GraphId graph, Stream stream) override {
+    if (KernelScope::Active()) return InsideKernel();
+    TIERLIB_RETURN_IF_ERROR(StreamNumber(stream).status());
+    TIERLIB_RETURN_IF_ERROR(captures_.Refuse("LaunchGraph", stream.handle));
+    const auto copied = Guarded([&] { return graphs_.Launch(graph, stream.handle, *schedule_); });
+    if (!copied.ok() && copied.status().code() != StatusCode::kInvalidArgument) health_.Report(copied.status());
+    TIERLIB_RETURN_IF_ERROR(copied.status());
+    for (std::size_t i = 0; i < copied_.size(); ++i) copied_[i].fetch_add((*copied)[i], std::memory_order_relaxed);
+    return OkStatus();
+  }
+
+  Status DestroyGraph(GraphId graph) override {
+    if (KernelScope::Active()) return InsideKernel();
+    return Guarded([&] { return graphs_.Remove(graph, *schedule_); });
+  }
+
   std::uint64_t CopiedBytes(CopyDirection direction) const override {
     return copied_[static_cast<std::size_t>(direction)].load(std::memory_order_relaxed);
   }
+  std::uint64_t host_waits() const override { return host_waits_.load(std::memory_order_relaxed); }
   Status health() const override { return health_.Get(); }
 
  private:
+  void NoteHostWait() { host_waits_.fetch_add(1, std::memory_order_relaxed); }
   Status CheckDevice(Stream stream) const {
     if (stream.device == info_.device) return OkStatus();
     return InvalidArgumentError(
         absl::StrCat("stream ", stream.handle, " of device ", stream.device, " was given to device ", info_.device));
   }
 
-  Status Enqueue(Stream stream, emulated::Work work) {
+  Status Enqueue(Stream stream, emulated::Work work) { return EnqueueOrCapture(stream, std::move(work)).status(); }
+
+  // True where the work became a part of a graph.
+  StatusOr<bool> EnqueueOrCapture(Stream stream, emulated::Work work) {
     if (KernelScope::Active()) return InsideKernel();
     TIERLIB_RETURN_IF_ERROR(CheckDevice(stream));
-    return Guarded([&] { return schedule_->Enqueue(stream.handle, std::move(work)); });
+    return Guarded([&]() -> StatusOr<bool> {
+      if (captures_.Add(stream.handle, work)) return true;
+      TIERLIB_RETURN_IF_ERROR(schedule_->Enqueue(stream.handle, std::move(work)));
+      return false;
+    });
   }
 
   const ForkMark fork_;
@@ -253,11 +339,14 @@ class EmulatedDevice : public DeviceBackend {
   emulated::Health health_;
   emulated::Engines engines_;
   emulated::EventTable events_;
+  emulated::Captures captures_;
+  emulated::Graphs graphs_;
   std::atomic<std::uintptr_t> next_stream_{1};
   std::atomic<std::uint64_t> destroyed_streams_{0};
   mutable Mutex streams_mutex_;
   absl::flat_hash_set<std::uintptr_t> streams_ ABSL_GUARDED_BY(streams_mutex_);  // handles of those that exist
   std::array<std::atomic<std::uint64_t>, 3> copied_ = {};
+  std::atomic<std::uint64_t> host_waits_{0};
   std::unique_ptr<emulated::Schedule> schedule_;  // last: it uses the members above until it ends
 };
 

@@ -58,8 +58,9 @@ void CopyEngine::Run(const CopyWork& copy) {
   const std::int64_t start_ns = NowNs();
   MoveBytes(copy);
   const double transfer_ns = bytes_per_s_ > 0 ? static_cast<double>(copy.bytes) * 1e9 / bytes_per_s_ : 0;
-  if (transfer_ns > 0 || latency_ns_ > 0) {
-    SleepUntil(start_ns + static_cast<std::int64_t>(latency_ns_) + std::llround(transfer_ns));
+  const std::uint64_t late_ns = latency_ns_ + (jitter_ns_ > 0 ? random_.UniformInt(jitter_ns_ + 1) : 0);
+  if (transfer_ns > 0 || late_ns > 0) {
+    SleepUntil(start_ns + static_cast<std::int64_t>(late_ns) + std::llround(transfer_ns));
   }
 }
 

@@ -10,6 +10,7 @@
 #include "allocator/emulated/kernel_scope.h"
 #include "allocator/emulated/work.h"
 #include "base/mutex.h"
+#include "base/random.h"
 #include "base/thread_pool.h"
 #include "tierlib/options.h"
 
@@ -32,24 +33,31 @@ class ComputeEngine {
   ThreadPool pool_;
 };
 
-// Copies of one direction, one at a time, each taking at least latency + bytes / bandwidth.
+// Copies of one direction, one at a time, each taking at least latency + bytes / bandwidth, and its share of the
+// jitter.
 class CopyEngine {
  public:
   // bytes_per_s 0: as fast as memory goes.
-  CopyEngine(double bytes_per_s, std::uint64_t latency_ns) : bytes_per_s_(bytes_per_s), latency_ns_(latency_ns) {}
+  CopyEngine(double bytes_per_s, const EmulatedOptions& options)
+      : bytes_per_s_(bytes_per_s),
+        latency_ns_(options.copy_latency_ns),
+        jitter_ns_(options.copy_jitter_ns),
+        random_(options.seed) {}
   void Run(const CopyWork& copy);
 
  private:
   const double bytes_per_s_;
   const std::uint64_t latency_ns_;
+  const std::uint64_t jitter_ns_;
   Mutex turn_;
+  Random random_ ABSL_GUARDED_BY(turn_);  // one draw a copy
 };
 
 struct Engines {
   explicit Engines(const EmulatedOptions& options)
       : compute(options.kernel_threads),
-        out(options.copy_out_bytes_per_s, options.copy_latency_ns),
-        in(options.copy_in_bytes_per_s, options.copy_latency_ns) {}
+        out(options.copy_out_bytes_per_s, options),
+        in(options.copy_in_bytes_per_s, options) {}
   // Runs one operation to its end on the engine that it needs.
   void Run(const CopyWork& copy);
 

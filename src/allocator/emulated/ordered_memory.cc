@@ -8,14 +8,20 @@ StatusOr<void*> OrderedMemory::Allocate(std::size_t bytes, Schedule& schedule) {
   constexpr std::size_t kUnit = Arena::kGranularity;
   if (bytes > arena_.capacity()) return Status(StatusCode::kResourceExhausted);
   const std::size_t rounded = bytes == 0 ? kUnit : (bytes + kUnit - 1) / kUnit * kUnit;
+  std::list<Block> made(1);  // before the block, which is not to be lost where there is no memory for this
+  made.front().freed = std::make_shared<Recording>();
   for (;;) {
     RecordingRef oldest;
     {
       MutexLock lock(mutex_);
+      live_.reserve(live_.size() + 1);
       GiveBackEnded();
       const StatusOr<void*> block = arena_.Reserve(rounded);
       if (block.ok()) {
-        live_.emplace(*block, rounded);
+        made.front().block = *block;
+        made.front().bytes = rounded;
+        live_.emplace(*block, made.begin());
+        blocks_.splice(blocks_.end(), made);
         reserved_ += rounded;
         return *block;
       }
@@ -30,13 +36,18 @@ std::optional<std::size_t> OrderedMemory::BlockBytes(const void* block) const {
   MutexLock lock(mutex_);
   const auto found = live_.find(block);
   if (found == live_.end()) return std::nullopt;
-  return found->second;
+  return found->second->bytes;
 }
 
-void OrderedMemory::Free(void* block, RecordingRef freed) {
+RecordingRef OrderedMemory::FreedWith(const void* block) const {
+  MutexLock lock(mutex_);
+  return live_.find(block)->second->freed;
+}
+
+void OrderedMemory::Free(void* block) {
   MutexLock lock(mutex_);
   const auto found = live_.find(block);
-  freed_.push_back({block, found->second, std::move(freed)});
+  freed_.splice(freed_.end(), blocks_, found->second);
   live_.erase(found);
 }
 

@@ -10,7 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <optional>
 
 #include "absl/container/flat_hash_map.h"
@@ -32,13 +32,16 @@ class OrderedMemory {
   StatusOr<void*> Allocate(std::size_t bytes, Schedule& schedule);
   // Size of a live block, rounded; nullopt where it is none.
   std::optional<std::size_t> BlockBytes(const void* block) const;
-  // `freed` completes when the work before the free has ended. REQUIRES: a live block.
-  void Free(void* block, RecordingRef freed);
+  // What is to complete when the work before the block's free has ended: made with the block, so that giving it back
+  // needs no memory. REQUIRES: a live block.
+  RecordingRef FreedWith(const void* block) const;
+  // Takes the block back once that has completed. REQUIRES: a live block.
+  void Free(void* block);
   // Bytes of live blocks, and of freed ones that are not back yet.
   std::uint64_t reserved() const;
 
  private:
-  struct Freed {
+  struct Block {
     void* block = nullptr;
     std::size_t bytes = 0;
     RecordingRef freed;
@@ -47,8 +50,9 @@ class OrderedMemory {
 
   Arena& arena_;
   mutable Mutex mutex_;
-  absl::flat_hash_map<const void*, std::size_t> live_ ABSL_GUARDED_BY(mutex_);
-  std::deque<Freed> freed_ ABSL_GUARDED_BY(mutex_);
+  std::list<Block> blocks_ ABSL_GUARDED_BY(mutex_);  // that are live, in no order
+  absl::flat_hash_map<const void*, std::list<Block>::iterator> live_ ABSL_GUARDED_BY(mutex_);
+  std::list<Block> freed_ ABSL_GUARDED_BY(mutex_);  // oldest first
   std::uint64_t reserved_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

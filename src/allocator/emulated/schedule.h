@@ -34,6 +34,8 @@ class Schedule {
   virtual Status Enqueue(StreamHandle stream, Work work) = 0;
   // Blocks until `recording`, which was enqueued, is complete.
   virtual Status WaitFor(const Recording& recording) = 0;
+  // Blocks until everything enqueued so far on the stream has run. Needs no memory. NotFound as Enqueue.
+  virtual Status WaitForStream(StreamHandle stream) = 0;
   // Blocks until everything enqueued so far, on every stream, has run.
   virtual Status WaitForAll() = 0;
   // The program asked for the state of an event: a schedule without threads may let something happen.

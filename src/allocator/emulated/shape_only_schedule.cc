@@ -31,6 +31,10 @@ class ShapeOnlySchedule : public Schedule {
   }
 
   Status WaitFor(const Recording&) override { return OkStatus(); }
+  Status WaitForStream(StreamHandle stream) override {
+    MutexLock lock(mutex_);
+    return streams_.contains(stream) ? OkStatus() : UnknownStream(stream);
+  }
   Status WaitForAll() override { return OkStatus(); }
   void Poll() override {}
 

@@ -4,6 +4,7 @@
 // woken only when it sleeps. Queues are bounded: a program that runs far ahead of its device blocks, as on a GPU.
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 #include <atomic>
 #include <string>
@@ -66,6 +67,16 @@ class StreamWorker {
     if (asleep) wake_.NotifyOne();
   }
 
+  // Blocks until what was pushed so far has run. Looks again and again: it is for callers without memory for a
+  // recording, which is what others wait for.
+  void AwaitPushed() const {
+    const std::uint64_t pushed = pushed_.load(std::memory_order_acquire);
+    while (ran_.load(std::memory_order_acquire) < pushed) {
+      const timespec pause = {0, 50'000};
+      nanosleep(&pause, nullptr);
+    }
+  }
+
  private:
   // Moves all queued work into `batch`; false where there is none and there will be none.
   bool Take(std::vector<Work>& batch) {
@@ -95,6 +106,7 @@ class StreamWorker {
       for (Work& work : batch) {
         std::visit([this](auto& item) { Run(item); }, work);
         work = WaitWork{};  // drop the closure at once, not when the batch ends
+        ran_.fetch_add(1, std::memory_order_release);
       }
       batch.clear();
     }
@@ -108,6 +120,7 @@ class StreamWorker {
   bool asleep_ ABSL_GUARDED_BY(mutex_) = false;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<std::uint64_t> pushed_{0};
+  std::atomic<std::uint64_t> ran_{0};
   std::uint64_t taken_ = 0;     // by the worker only; so is the next
   std::int64_t kernel_ns_ = 0;  // for how long its kernels have run
   std::thread thread_;
@@ -160,6 +173,18 @@ class ThreadedSchedule : public Schedule {
 
   Status WaitFor(const Recording& recording) override {
     recording.Wait();
+    return OkStatus();
+  }
+
+  Status WaitForStream(StreamHandle stream) override {
+    std::shared_ptr<StreamWorker> worker;
+    {
+      MutexLock lock(mutex_);
+      const auto found = workers_.find(stream);
+      if (found == workers_.end()) return UnknownStream(stream);
+      worker = found->second;
+    }
+    worker->AwaitPushed();
     return OkStatus();
   }
 

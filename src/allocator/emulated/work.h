@@ -19,6 +19,10 @@ namespace tierlib::emulated {
 // Thread-safety: one thread completes, any thread may ask or wait.
 class Recording {
  public:
+  // `capture`: the number of the capture that it is made in; 0: none. One of a capture never completes: each launch of
+  // its graph makes others.
+  explicit Recording(std::uint64_t capture = 0) : capture_(capture) {}
+  std::uint64_t capture() const { return capture_; }
   // `kernel_ns`: for how long kernels of the stream have run so far.
   void Complete(std::int64_t kernel_ns = 0);
   bool done() const { return done_.load(std::memory_order_acquire) != 0; }
@@ -28,6 +32,7 @@ class Recording {
   std::int64_t kernel_ns() const { return done() ? kernel_ns_ : 0; }
 
  private:
+  const std::uint64_t capture_;
   std::atomic<int> done_{0};  // an int, for which waiting needs no table of the C++ library
   std::int64_t time_ns_ = 0;  // both written before done_
   std::int64_t kernel_ns_ = 0;
