@@ -14,8 +14,17 @@ namespace tierlib {
 
 // Who finds it locked looks again for some microseconds before it sleeps: most locks here are held for less than a
 // sleeper takes to wake up.
+//
+// Under kTurns it then naps, for longer each time, before it sleeps until it is woken. Threads that do nothing but use
+// what the lock guards so take turns: each works alone for a while, with what is guarded in its processor's cache, in
+// place of taking all of it over from the other at each call. Who has napped may have slept as long again as it had to.
 class ABSL_LOCKABLE Mutex {
  public:
+  enum class Waiters { kSleep, kTurns };
+
+  constexpr Mutex() = default;
+  constexpr explicit Mutex(Waiters waiters) : waiters_(waiters) {}
+
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     if (!mutex_.try_lock()) LockContended();
   }
@@ -25,22 +34,10 @@ class ABSL_LOCKABLE Mutex {
  private:
   friend class CondVar;
 
-  void LockContended() {
-    for (int pauses = 16; pauses <= 256; pauses *= 2) {  // each look takes the lock's cache line from its holder
-      for (int i = 0; i < pauses; ++i) Pause();
-      if (mutex_.try_lock()) return;
-    }
-    mutex_.lock();
-  }
-  static void Pause() {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-  }
+  void LockContended();  // returns with the lock
 
   std::mutex mutex_;
+  const Waiters waiters_ = Waiters::kSleep;
 };
 
 class ABSL_SCOPED_LOCKABLE MutexLock {

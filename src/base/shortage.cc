@@ -11,17 +11,21 @@ namespace {
 constexpr std::size_t kNamed = 3;  // of each kind of holder, in the line
 
 std::string WhatIsShort(const Shortage& s) {
+  const std::string where =
+      s.tier == Tier::kDevice ? s.device_name : std::string(TierName(s.tier)) + " memory of " + s.device_name;
   switch (s.reason) {
     case Shortage::Reason::kCapacity:
-    case Shortage::Reason::kFragmentation: return s.device_name + " is full";
+    case Shortage::Reason::kFragmentation: return where + " is full";
     case Shortage::Reason::kTagLimit:
-      return s.device_name + ": the limit of " + FormatBytes(s.tag_limit) + " for " + s.tag + " is reached";
+      return where + ": the limit of " + FormatBytes(s.tag_limit) + " for " + s.tag + " is reached";
     case Shortage::Reason::kDeviceMemory:
-      return s.device_name + " has no memory left beyond the " + FormatBytes(s.reserved) + " that are reserved";
+      return where + " has no memory left beyond the " + FormatBytes(s.reserved) + " that are reserved";
+    case Shortage::Reason::kOtherDevices:
+      return where + " is full, as other devices hold " + FormatBytes(s.other_devices) + " of what they share";
     case Shortage::Reason::kProgramAllocator:
       return "the program's device allocator has no " + FormatBytes(s.asked) + " for a reload";
   }
-  return s.device_name;
+  return where;
 }
 
 }  // namespace
@@ -29,8 +33,9 @@ std::string WhatIsShort(const Shortage& s) {
 std::string Shortage::ToString() const {
   std::string text = WhatIsShort(*this);
   if (reason != Reason::kProgramAllocator) {  // which has figures of its own
-    text += ": asked " + FormatBytes(asked) + ", free " + FormatBytes(free) + " of " + FormatBytes(capacity) +
-            ", largest hole " + FormatBytes(largest_hole);
+    text += ": asked " + FormatBytes(asked) + (alignment > 0 ? " at a multiple of " + FormatBytes(alignment) : "") +
+            ", free " + FormatBytes(free) + " of " + FormatBytes(capacity) + ", largest hole " +
+            FormatBytes(largest_hole);
     if (pending > 0) {
       text += ", pending " + FormatBytes(pending) + " on " + std::to_string(streams.size()) +
               (streams.size() == 1 ? " stream" : " streams");

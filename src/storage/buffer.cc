@@ -6,6 +6,16 @@
 
 namespace tierlib {
 
+struct DeviceBuffer::Return : public Deferred::Work {
+  explicit Return(const std::shared_ptr<DeviceAllocator>& to) : allocator(to) {}
+  void Run() override { allocator->deallocate(data, bytes, last); }
+
+  const std::shared_ptr<DeviceAllocator> allocator;
+  void* data = nullptr;
+  std::uint64_t bytes = 0;
+  Stream last;
+};
+
 DeviceBuffer::DeviceBuffer(BlockPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes, trace::Tag tag)
     : pool_(&pool), data_(data), origin_(origin), bytes_(bytes), tag_(tag) {}
 
@@ -14,16 +24,16 @@ DeviceBuffer::DeviceBuffer(DirectPool& pool, void* data, std::uint64_t origin, s
 
 DeviceBuffer::DeviceBuffer(std::shared_ptr<DeviceAllocator> allocator, EventPool& events, Deferred& deferred,
                            void* data, std::uint64_t origin, std::uint64_t bytes)
-    : allocator_(std::move(allocator)),
+    : return_(std::make_unique<Return>(allocator)),
       events_(&events),
       deferred_(&deferred),
       data_(data),
       origin_(origin),
       bytes_(bytes) {}
 
-DeviceBuffer::DeviceBuffer(Keepalive keepalive, KeepaliveQueue& keepalives, Stream home, void* data,
+DeviceBuffer::DeviceBuffer(Keepalive&& keepalive, KeepaliveQueue& keepalives, Stream home, void* data,
                            std::uint64_t bytes, std::shared_ptr<StreamSet> readers)
-    : keepalive_(std::move(keepalive)),
+    : held_(keepalive == nullptr ? nullptr : KeepaliveQueue::Held::Of(std::move(keepalive))),
       keepalives_(&keepalives),
       home_(home),
       data_(data),
@@ -33,17 +43,16 @@ DeviceBuffer::DeviceBuffer(Keepalive keepalive, KeepaliveQueue& keepalives, Stre
 
 DeviceBuffer::~DeviceBuffer() {
   if (pool_ != nullptr && former_ != nullptr && former_.use_count() > 1) {
-    former_->ticket_ = pool_->FreeWithBytes(data_, streams_.Get());
+    former_->ticket_ = pool_->FreeWithBytes(data_, streams_.Last());
   } else if (pool_ != nullptr) {
-    pool_->Free(data_, streams_.Get());
+    pool_->Free(data_, streams_.Last());
   } else if (direct_ != nullptr) {
-    direct_->Free(data_, streams_.Get());
-  } else if (allocator_ != nullptr) {
+    direct_->Free(data_, streams_.Last());
+  } else if (return_ != nullptr) {
     ReturnToAllocator();
-  } else if (keepalive_ != nullptr) {
-    auto readers = streams_.Get();
-    readers.erase(std::remove(readers.begin(), readers.end(), home_), readers.end());
-    keepalives_->DropAfter(std::move(keepalive_), readers);
+  } else if (held_ != nullptr) {
+    streams_.Remove(home_);
+    keepalives_->DropAfter(std::move(held_), streams_.Last());
   }
 }
 
@@ -76,15 +85,15 @@ std::unique_ptr<DeviceBuffer> FormerBlock::TakeBack(trace::Tag tag) {
 
 void DeviceBuffer::ReturnToAllocator() {
   // The allocator orders the memory's next use after one stream: let that one wait for the others.
-  const auto streams = streams_.Get();
+  const absl::Span<const Stream> streams = streams_.Last();
   const Stream last = streams.empty() ? Stream{} : streams.back();
-  for (Stream stream : streams) {
-    if (const MarkRef mark = events_->MarkOrWait(stream)) (void)events_->WaitOn(last, *mark);
-  }
-  deferred_->Later(
-      [allocator = allocator_, data = data_, bytes = bytes_, last] { allocator->deallocate(data, bytes, last); });
+  for (const Stream stream : streams) events_->Order(last, stream);
+  return_->data = data_;
+  return_->bytes = bytes_;
+  return_->last = last;
+  deferred_->Later(std::move(return_));
 }
 
-HostBuffer::~HostBuffer() { pool_.Free(data_, streams_.Get()); }
+HostBuffer::~HostBuffer() { pool_.Free(data_, streams_.Last()); }
 
 }  // namespace tierlib

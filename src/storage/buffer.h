@@ -3,11 +3,13 @@
 #ifndef TIERLIB_SRC_STORAGE_BUFFER_H_
 #define TIERLIB_SRC_STORAGE_BUFFER_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/types/span.h"
 #include "allocator/block_pool.h"
 #include "base/mutex.h"
 #include "storage/deferred.h"
@@ -30,7 +32,16 @@ class StreamSet {
     }
     streams_.push_back(stream);
   }
+  void Remove(Stream stream) {
+    MutexLock lock(mutex_);
+    streams_.erase(std::remove(streams_.begin(), streams_.end(), stream), streams_.end());
+  }
   absl::InlinedVector<Stream, 4> Get() const {
+    MutexLock lock(mutex_);
+    return streams_;
+  }
+  // The same without a copy. REQUIRES: nobody adds or removes any more.
+  absl::Span<const Stream> Last() const {
     MutexLock lock(mutex_);
     return streams_;
   }
@@ -76,14 +87,15 @@ class DeviceBuffer {
                trace::Tag tag = trace::Tag::kNone);
   // One of the device's own allocator, likewise.
   DeviceBuffer(DirectPool& pool, void* data, std::uint64_t origin, std::uint64_t bytes, trace::Tag tag);
-  // Memory of the program's own allocator. Given back through `deferred`.
+  // Memory of the program's own allocator. Given back through `deferred`. Throws std::bad_alloc, and so does the next
+  // one: then the memory, or the keepalive, is still the caller's.
   DeviceBuffer(std::shared_ptr<DeviceAllocator> allocator, EventPool& events, Deferred& deferred, void* data,
                std::uint64_t origin, std::uint64_t bytes);
   // Memory that the program owns, held by its keepalive (may be null), which goes to `keepalives` at the end. UsedOn
   // names the streams that read it; a copy keeps the buffer itself. What reads it on `home` is not waited for: there
   // the program orders the memory's next use itself, as it does for tensors that it frees on that stream. `readers`,
   // where given, is told the streams in place of the buffer: whoever lets the memory go asks there.
-  DeviceBuffer(Keepalive keepalive, KeepaliveQueue& keepalives, Stream home, void* data, std::uint64_t bytes,
+  DeviceBuffer(Keepalive&& keepalive, KeepaliveQueue& keepalives, Stream home, void* data, std::uint64_t bytes,
                std::shared_ptr<StreamSet> readers = nullptr);
   ~DeviceBuffer();
   DeviceBuffer(const DeviceBuffer&) = delete;
@@ -95,6 +107,9 @@ class DeviceBuffer {
   // Where byte 0 of the storage would lie.
   void* storage_base() const { return reinterpret_cast<void*>(reinterpret_cast<std::uintptr_t>(data_) - origin_); }
   void UsedOn(Stream stream) { (readers_ != nullptr ? *readers_ : streams_).Add(stream); }
+  // A stream that is named has waited for all that `stream` did with the block, so nobody needs to wait for what else
+  // `stream` does until the block is given back.
+  void UseEndsBefore(Stream stream) { streams_.Remove(stream); }
   // The streams that use it so far.
   absl::InlinedVector<Stream, 4> streams() const { return streams_.Get(); }
   // Whose bytes they are, for those who ask about an address. Nothing where tierlib did not take the block.
@@ -106,20 +121,21 @@ class DeviceBuffer {
   // Blocks of a pool come back in stream order, so a copy may outlive the buffer; other memory must be kept by the
   // copy.
   bool stream_ordered() const { return pool_ != nullptr || direct_ != nullptr; }
-  bool adopted() const { return !stream_ordered() && allocator_ == nullptr; }
+  bool adopted() const { return !stream_ordered() && events_ == nullptr; }
   trace::Tag tag() const { return tag_; }
-  bool has_keepalive() const { return keepalive_ != nullptr; }
+  bool has_keepalive() const { return held_ != nullptr; }
   // Who holds this when the buffer goes may take its block back. Null where it is not of a pool. Not synchronised.
   const std::shared_ptr<FormerBlock>& Former();
 
  private:
+  struct Return;  // to the program's allocator
   void ReturnToAllocator();
 
   BlockPool* const pool_ = nullptr;
   DirectPool* const direct_ = nullptr;
-  const std::shared_ptr<DeviceAllocator> allocator_;
-  Keepalive keepalive_;
-  EventPool* const events_ = nullptr;
+  std::unique_ptr<Return> return_;              // made ahead: giving back needs no memory
+  std::unique_ptr<KeepaliveQueue::Held> held_;  // likewise
+  EventPool* const events_ = nullptr;           // of memory of the program's allocator, as the next one
   Deferred* const deferred_ = nullptr;
   KeepaliveQueue* const keepalives_ = nullptr;
   const Stream home_;

@@ -1,6 +1,7 @@
 #include "storage/device_tier.h"
 
 #include <algorithm>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "allocator/file_source.h"
 #include "allocator/growth_ahead.h"
 #include "allocator/memory_source.h"
+#include "tierlib/bytes.h"
 #include "tierlib/faults.h"
 
 namespace tierlib {
@@ -18,25 +20,28 @@ struct PoolParts {
   const DeviceTier::PoolSettings& settings;
   trace::Recorder* recorder = nullptr;
   Faults* faults = nullptr;
+  bool threads_take_turns = false;
 };
 
+// The most that hardened mode holds back of a tier.
+std::size_t QuarantineFor(std::uint64_t capacity) {
+  return static_cast<std::size_t>(std::min<std::uint64_t>(MiB(64), capacity / 8));
+}
+
+// `options`: what is particular to the pool.
 StatusOr<std::unique_ptr<BlockPool>> MakePool(std::unique_ptr<MemorySource> source, DeviceBackend& device,
-                                              const PoolParts& parts, CacheBounds cache = {},
-                                              WaitWatch* watch = nullptr, std::uint64_t spare_bytes = 0) {
-  BlockPool::Options options;
-  options.spare_bytes = static_cast<std::size_t>(spare_bytes);
-  options.watch = watch;
-  options.cache = cache;
+                                              const PoolParts& parts, BlockPool::Options options = {}) {
   options.tag_limits = parts.settings.tags.Of(source->tier());
   if (parts.settings.hardened) {
     TIERLIB_ASSIGN_OR_RETURN(options.hardening, device.CreateStream("hardening"));
-    options.quarantine_bytes = std::min<std::size_t>(options.quarantine_bytes, source->capacity() / 8);
+    options.quarantine_bytes = QuarantineFor(source->capacity());
   }
   options.source = std::move(source);
   options.device = &device;
   options.alignment = device.info().alignment;
   options.recorder = parts.recorder;
   options.faults = parts.faults;
+  options.threads_take_turns = parts.threads_take_turns;
   return std::make_unique<BlockPool>(std::move(options));
 }
 
@@ -52,20 +57,36 @@ bool IsRepeatable(const DeviceOptions& options) {
          options.emulated.schedule != EmulatedSchedule::kThreaded;
 }
 
-StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(const DeviceOptions& device, const HostSourceOptions& options,
-                                                  const PoolParts& parts, CacheBounds cache) {
-  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source, MakeHostSource(options));
-  if (options.tier == Tier::kPinned && !IsRepeatable(device)) {
-    source = GrowAhead(std::move(source), BlockPool::Options().growth);
+CacheBounds BoundsFor(const DeviceOptions& device, std::uint64_t bytes, std::uint64_t age_ns) {
+  if (IsRepeatable(device)) age_ns = 0;
+  constexpr std::uint64_t kMostAge = std::numeric_limits<std::int64_t>::max();
+  return {bytes, static_cast<std::int64_t>(std::min(age_ns, kMostAge))};
+}
+
+// The pool of a host tier over its memory. What is grown ahead counts against a shared limit.
+StatusOr<std::unique_ptr<BlockPool>> MakeHostPool(std::unique_ptr<MemorySource> source,
+                                                  const DeviceTier::HostTierSettings& of, const DeviceOptions& options,
+                                                  DeviceBackend& device, const PoolParts& parts, CacheBounds cache) {
+  BlockPool::Options pool;
+  pool.cache = cache;
+  pool.shared_tag_limits = of.shared_tags;
+  if (of.shared != nullptr) {
+    // A piece that is used in part is there for its own pool alone: of a small limit, each takes small ones.
+    const std::size_t page = source->granularity();
+    const auto part = static_cast<std::size_t>(source->capacity() / 16 / page * page);
+    pool.growth = std::min(pool.growth, std::max(part, page));
+    source = WithLimit(std::move(source), of.shared);
   }
+  if (source->tier() == Tier::kPinned && !IsRepeatable(options)) source = GrowAhead(std::move(source), pool.growth);
   if (parts.faults != nullptr) source = MakeFaultySource(std::move(source), *parts.faults);
-  return MakePool(std::move(source), *options.device, parts, cache);
+  return MakePool(std::move(source), device, parts, std::move(pool));
 }
 
 }  // namespace
 
 DeviceTier::~DeviceTier() {
   if (fork.in_child()) {
+    LeaveBehind(std::move(direct));
     LeaveBehind(std::move(transfers));
     LeaveBehind(std::move(keepalives));
     LeaveBehind(std::move(stalls));
@@ -79,7 +100,7 @@ DeviceTier::~DeviceTier() {
 StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& options,
                                                          std::unique_ptr<DeviceBackend> backend, PoolSettings settings,
                                                          Deferred& deferred, trace::Recorder* recorder,
-                                                         NumaTopology& topology) {
+                                                         NumaTopology& topology, GivenMemory given) {
   auto tier = std::make_unique<DeviceTier>();
   tier->options = options;
   tier->recorder_ = recorder;
@@ -88,41 +109,59 @@ StatusOr<std::unique_ptr<DeviceTier>> DeviceTier::Create(const DeviceOptions& op
   tier->events = std::make_unique<EventPool>(device);
   tier->time = std::make_unique<TimeLedger>(device, *tier->events);
   tier->stalls = std::make_unique<StallWatch>(device, *tier->events, *tier->time, recorder);
-  const PoolParts parts{settings, recorder, options.faults.get()};
+  const PoolParts parts{settings, recorder, options.faults.get(), options.allocating_threads_take_turns};
   const bool whole = options.backing == DeviceBacking::kMalloc;
-  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<MemorySource> source,
-                           whole ? MakeWholeDeviceSource(device) : MakeDeviceSource(device));
-  TIERLIB_ASSIGN_OR_RETURN(
-      tier->pool, MakePool(std::move(source), device, parts, CacheBounds(), tier->stalls.get(), options.spare_bytes));
+  std::unique_ptr<MemorySource> source = std::move(given.device);
+  BlockPool::Options pool;
+  pool.watch = tier->stalls.get();
+  pool.spare_bytes = static_cast<std::size_t>(options.spare_bytes);
+  if (source == nullptr) {  // memory that is given stays
+    TIERLIB_ASSIGN_OR_RETURN(source, whole ? MakeWholeDeviceSource(device) : MakeDeviceSource(device));
+    pool.cache = BoundsFor(options, options.cached_limit, options.cached_age_ns);
+  }
+  TIERLIB_ASSIGN_OR_RETURN(tier->pool, MakePool(std::move(source), device, parts, std::move(pool)));
   HostSourceOptions host;
   host.numa_node = ChooseNode(options.kind, device.info().numa_node, topology);
   host.shape_only = device.info().shape_only;
   host.device = &device;
   host.topology = &topology;
+  const CacheBounds cache = BoundsFor(options, settings.cached_limit, settings.cached_age_ns);
+  const auto make_pool = [&](std::unique_ptr<MemorySource> memory, const HostTierSettings& of) {
+    tier->shared_limits[static_cast<std::size_t>(memory->tier())] = of.shared;
+    return MakeHostPool(std::move(memory), of, options, device, parts, cache);
+  };
   host.tier = Tier::kPinned;
-  host.capacity = settings.pinned;
-  CacheBounds cache = settings.cache;
-  if (IsRepeatable(options)) cache.age_ns = 0;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakeHostPool(options, host, parts, cache));
+  host.capacity = settings.pinned.bytes;
+  if (given.pinned != nullptr) {
+    TIERLIB_ASSIGN_OR_RETURN(tier->pinned, MakePool(std::move(given.pinned), device, parts));
+  } else {
+    TIERLIB_ASSIGN_OR_RETURN(source, MakeHostSource(host));
+    TIERLIB_ASSIGN_OR_RETURN(tier->pinned, make_pool(std::move(source), settings.pinned));
+  }
   host.tier = Tier::kPageable;
-  host.capacity = settings.pageable;
-  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, MakeHostPool(options, host, parts, cache));
+  host.capacity = settings.pageable.bytes;
+  TIERLIB_ASSIGN_OR_RETURN(source, MakeHostSource(host));
+  TIERLIB_ASSIGN_OR_RETURN(tier->pageable, make_pool(std::move(source), settings.pageable));
   if (!settings.file_directory.empty()) {
     host.tier = Tier::kFile;
-    host.capacity = settings.file;
+    host.capacity = settings.file.bytes;
     TIERLIB_ASSIGN_OR_RETURN(
-        source, host.shape_only ? MakeHostSource(host) : MakeFileSource(settings.file_directory, settings.file));
-    if (options.faults != nullptr) source = MakeFaultySource(std::move(source), *options.faults);
-    TIERLIB_ASSIGN_OR_RETURN(tier->file, MakePool(std::move(source), device, parts, cache));
+        source, host.shape_only ? MakeHostSource(host) : MakeFileSource(settings.file_directory, settings.file.bytes));
+    TIERLIB_ASSIGN_OR_RETURN(tier->file, make_pool(std::move(source), settings.file));
   }
   if (options.backing == DeviceBacking::kMallocAsync) {
-    TIERLIB_ASSIGN_OR_RETURN(tier->direct,
-                             DirectPool::Create(device, *tier->events, settings.tags.Of(Tier::kDevice), recorder));
+    DirectPool::Options direct;
+    direct.tag_limits = settings.tags.Of(Tier::kDevice);
+    direct.recorder = recorder;
+    direct.faults = options.faults.get();
+    if (settings.hardened) direct.quarantine_bytes = QuarantineFor(device.info().capacity);
+    TIERLIB_ASSIGN_OR_RETURN(tier->direct, DirectPool::Create(device, *tier->events, direct));
   }
   tier->keepalives = std::make_unique<KeepaliveQueue>(device, *tier->events, deferred);
-  TIERLIB_ASSIGN_OR_RETURN(tier->transfers,
-                           TransferEngine::Create(device, *tier->events, recorder, tier->time.get(),
-                                                  CopyLimits{options.chunk_bytes, options.coalesce_bytes}));
+  TIERLIB_ASSIGN_OR_RETURN(
+      tier->transfers,
+      TransferEngine::Create(device, *tier->events, recorder, tier->time.get(),
+                             CopyLimits{options.chunk_bytes, options.coalesce_bytes}, settings.transfer_numbers));
   tier->stalls->SetCopyStreams(tier->transfers->out_stream(), tier->transfers->in_stream());
   return tier;
 }
@@ -148,9 +187,66 @@ BlockPool* DeviceTier::PoolOf(Tier tier) const {
   return nullptr;
 }
 
+StatusOr<void*> DeviceTier::AllocateHostBlock(Tier tier, std::size_t bytes, Stream stream, trace::Tag tag,
+                                              std::size_t alignment) {
+  BlockPool& host = *PoolOf(tier);
+  StatusOr<void*> block = host.Allocate(bytes, stream, tag, alignment);
+  if (block.status().code() == StatusCode::kResourceExhausted && TakeFromOthers(tier, bytes)) {
+    block = host.Allocate(bytes, stream, tag, alignment);
+  }
+  if (block.ok()) NoteHostHadRoom(tier, bytes);
+  if (block.status().code() == StatusCode::kResourceExhausted) NoteHostRefused({tier, bytes, tag, alignment});
+  return block;
+}
+
+void DeviceTier::NoteHostHadRoom(Tier tier, std::size_t bytes) {
+  std::atomic<std::uint64_t>& refused = refused_[static_cast<std::size_t>(tier)];
+  if (bytes >= refused.load(std::memory_order_relaxed)) refused.store(kNoneRefused, std::memory_order_relaxed);
+}
+
+void DeviceTier::NoteHostRefused(const HostRequest& request) {
+  std::atomic<std::uint64_t>& refused = refused_[static_cast<std::size_t>(request.tier)];
+  if (request.bytes >= refused.load(std::memory_order_relaxed)) return;
+  try {
+    std::optional<Shortage> shortage = ExplainHostShortage(*this, request);
+    MutexLock lock(shortages_mutex_);
+    host_shortages_[static_cast<std::size_t>(request.tier)].swap(shortage);
+  } catch (const std::bad_alloc&) {  // the next one is explained
+    return;
+  }
+  refused.store(request.bytes, std::memory_order_relaxed);
+}
+
+std::optional<Shortage> DeviceTier::last_host_shortage(Tier tier) const {
+  MutexLock lock(shortages_mutex_);
+  return host_shortages_[static_cast<std::size_t>(tier)];
+}
+
+bool DeviceTier::TakeFromOthers(Tier tier, std::uint64_t bytes) {
+  const SharedLimit* const limit = shared_limits[static_cast<std::size_t>(tier)].get();
+  if (limit == nullptr) return false;
+  const std::uint64_t before = limit->left();
+  if (before >= bytes) return false;  // it failed for another reason
+  const auto used_by = [tier](const DeviceTier& device) {
+    BlockPool& host = *device.PoolOf(tier);
+    (void)host.TrimEnded(0);  // what was made ready ahead is there for all
+    const TierStatistics now = host.statistics();
+    return now.live + now.waste;
+  };
+  std::uint64_t used = used_by(*this);
+  for (const DeviceTier* const other : others) used += used_by(*other);
+  if (limit->bytes() >= used + bytes) {  // otherwise it would be taken in vain
+    for (const DeviceTier* const other : others) {
+      const std::uint64_t left = limit->left();
+      if (left < bytes) (void)other->PoolOf(tier)->TrimEnded(bytes - left);
+    }
+  }
+  return limit->left() > before;
+}
+
 StatusOr<std::shared_ptr<HostBuffer>> DeviceTier::AllocateHost(std::uint64_t bytes, Stream stream) {
   for (BlockPool* host : HostPools()) {
-    const StatusOr<void*> block = host->Allocate(bytes, stream, trace::Tag::kSaved);
+    const StatusOr<void*> block = AllocateHostBlock(host->tier(), bytes, stream, trace::Tag::kSaved);
     if (block.ok()) {
       if (host != pinned.get()) NoteFallback(static_cast<std::uint16_t>(host->tier()), bytes);
       try {

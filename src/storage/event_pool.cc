@@ -59,6 +59,11 @@ Status EventPool::WaitOn(Stream stream, const Mark& mark) {
   return device_.WaitEvent(stream, mark.event);
 }
 
+void EventPool::Order(Stream later, Stream earlier) {
+  const MarkRef mark = MarkOrWait(earlier);
+  if (mark != nullptr && !WaitOn(later, *mark).ok()) (void)device_.SynchronizeStream(earlier);
+}
+
 void EventPool::Return(EventId event) {
   MutexLock lock(mutex_);
   idle_.push_back(event);

@@ -41,6 +41,9 @@ class EventPool {
   MarkRef MarkOrWait(Stream stream);
   // Later work of `stream` starts after the mark. Does nothing where the mark is of the same stream.
   Status WaitOn(Stream stream, const Mark& mark);
+  // Later work of `later` starts after the work enqueued on `earlier` so far. For memory that is about to go, so it
+  // cannot fail: where the one cannot be made to wait for the other, or takes no mark, the host waits.
+  void Order(Stream later, Stream earlier);
 
  private:
   friend struct Mark;

@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include <new>
 #include <utility>
 
 #include "base/clock.h"
@@ -10,39 +11,48 @@ namespace tierlib {
 
 KeepaliveQueue::~KeepaliveQueue() {
   MutexLock lock(mutex_);
-  for (Held& held : held_) Drop(std::move(held.keepalive));
+  while (oldest_ != nullptr) DropOldest();
 }
 
-void KeepaliveQueue::Drop(Keepalive keepalive) {
-  deferred_.Later([keepalive = std::move(keepalive)]() mutable { keepalive.reset(); });
+void KeepaliveQueue::DropOldest() {
+  std::unique_ptr<Held> held = std::move(oldest_);
+  oldest_ = std::move(held->next_);
+  if (oldest_ == nullptr) newest_ = nullptr;
+  held->readers_.clear();
+  deferred_.Later(std::move(held));
 }
 
-void KeepaliveQueue::DropAfter(Keepalive keepalive, absl::Span<const Stream> streams) {
-  Held held;
-  held.keepalive = std::move(keepalive);
+void KeepaliveQueue::DropAfter(std::unique_ptr<Held> held, absl::Span<const Stream> streams) noexcept {
   for (const Stream stream : streams) {
-    if (MarkRef mark = events_.MarkOrWait(stream)) held.readers.push_back(std::move(mark));
+    MarkRef mark = events_.MarkOrWait(stream);
+    if (mark == nullptr) continue;
+    try {
+      held->readers_.push_back(std::move(mark));
+    } catch (const std::bad_alloc&) {
+      (void)device_.SynchronizeStream(stream);
+    }
   }
-  if (held.readers.empty()) return Drop(std::move(held.keepalive));
+  if (held->readers_.empty()) return deferred_.Later(std::move(held));
   MutexLock lock(mutex_);
-  held_.push_back(std::move(held));
+  Held* const added = held.get();
+  (newest_ == nullptr ? oldest_ : newest_->next_) = std::move(held);
+  newest_ = added;
 }
 
 void KeepaliveQueue::Poll() {
   MutexLock lock(mutex_);
-  while (!held_.empty()) {
-    for (const MarkRef& reader : held_.front().readers) {
+  while (oldest_ != nullptr) {
+    for (const MarkRef& reader : oldest_->readers_) {
       const StatusOr<bool> done = device_.EventDone(reader->event);
       if (done.ok() && !*done) return;
     }
-    Drop(std::move(held_.front().keepalive));
-    held_.pop_front();
+    DropOldest();
   }
 }
 
 absl::InlinedVector<MarkRef, 2> KeepaliveQueue::Oldest() const {
   MutexLock lock(mutex_);
-  return held_.empty() ? absl::InlinedVector<MarkRef, 2>() : held_.front().readers;
+  return oldest_ == nullptr ? absl::InlinedVector<MarkRef, 2>() : oldest_->readers_;
 }
 
 Status KeepaliveQueue::Drain(std::int64_t deadline_ns) {
@@ -59,7 +69,7 @@ Status KeepaliveQueue::Drain(std::int64_t deadline_ns) {
 
 bool KeepaliveQueue::empty() const {
   MutexLock lock(mutex_);
-  return held_.empty();
+  return oldest_ == nullptr;
 }
 
 }  // namespace tierlib

@@ -3,6 +3,8 @@
 #include <new>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace tierlib {
 
 MarkRef StallWatch::Before(Stream stream) {
@@ -21,6 +23,17 @@ void StallWatch::After(MarkRef before, const Waited& waited, trace::StallCause c
                      cause, ledger_.NewClaim()});
   } catch (const std::bad_alloc&) {  // the wait goes unmeasured
   }
+}
+
+std::int64_t StallWatch::HostBefore() const { return recorder_ == nullptr && !ledger_.in_step() ? 0 : NowNs(); }
+
+void StallWatch::HostAfter(std::int64_t before_ns, const Waited& waited, trace::StallCause cause, Stream stream,
+                           std::uint64_t least_ns) {
+  if (before_ns == 0) return;
+  const Interval wait = {before_ns, NowNs()};
+  if (wait.length() < least_ns) return;
+  ledger_.AddHostWait(cause, wait.length(), waited.label);
+  Record(wait, waited.storage, waited.trace_label, cause, stream);
 }
 
 void StallWatch::WaitEnds(Stream stream, Stream waited_for) {
@@ -42,12 +55,17 @@ void StallWatch::Poll() {
 void StallWatch::Book(const Stall& stall) {
   const Interval waited = {device_.EventTimeNs(stall.before->event), device_.EventTimeNs(stall.after->event)};
   if (stall.claim != nullptr) ledger_.AddStall(stall.after->stream, stall.cause, waited, stall.label);
+  Record(waited, stall.storage, stall.trace_label, stall.cause, stall.after->stream);
+}
+
+void StallWatch::Record(Interval waited, StorageId storage, std::uint32_t trace_label, trace::StallCause cause,
+                        Stream stream) {
   if (recorder_ == nullptr) return;
-  const auto cause = static_cast<std::uint16_t>(stall.cause);
-  recorder_->WriteAt(waited.begin, trace::Event::kStallBegin, trace::Tag::kReload, cause, stall.trace_label,
-                     stall.storage.ToInteger(), stall.after->stream.handle);
-  recorder_->WriteAt(waited.end, trace::Event::kStallEnd, trace::Tag::kReload, cause, stall.trace_label,
-                     stall.storage.ToInteger(), waited.length());
+  const auto detail = static_cast<std::uint16_t>(cause);
+  recorder_->WriteAt(waited.begin, trace::Event::kStallBegin, trace::Tag::kReload, detail, trace_label,
+                     storage.ToInteger(), stream.handle);
+  recorder_->WriteAt(waited.end, trace::Event::kStallEnd, trace::Tag::kReload, detail, trace_label, storage.ToInteger(),
+                     waited.length());
 }
 
 }  // namespace tierlib

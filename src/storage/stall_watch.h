@@ -1,5 +1,6 @@
 // StallWatch: measures the waits that the runtime inserts into a stream of the program, by a timed event before and
-// after each, for the ledger of time and the trace. Records nothing outside steps where there is no trace.
+// after each, and those in which it keeps the host, for the ledger of time and the trace. Records nothing outside steps
+// where there is no trace.
 //
 // Thread-safety: not synchronised; the store's lock guards it, also where the device's pool tells of its waits.
 #ifndef TIERLIB_SRC_STORAGE_STALL_WATCH_H_
@@ -42,6 +43,12 @@ class StallWatch : public WaitWatch {
   MarkRef Before(Stream stream);
   void After(MarkRef before, const Waited& waited, trace::StallCause cause);
 
+  // The same around a wait of the host. `stream`: for whose work it waits. Not booked where it took less than
+  // `least_ns`.
+  std::int64_t HostBefore() const;
+  void HostAfter(std::int64_t before_ns, const Waited& waited, trace::StallCause cause, Stream stream,
+                 std::uint64_t least_ns = 0);
+
   // The device's pool orders reuse of memory.
   void WaitBegins(Stream stream) override { pool_wait_ = Before(stream); }
   void WaitEnds(Stream stream, Stream waited_for) override;
@@ -62,6 +69,7 @@ class StallWatch : public WaitWatch {
   };
   bool IsOwn(Stream stream) const { return stream == out_ || stream == in_; }
   void Book(const Stall& stall);
+  void Record(Interval waited, StorageId storage, std::uint32_t trace_label, trace::StallCause cause, Stream stream);
 
   DeviceBackend& device_;
   EventPool& events_;

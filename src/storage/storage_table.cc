@@ -33,25 +33,26 @@ StorageId StorageTable::Register(Storage storage) {
   if (++place.generation == 0) ++place.generation;  // 0 means no storage
   place.live = true;
   place.storage = std::move(storage);
-  place.storage.id = {slot, place.generation};
+  place.storage.id = {first_slot_ + slot, place.generation};
   ++live_;
   return place.storage.id;
 }
 
 StatusOr<Storage*> StorageTable::Find(StorageId id) {
-  if (!id.valid() || id.slot >= slots_.size() || !slots_[id.slot].live || slots_[id.slot].generation != id.generation) {
+  const std::uint32_t slot = id.slot - first_slot_;
+  if (!id.valid() || slot >= slots_.size() || !slots_[slot].live || slots_[slot].generation != id.generation) {
     return FailedPreconditionError(DescribeStorage(id, "") + " is not registered: retired, or of another runtime");
   }
-  return &slots_[id.slot].storage;
+  return &slots_[slot].storage;
 }
 
 StatusOr<Storage> StorageTable::Retire(StorageId id) {
   TIERLIB_RETURN_IF_ERROR(Find(id).status());
-  Slot& place = slots_[id.slot];
+  Slot& place = slots_[id.slot - first_slot_];
   place.live = false;
   Storage storage = std::move(place.storage);
   place.storage = Storage();
-  idle_.push_back(id.slot);
+  idle_.push_back(id.slot - first_slot_);
   --live_;
   return storage;
 }

@@ -51,6 +51,9 @@ struct Storage {
 
 class StorageTable {
  public:
+  // Slots are numbered from `first_slot` on, so that tables of one runtime have no ids in common.
+  explicit StorageTable(std::uint32_t first_slot = 0) : first_slot_(first_slot) {}
+
   // The id is filled in.
   StorageId Register(Storage storage);
   // FailedPrecondition, naming the id, where it was retired or never registered.
@@ -72,6 +75,7 @@ class StorageTable {
     bool live = false;
     Storage storage;
   };
+  std::uint32_t first_slot_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> idle_;  // has room for every slot, so that Retire allocates nothing
   std::size_t live_ = 0;

@@ -34,7 +34,7 @@ StatusOr<TierTagLimits> ReadTagLimits(const Options& options) {
       return InvalidArgumentError("tag_limits: " + one.tag + " is limited twice in the " + TierName(one.tier) +
                                   " tier");
     }
-    limit = one.tier == Tier::kDevice ? one.bytes : one.bytes / options.devices.size();
+    limit = one.bytes;
     if (limit == kNone) --limit;  // no limit, but a second one is noticed
   }
   return limits;

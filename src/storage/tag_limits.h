@@ -1,4 +1,4 @@
-// TierTagLimits: Options::tag_limits as the pools of one device take them.
+// TierTagLimits: Options::tag_limits as pools take them.
 #ifndef TIERLIB_SRC_STORAGE_TAG_LIMITS_H_
 #define TIERLIB_SRC_STORAGE_TAG_LIMITS_H_
 
@@ -19,7 +19,7 @@ struct TierTagLimits {
   std::array<TagLimits, kTierCount> tiers;
 };
 
-// What each of options.devices gets: of a host tier, its equal share. InvalidArgument for a tag that there is not,
+// By tier: for each device, and for a host tier over all of them. InvalidArgument for a tag that there is not,
 // naming those that there are, and for one that is limited twice.
 StatusOr<TierTagLimits> ReadTagLimits(const Options& options);
 

@@ -23,9 +23,30 @@ std::uint64_t& FieldOf(StallTimes& times, trace::StallCause cause) {
     case trace::StallCause::kWriteFence: return times.write_fence_ns;
     case trace::StallCause::kProducer: return times.producer_ns;
     case trace::StallCause::kAllocation:
-    case trace::StallCause::kHostPool: break;
+    case trace::StallCause::kHostPool:
+    case trace::StallCause::kDisk:
+    case trace::StallCause::kContention:
+    case trace::StallCause::kChecksum: break;
   }
   return times.allocation_ns;
+}
+
+std::uint64_t& FieldOf(HostWaitTimes& times, trace::StallCause cause) {
+  switch (cause) {
+    case trace::StallCause::kHostPool: return times.host_pool_ns;
+    case trace::StallCause::kDisk: return times.disk_ns;
+    case trace::StallCause::kContention: return times.contention_ns;
+    case trace::StallCause::kChecksum: return times.checksum_ns;
+    default: return times.allocation_ns;
+  }
+}
+
+void Accumulate(HostWaitTimes& sum, const HostWaitTimes& part) {
+  sum.allocation_ns += part.allocation_ns;
+  sum.host_pool_ns += part.host_pool_ns;
+  sum.disk_ns += part.disk_ns;
+  sum.contention_ns += part.contention_ns;
+  sum.checksum_ns += part.checksum_ns;
 }
 
 bool IsOfCopies(trace::StallCause cause) {
@@ -71,6 +92,7 @@ void Accumulate(StepTimes& sum, const StepTimes& part) {
   sum.exposed_ns += part.exposed_ns;
   sum.hidden_ns += part.hidden_ns;
   sum.unmeasured += part.unmeasured;
+  Accumulate(sum.host_waits, part.host_waits);
   for (const StreamTimes& one : part.streams) Accumulate(EntryOf(sum.streams, one.stream), one);
 }
 
@@ -129,17 +151,29 @@ void TimeLedger::AddStall(Stream stream, trace::StallCause cause, Interval waite
   }
 }
 
+void TimeLedger::AddHostWait(trace::StallCause cause, std::uint64_t waited_ns, std::string_view label) {
+  if (!in_step()) return;
+  FieldOf(steps_.back().host_waits, cause) += waited_ns;
+  try {
+    StorageStalls& stalls = StallsOf(label);
+    ++stalls.host_count;
+    FieldOf(stalls.host_times, cause) += waited_ns;
+  } catch (const std::bad_alloc&) {
+  }
+}
+
 StorageStalls& TimeLedger::StallsOf(std::string_view label) {
   const auto found = by_label_.find(label);
   if (found != by_label_.end()) return found->second;
   if (by_label_.size() >= kMostLabels) label = "(other)";
-  return by_label_.try_emplace(std::string(label), StorageStalls{std::string(label), 0, {}}).first->second;
+  return by_label_.try_emplace(std::string(label), StorageStalls{std::string(label), 0, {}, 0, {}}).first->second;
 }
 
-DeviceTimes TimeLedger::times() const {
-  DeviceTimes times = times_;
-  for (const auto& [label, stalls] : by_label_) times.by_storage.push_back(stalls);
-  return times;
+std::vector<StorageStalls> TimeLedger::StallsByStorage() const {
+  std::vector<StorageStalls> all;
+  all.reserve(by_label_.size());
+  for (const auto& [label, stalls] : by_label_) all.push_back(stalls);
+  return all;
 }
 
 void TimeLedger::Poll() {
@@ -177,6 +211,7 @@ void TimeLedger::Settle(const Step& step) {
   times.steps = 1;
   times.wall_ns = window.length();
   times.host_ns = step.host.length();
+  times.host_waits = step.host_waits;
   times.unmeasured = std::exchange(unmeasured_, 0);
   SettleTransfers(window, times);
   for (const FollowedStream& followed : step.streams) times.streams.push_back(SettleStream(followed));

@@ -46,9 +46,14 @@ class TimeLedger {
   // `label`: of the storage whose bytes were waited for; "" for memory.
   void AddStall(Stream stream, trace::StallCause cause, Interval waited, std::string_view label);
 
+  // The host waited, for so long, within the step under way; outside steps nothing is noted. `cause` is one of those
+  // that HostWaitTimes has.
+  void AddHostWait(trace::StallCause cause, std::uint64_t waited_ns, std::string_view label);
+
   // Makes the figures of steps that have ended.
   void Poll();
-  DeviceTimes times() const;
+  const DeviceTimes& times() const { return times_; }
+  std::vector<StorageStalls> StallsByStorage() const;  // in the order of labels
 
  private:
   struct FollowedStream {
@@ -59,6 +64,7 @@ class TimeLedger {
   struct Step {
     std::uint64_t number = 0;
     Interval host;
+    HostWaitTimes host_waits;
     std::vector<FollowedStream> streams;
     Claim claim = std::make_shared<int>();
     bool ended = false;
@@ -88,7 +94,7 @@ class TimeLedger {
   std::vector<Interval> in_;
   std::vector<Stall> stalls_;
   std::uint64_t unmeasured_ = 0;  // since the last figures
-  DeviceTimes times_;             // without by_storage
+  DeviceTimes times_;
   std::map<std::string, StorageStalls, std::less<>> by_label_;
 };
 

@@ -19,6 +19,7 @@ Failpoint copy_fails("transfer.end");
 
 TransferEngine::~TransferEngine() {
   (void)Drain(NowNs() + 1'000'000'000);
+  for (const CopyBatch::Member& member : batch_.members()) RecordFailure(*member.transfer);
   batch_.Clear();  // its blocks go back while the streams that they name are there
   for (const std::optional<Stream>& stream : {out_, in_}) {
     if (stream) (void)device_.DestroyStream(*stream);
@@ -27,8 +28,11 @@ TransferEngine::~TransferEngine() {
 
 StatusOr<std::unique_ptr<TransferEngine>> TransferEngine::Create(DeviceBackend& device, EventPool& events,
                                                                  trace::Recorder* recorder, TimeLedger* time,
-                                                                 CopyLimits limits) {
-  std::unique_ptr<TransferEngine> engine(new TransferEngine(device, events, recorder, time, limits));
+                                                                 CopyLimits limits,
+                                                                 std::shared_ptr<std::uint64_t> numbers) {
+  if (numbers == nullptr) numbers = std::make_shared<std::uint64_t>(0);
+  std::unique_ptr<TransferEngine> engine(
+      new TransferEngine(device, events, recorder, time, limits, std::move(numbers)));
   TIERLIB_ASSIGN_OR_RETURN(engine->out_, device.CreateStream("copy out"));
   TIERLIB_ASSIGN_OR_RETURN(engine->in_, device.CreateStream("copy in"));
   return engine;
@@ -86,7 +90,7 @@ StatusOr<TransferRef> TransferEngine::CopyIn(absl::Span<const CopyRun> runs, abs
 TransferRef TransferEngine::NewTransfer(CopyDirection direction, StorageId storage, std::uint64_t bytes,
                                         std::shared_ptr<void> keeps) {
   auto transfer = std::make_shared<Transfer>();
-  transfer->number = next_number_++;
+  transfer->number = ++*numbers_;
   transfer->direction = direction;
   transfer->storage = storage;
   transfer->bytes = bytes;
@@ -120,6 +124,7 @@ StatusOr<TransferRef> TransferEngine::Enqueue(const CopyChunks& copy, CopyDirect
 Status TransferEngine::EnqueueChunks(const CopyChunks& copy, Sources& sources, Transfer& transfer) {
   const Stream stream = StreamOf(transfer.direction);
   bool begun = false;
+  bool asked = false;
   Status status;
   try {
     for (const CopyChunks::Chunk& chunk : copy.chunks()) {
@@ -128,6 +133,7 @@ Status TransferEngine::EnqueueChunks(const CopyChunks& copy, Sources& sources, T
       if (!status.ok()) break;
       if (!begun) {
         RecordAsk(transfer);
+        asked = true;
         if (time_ != nullptr) transfer.claim = time_->NewClaim();
         transfer.begin = MarkBegin(transfer.direction);
       }
@@ -142,10 +148,11 @@ Status TransferEngine::EnqueueChunks(const CopyChunks& copy, Sources& sources, T
   }
   if (!status.ok()) {
     if (begun) (void)device_.SynchronizeStream(stream);
-    return status;
+  } else if (transfer.chunks.back().end == nullptr) {  // nothing tells when the last chunk ends
+    status = device_.SynchronizeStream(stream);
   }
-  // Nothing tells when the last chunk ends.
-  return transfer.chunks.back().end != nullptr ? OkStatus() : device_.SynchronizeStream(stream);
+  if (!status.ok() && asked) RecordFailure(transfer);
+  return status;
 }
 
 // A chunk that gets no mark ends with the one after it.
@@ -165,6 +172,12 @@ void TransferEngine::RecordAsk(const Transfer& transfer) {
   trace::Write(recorder_, trace::Event::kTransferStorage, trace::Tag::kSaved, detail, 0, transfer.number,
                transfer.storage.ToInteger());
   trace::Write(recorder_, trace::Event::kTransferAsk, trace::Tag::kSaved, detail, 0, transfer.number, transfer.bytes);
+}
+
+// The bytes of a copy that failed may be anywhere on their way: its end says that none arrived.
+void TransferEngine::RecordFailure(const Transfer& transfer) {
+  trace::Write(recorder_, trace::Event::kTransferEnd, trace::Tag::kSaved,
+               static_cast<std::uint16_t>(transfer.direction), 0, transfer.number, 0);
 }
 
 // Where nobody measures there is none. Without it the copy goes unmeasured, and all the same.
@@ -217,6 +230,7 @@ void TransferEngine::Finish(Transfer& transfer) {
   if (copy_fails.Fails()) transfer.status = UnavailableError("the copy failed by a failpoint");
   if (!transfer.status.ok() && health_.ok()) health_ = transfer.status;
   if (transfer.begin != nullptr && transfer.end != nullptr && transfer.status.ok()) BookTime(transfer);
+  if (!transfer.status.ok()) RecordFailure(transfer);
   transfer.claim = nullptr;
   transfer.begin = nullptr;
   transfer.end = nullptr;
@@ -239,10 +253,10 @@ void TransferEngine::Poll() {
   }
 }
 
-MarkRef TransferEngine::OldestKeeping() const {
+TransferRef TransferEngine::OldestKeeping() const {
   for (const auto& queue : in_flight_) {
     for (const TransferRef& transfer : queue) {
-      if (transfer->keeps != nullptr) return transfer->end;
+      if (transfer->keeps != nullptr) return transfer;
     }
   }
   return nullptr;

@@ -16,6 +16,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -64,10 +65,12 @@ struct CopyLimits {
 class TransferEngine {
  public:
   // REQUIRES: `device` and `events` outlive the engine, and so do `recorder` and `time`, which may be null. Its streams
-  // are the device's own. `limits` as in DeviceOptions.
+  // are the device's own. `limits` as in DeviceOptions. `numbers`: the last number given to a transfer, which engines
+  // of one trace share, as its records tell transfers apart by their numbers alone.
   static StatusOr<std::unique_ptr<TransferEngine>> Create(DeviceBackend& device, EventPool& events,
                                                           trace::Recorder* recorder, TimeLedger* time = nullptr,
-                                                          CopyLimits limits = {});
+                                                          CopyLimits limits = {},
+                                                          std::shared_ptr<std::uint64_t> numbers = nullptr);
   ~TransferEngine();
 
   Stream out_stream() const { return *out_; }
@@ -97,8 +100,8 @@ class TransferEngine {
 
   // Notices chunks and transfers that ended; drops what these kept.
   void Poll();
-  // The end of the oldest transfer that keeps memory of the program; null where none does.
-  MarkRef OldestKeeping() const;
+  // The oldest transfer that keeps memory of the program; null where none does.
+  TransferRef OldestKeeping() const;
   // Blocks until the transfer ended; its status.
   Status Await(const TransferRef& transfer);
   // Blocks until no copy out of the storage is in flight; the status of the last.
@@ -120,8 +123,13 @@ class TransferEngine {
   class Sources;
 
   TransferEngine(DeviceBackend& device, EventPool& events, trace::Recorder* recorder, TimeLedger* time,
-                 CopyLimits limits)
-      : device_(device), events_(events), recorder_(recorder), time_(time), limits_(limits) {}
+                 CopyLimits limits, std::shared_ptr<std::uint64_t> numbers)
+      : device_(device),
+        events_(events),
+        recorder_(recorder),
+        time_(time),
+        limits_(limits),
+        numbers_(std::move(numbers)) {}
   StatusOr<TransferRef> Enqueue(const CopyChunks& copy, CopyDirection direction, Sources& sources, StorageId storage,
                                 std::shared_ptr<void> keeps);
   Status EnqueueChunks(const CopyChunks& copy, Sources& sources, Transfer& transfer);
@@ -130,6 +138,7 @@ class TransferEngine {
   // Puts the batch's members, which are enqueued, into the queue; `end` is null where they have ended.
   Status EnqueueBatch(MarkRef& begin, MarkRef& end);
   void RecordAsk(const Transfer& transfer);
+  void RecordFailure(const Transfer& transfer);
   MarkRef MarkBegin(CopyDirection direction);
   // The chunk that the queue's first transfer is at has ended.
   void EndChunk(Queue& queue, Status status);
@@ -151,7 +160,7 @@ class TransferEngine {
   CopyBatch batch_;     // copies out that come after those in flight
   std::uint64_t bytes_in_flight_ = 0;
   std::uint64_t copied_bytes_[3] = {};
-  std::uint64_t next_number_ = 1;
+  const std::shared_ptr<std::uint64_t> numbers_;  // the last one given
   Status health_;
 };
 

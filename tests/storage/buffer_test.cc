@@ -274,7 +274,7 @@ TEST_F(DeviceBufferTest, WaitingForReadersStopsAtItsDeadline) {
                                      while (!go) std::this_thread::yield();
                                    }})
                   .ok());
-  queue.DropAfter(std::make_shared<int>(1), {&reader, 1});
+  queue.DropAfter(KeepaliveQueue::Held::Of(std::make_shared<int>(1)), {&reader, 1});
   EXPECT_EQ(queue.Drain(NowNs() + 1'000'000).code(), StatusCode::kDeadlineExceeded);
   go = true;
   EXPECT_TRUE(queue.Drain(NowNs() + 10'000'000'000).ok());
@@ -284,14 +284,14 @@ TEST(Deferred, RunsWhatIsAddedWhileItRunsAndWhatIsLeftAtTheEnd) {
   std::vector<int> order;
   {
     Deferred deferred;
-    deferred.Later([&] {
+    deferred.Later(Deferred::Of([&] {
       order.push_back(1);
-      deferred.Later([&] { order.push_back(3); });
-    });
-    deferred.Later([&] { order.push_back(2); });
+      deferred.Later(Deferred::Of([&] { order.push_back(3); }));
+    }));
+    deferred.Later(Deferred::Of([&] { order.push_back(2); }));
     deferred.Run();
     EXPECT_EQ(order, (std::vector<int>{1, 2, 3}));
-    deferred.Later([&] { order.push_back(4); });
+    deferred.Later(Deferred::Of([&] { order.push_back(4); }));
   }
   EXPECT_EQ(order.back(), 4) << "memory of the program must not stay behind";
 }

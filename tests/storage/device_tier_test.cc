@@ -27,7 +27,8 @@ class TwoDevices : public testing::Test {
     options.capacity = MiB(8);
     options.emulated.schedule = EmulatedSchedule::kDeterministic;
     options.emulated.numa_node = node;
-    return DeviceTier::Create(options, MakeDevice(options).value(), {MiB(16), MiB(16)}, deferred_, nullptr, machine_);
+    return DeviceTier::Create(options, MakeDevice(options).value(), {{MiB(16)}, {MiB(16)}}, deferred_, nullptr,
+                              machine_);
   }
 
   FakeTopology machine_{3};

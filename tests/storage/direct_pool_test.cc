@@ -3,21 +3,33 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <new>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "base/no_memory.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "storage/failing_device.h"
+#include "tierlib/faults.h"
 
 namespace tierlib {
 namespace {
 
-// A device without such an allocator, which is what the contract's default says.
+// A device without such an allocator, as the contract's default says.
+class WithoutOrder : public FailingDevice {
+ public:
+  using FailingDevice::FailingDevice;
+  StatusOr<void*> AllocateInOrder(std::size_t bytes, Stream stream) override {
+    return DeviceBackend::AllocateInOrder(bytes, stream);
+  }
+};
+
 TEST(DirectPool, IsNotMadeWhereTheDeviceHasNoSuchAllocator) {
-  FailingDevice device(DeterministicDevice(1));
+  WithoutOrder device(DeterministicDevice(1));
   EventPool events(device);
-  const Status made = DirectPool::Create(device, events, NoTagLimits(), nullptr).status();
+  const Status made = DirectPool::Create(device, events, {}).status();
   EXPECT_EQ(made.code(), StatusCode::kUnimplemented);
   EXPECT_NE(made.message().find("stream order"), std::string_view::npos) << made;
 }
@@ -36,7 +48,7 @@ TEST(DirectPool, ABlockIsUsedAgainAfterTheWorkOfAllStreamsOnly) {
     Random random(seed);
     const std::unique_ptr<DeviceBackend> device = MakeDevice(DeterministicDevice(seed, KiB(8))).value();
     EventPool events(*device);
-    const std::unique_ptr<DirectPool> pool = DirectPool::Create(*device, events, NoTagLimits(), nullptr).value();
+    const std::unique_ptr<DirectPool> pool = DirectPool::Create(*device, events, {}).value();
     std::vector<Stream> streams;
     for (int i = 0; i < 3; ++i) streams.push_back(device->CreateStream("stream").value());
     int wrong = 0;
@@ -87,10 +99,165 @@ TEST(DirectPool, ABlockIsUsedAgainAfterTheWorkOfAllStreamsOnly) {
   EXPECT_GT(refused, 0u);
 }
 
+TEST(DirectPool, RefusesWhatAPlanHasFail) {
+  Faults faults;
+  const std::unique_ptr<DeviceBackend> device = MakeDevice(DeterministicDevice(1, KiB(16))).value();
+  EventPool events(*device);
+  DirectPool::Options options;
+  options.faults = &faults;
+  const std::unique_ptr<DirectPool> pool = DirectPool::Create(*device, events, options).value();
+  const Stream stream = device->CreateStream("stream").value();
+  const auto allocate = [&](std::size_t bytes) { return pool->Allocate(bytes, stream, trace::Tag::kNone); };
+  FaultPlan plan;
+  plan.points = {FaultPoint::kAllocateDevice};
+  plan.call = 2;
+  faults.Arm(plan);
+  void* const first = allocate(1).value();
+  EXPECT_EQ(allocate(1).status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(faults.failures(FaultPoint::kAllocateDevice), 1u);
+  void* const second = allocate(1).value();
+  plan = FaultPlan();
+  plan.byte_budget[static_cast<std::size_t>(Tier::kDevice)] = 1024;
+  faults.Arm(plan);
+  void* const third = allocate(512).value();
+  EXPECT_EQ(allocate(1).status().code(), StatusCode::kResourceExhausted) << "beyond the budget";
+  EXPECT_EQ(pool->live_bytes(), 1024u);
+  pool->CheckInvariants();
+  for (void* const block : {first, second, third}) pool->Free(block, {&stream, 1});
+}
+
+// Without memory on the host for what the pool notes of it, a block of the device is not lost.
+TEST(DirectPool, RefusesWithoutAChangeWhereTheHostHasNoMemory) {
+  for (const bool hardened : {false, true}) {
+    DeviceOptions emulated = DeterministicDevice(1, KiB(16));
+    emulated.emulated.poison = false;  // which takes memory of the host
+    const std::unique_ptr<DeviceBackend> device = MakeDevice(emulated).value();
+    EventPool events(*device);
+    DirectPool::Options options;
+    if (hardened) options.quarantine_bytes = KiB(2);
+    const std::unique_ptr<DirectPool> pool = DirectPool::Create(*device, events, options).value();
+    const Stream stream = device->CreateStream("stream").value();
+    ASSERT_TRUE(device->Synchronize().ok());
+    void* block = nullptr;
+    std::uint64_t refused = 0;
+    for (std::uint64_t served = 0; block == nullptr; ++served) {
+      ASSERT_LT(served, 100u) << "refused for another reason";
+      void* taken = nullptr;
+      bool short_of_memory = false;
+      {
+        const NoMemory none(served);
+        try {
+          const StatusOr<void*> allocated = pool->Allocate(KiB(4), stream, trace::Tag::kNone);
+          if (allocated.ok()) taken = *allocated;
+        } catch (const std::bad_alloc&) {
+          taken = nullptr;
+        }
+        short_of_memory = none.failures() > 0;
+      }
+      if (!short_of_memory) {
+        block = taken;
+      } else if (taken != nullptr) {  // something was done without
+        pool->Free(taken, {&stream, 1});
+      } else {
+        ++refused;
+        EXPECT_EQ(pool->statistics().live, 0u);
+      }
+    }
+    EXPECT_GT(refused, 0u);
+    pool->CheckInvariants();
+    pool->Free(block, {&stream, 1});
+    ASSERT_TRUE(device->Synchronize().ok());
+    EXPECT_EQ(pool->statistics().live, 0u);
+    if (hardened) continue;
+    void* const all = pool->Allocate(KiB(16), stream, trace::Tag::kNone).value();
+    pool->Free(all, {&stream, 1});
+  }
+}
+
+// A mark that the stream of the frees cannot be made to wait for is waited for by the host.
+TEST(DirectPool, WaitsItselfWhereAStreamCannot) {
+  auto faults = std::make_shared<Faults>();
+  DeviceOptions options = DeterministicDevice(1, KiB(16));
+  options.faults = faults;
+  const std::unique_ptr<DeviceBackend> device = MakeDevice(options).value();
+  EventPool events(*device);
+  const std::unique_ptr<DirectPool> pool = DirectPool::Create(*device, events, {}).value();
+  std::vector<Stream> streams;
+  for (int i = 0; i < 2; ++i) streams.push_back(device->CreateStream("stream").value());
+  auto* const block = static_cast<std::uint8_t*>(pool->Allocate(256, streams[0], trace::Tag::kNone).value());
+  ASSERT_TRUE(device->Synchronize().ok());
+  bool read = false;
+  ASSERT_TRUE(device->Launch(streams[1], {"read", {}, [&](KernelContext&) { read = true; }}).ok());
+  FaultPlan plan;
+  plan.points = {FaultPoint::kWaitEvent};
+  plan.call = 1;
+  plan.persistent = true;
+  faults->Arm(plan);
+  pool->Free(block, streams);
+  EXPECT_GT(faults->failures(), 0u);
+  EXPECT_TRUE(read) << "the block was given back before its last reader";
+}
+
+std::unique_ptr<DirectPool> MakeHardened(DeviceBackend& device, EventPool& events) {
+  DirectPool::Options options;
+  options.quarantine_bytes = KiB(8);
+  return DirectPool::Create(device, events, options).value();
+}
+
+TEST(DirectPool, HardenedHoldsFreedBlocksBackUntilItNeedsThem) {
+  const std::unique_ptr<DeviceBackend> device = MakeDevice(DeterministicDevice(1, KiB(16))).value();
+  EventPool events(*device);
+  const std::unique_ptr<DirectPool> pool = MakeHardened(*device, events);
+  const Stream stream = device->CreateStream("stream").value();
+  EXPECT_EQ(pool->Rounded(1000), 1024u + 512u);
+  for (int i = 0; i < 20; ++i) {
+    void* const block = pool->Allocate(KiB(6), stream, trace::Tag::kActivation).value();
+    AddressMap::Found found;
+    ASSERT_TRUE(pool->Find(static_cast<char*>(block) + 100, &found));
+    EXPECT_EQ(found.in_block, 100u);
+    EXPECT_EQ(found.bytes, KiB(6));
+    EXPECT_EQ(found.tag, trace::Tag::kActivation);
+    EXPECT_FALSE(pool->Find(static_cast<char*>(block) - 1, &found)) << "a guard is nobody's";
+    EXPECT_EQ(pool->statistics().live, KiB(6));
+    pool->Free(block, {&stream, 1});
+    EXPECT_EQ(pool->statistics().live, 0u);
+    EXPECT_GE(pool->statistics().waste, KiB(6)) << "it is held back";
+    pool->CheckInvariants();
+  }
+  void* const most = pool->Allocate(KiB(16) - 512, stream, trace::Tag::kNone).value();
+  pool->Free(most, {&stream, 1});
+}
+
+TEST(DirectPoolDeathTest, HardenedNamesTheBlockThatIsMisused) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto misuse = [](int what) {
+    const std::unique_ptr<DeviceBackend> device = MakeDevice(DeterministicDevice(1, KiB(16))).value();
+    EventPool events(*device);
+    std::unique_ptr<DirectPool> pool = MakeHardened(*device, events);
+    const Stream stream = device->CreateStream("stream").value();
+    auto* const block = static_cast<std::uint8_t*>(pool->Allocate(1000, stream, trace::Tag::kActivation).value());
+    if (what == 0) (void)device->Fill(block + 1000, 1, 1, stream);
+    if (what == 1) pool->Free(block + 8, {&stream, 1});
+    if (what == 2) pool->Free(&pool, {&stream, 1});
+    pool->Free(block, {&stream, 1});
+    if (what == 3) pool->Free(block, {&stream, 1});
+    (void)device->Synchronize();
+    if (what == 4) (void)device->Fill(block + 5, 1, 1, stream);
+    (void)device->Synchronize();
+    pool.reset();
+  };
+  const std::string name = "1000 bytes at 0x[0-9a-f]+ of device memory \\(activations\\)";
+  EXPECT_DEATH(misuse(0), "write behind the end of a block: " + name + "; byte 0 behind the end holds 0x01");
+  EXPECT_DEATH(misuse(1), "interior pointer\\): byte 8 of " + name);
+  EXPECT_DEATH(misuse(2), "free of 0x[0-9a-f]+, which is not from this device pool \\(foreign pointer\\)");
+  EXPECT_DEATH(misuse(3), "double free of 0x[0-9a-f]+: " + name + " are already free");
+  EXPECT_DEATH(misuse(4), "write after free: " + name + ", which were free; byte 5 holds 0x01");
+}
+
 TEST(DirectPool, TakesBlocksBackWhoseStreamIsGone) {
   const std::unique_ptr<DeviceBackend> device = MakeDevice(DeterministicDevice(1, KiB(16))).value();
   EventPool events(*device);
-  const std::unique_ptr<DirectPool> pool = DirectPool::Create(*device, events, NoTagLimits(), nullptr).value();
+  const std::unique_ptr<DirectPool> pool = DirectPool::Create(*device, events, {}).value();
   const Stream gone = device->CreateStream("gone").value();
   const Stream other = device->CreateStream("other").value();
   void* const block = pool->Allocate(KiB(16), gone, trace::Tag::kNone).value();

@@ -8,15 +8,15 @@
 #include <string_view>
 #include <utility>
 
-#include "allocator/device_backend.h"
 #include "allocator/device_factory.h"
+#include "allocator/forwarding_device.h"
 #include "tierlib/options.h"
 
 namespace tierlib {
 
-class FailingDevice : public DeviceBackend {
+class FailingDevice : public ForwardingDevice {
  public:
-  explicit FailingDevice(const DeviceOptions& options) : device_(MakeDevice(options).value()) {}
+  explicit FailingDevice(const DeviceOptions& options) : FailingDevice(MakeDevice(options).value()) {}
 
   // The next `calls` calls succeed, all later ones fail.
   struct Fuse {
@@ -36,24 +36,10 @@ class FailingDevice : public DeviceBackend {
   };
   Fuse create_event, record_event, event_done, copy, synchronize_stream;
 
-  const DeviceInfo& info() const override { return device_->info(); }
-  StatusOr<void*> Reserve(std::size_t bytes) override { return device_->Reserve(bytes); }
-  Status Release(void* base, std::size_t bytes) override { return device_->Release(base, bytes); }
-  void NoteBlock(void* base, std::size_t bytes, bool live, Stream stream) override {
-    device_->NoteBlock(base, bytes, live, stream);
-  }
-  Status PinHost(void* base, std::size_t bytes) override { return device_->PinHost(base, bytes); }
-  Status UnpinHost(void* base, std::size_t bytes) override { return device_->UnpinHost(base, bytes); }
-  StatusOr<Stream> CreateStream(std::string_view name) override { return device_->CreateStream(name); }
-  Status DestroyStream(Stream stream) override { return device_->DestroyStream(stream); }
   Status SynchronizeStream(Stream stream) override {
     TIERLIB_RETURN_IF_ERROR(synchronize_stream.Burn());
     return device_->SynchronizeStream(stream);
   }
-  Status Synchronize() override { return device_->Synchronize(); }
-  StatusOr<std::uint64_t> StreamNumber(Stream stream) override { return device_->StreamNumber(stream); }
-  bool Owns(Stream stream) const override { return device_->Owns(stream); }
-  const std::atomic<std::uint64_t>& destroyed_streams() const override { return device_->destroyed_streams(); }
   StatusOr<EventId> CreateEvent() override {
     TIERLIB_RETURN_IF_ERROR(create_event.Burn());
     return device_->CreateEvent();
@@ -66,27 +52,21 @@ class FailingDevice : public DeviceBackend {
     TIERLIB_RETURN_IF_ERROR(record_event.Burn());
     return device_->RecordEvent(event, stream);
   }
-  Status WaitEvent(Stream stream, EventId event) override { return device_->WaitEvent(stream, event); }
   StatusOr<bool> EventDone(EventId event) override {
     TIERLIB_RETURN_IF_ERROR(event_done.Burn());
     return device_->EventDone(event);
   }
-  Status SynchronizeEvent(EventId event) override { return device_->SynchronizeEvent(event); }
-  std::int64_t EventTimeNs(EventId event) override { return device_->EventTimeNs(event); }
   Status Copy(absl::Span<const CopyRun> runs, CopyDirection direction, Stream stream) override {
     TIERLIB_RETURN_IF_ERROR(copy.Burn());
     return device_->Copy(runs, direction, stream);
   }
-  Status Fill(void* base, std::uint8_t value, std::size_t bytes, Stream stream) override {
-    return device_->Fill(base, value, bytes, stream);
-  }
-  Status Launch(Stream stream, HostKernel kernel) override { return device_->Launch(stream, std::move(kernel)); }
-  std::uint64_t CopiedBytes(CopyDirection direction) const override { return device_->CopiedBytes(direction); }
-  Status health() const override { return device_->health(); }
 
   std::atomic<std::uint64_t> destroyed_events{0};
 
  private:
+  explicit FailingDevice(std::unique_ptr<DeviceBackend> device)
+      : ForwardingDevice(*device), device_(std::move(device)) {}
+
   const std::unique_ptr<DeviceBackend> device_;
 };
 

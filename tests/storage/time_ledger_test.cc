@@ -128,7 +128,7 @@ TEST_F(TimeLedgerTest, TellsStoragesApartByTheirLabels) {
   WaitFor(CopyOut(30), trace::StallCause::kWriteFence, compute, "b");
   ledger.EndStep();
   PassUntil(60);
-  const std::vector<StorageStalls> by_storage = times().by_storage;
+  const std::vector<StorageStalls> by_storage = ledger.StallsByStorage();
   ASSERT_EQ(by_storage.size(), 2u);
   EXPECT_EQ(by_storage[0].label, "a");
   EXPECT_EQ(by_storage[0].times.late_copy_in_ns, 20u);
@@ -253,9 +253,10 @@ TEST_F(TimeLedgerTest, KeepsABoundedNumberAndCountsTheRest) {
   ledger.EndStep();
   PassUntil(70'000);
   EXPECT_EQ(last().unmeasured, 4u);
-  ASSERT_EQ(times().by_storage.size(), 1025u);
-  EXPECT_EQ(times().by_storage[0].label, "(other)");
-  EXPECT_EQ(times().by_storage[0].count, 378u);
+  const std::vector<StorageStalls> by_storage = ledger.StallsByStorage();
+  ASSERT_EQ(by_storage.size(), 1025u);
+  EXPECT_EQ(by_storage[0].label, "(other)");
+  EXPECT_EQ(by_storage[0].count, 378u);
   EXPECT_EQ(on_compute().stalls.late_copy_in_ns, 65'536u);
 }
 

@@ -150,6 +150,13 @@ Options Deterministic(Options options, std::uint64_t seed, bool strict) {
   return options;
 }
 
+// Copies go whole, in chunks, or gathered, by `which`: 0, 1, 2 and on.
+Options WithCopies(Options options, int which) {
+  if (which % 3 == 1) options.devices[0].chunk_bytes = 1000;
+  if (which % 3 == 2) options.devices[0].coalesce_bytes = KiB(64);
+  return options;
+}
+
 // What the framework computes by itself.
 const Result& Reference() {
   static const Result& reference = *new Result(TrainOnce(Marked(OffloadMode::kOff), kAmple, /*through_tierlib=*/false));
@@ -196,7 +203,7 @@ constexpr Treatment kTreatments[] = {
 
 TEST(ToyFramework, GetsTheSameBitsOnThreads) {
   for (const Treatment& t : kTreatments) {
-    for (int run = 0; run < 3; ++run) ExpectSameBits(TrainOnce(Marked(t.mode, t.policy)), t.name);
+    for (int run = 0; run < 3; ++run) ExpectSameBits(TrainOnce(WithCopies(Marked(t.mode, t.policy), run)), t.name);
   }
 }
 
@@ -205,7 +212,8 @@ TEST(ToyFramework, GetsTheSameBitsUnderEverySchedule) {
   for (const Treatment& t : kTreatments) {
     for (int seed = 1; seed <= seeds; ++seed) {
       const bool strict = seed % 4 == 1;
-      const Options options = Deterministic(Marked(t.mode, t.policy), static_cast<std::uint64_t>(seed), strict);
+      const Options marked = WithCopies(Marked(t.mode, t.policy), seed);
+      const Options options = Deterministic(marked, static_cast<std::uint64_t>(seed), strict);
       ExpectSameBits(TrainOnce(options), std::string(t.name) + ", seed " + std::to_string(seed));
     }
   }
