@@ -74,7 +74,7 @@ std::vector<RecipeStep> Lineage::Walk(
     if (found == edges_.end()) continue;
     for (const auto& edge : found->second) {
       const bool reversed = edge->source == visit.key;
-      if (reversed && edge->replay.kind != Replay::Kind::kCopy) continue;
+      if (reversed && !edge->replay.goes_back()) continue;
       RecipeStep step{edge, reversed};
       if (!step.to_bytes().Contains(*visit.needed) || !seen.insert(step.from()).second) continue;
       visits.push_back({step.from(), &step.from_bytes(), visit.depth + 1, i, step});

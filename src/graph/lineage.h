@@ -46,7 +46,7 @@ struct Derivation {
   Replay replay;
 };
 
-// One step of a recipe: `derivation` from source to derived, or, reversed (kCopy only), from derived to source.
+// One step of a recipe: `derivation` from source to derived, or, reversed (Replay::goes_back), from derived to source.
 struct RecipeStep {
   std::shared_ptr<const Derivation> derivation;
   bool reversed = false;

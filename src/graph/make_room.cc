@@ -84,7 +84,7 @@ bool SavedStore::Evict(Snapshot& snapshot) {
   }
   if (snapshot.prefetched) PausePrefetch(**FindTier(snapshot.device));
   LetGo(snapshot);
-  if (frees) ledger_.freed += device_bytes;
+  if (frees) BookFreed(snapshot, device_bytes);
   if (!snapshot.recipe.empty()) {
     snapshot.residence.MoveTo(Residency::kReplayable, snapshot.key.storage, device_bytes, recorder());
   } else if (snapshot.residence.state() == Residency::kBoth) {

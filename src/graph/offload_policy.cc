@@ -21,6 +21,7 @@ Decision Decide(const PackQuestion& q) {
   }
   if (!missing) return {Action::kReference, Reason::kSameStorage};
   if (q.logical_bytes < q.minimum_bytes) return {Action::kKeep, Reason::kTooSmall};
+  if (q.scattered) return {Action::kKeep, Reason::kScattered};
   if (in_vain) return {Action::kKeep, Reason::kPeak};
   if (q.lineage_found) return {Action::kReplay, Reason::kLineage};
   if (q.recompute_known && q.recompute_ns > 0 && q.recompute_ns < q.copies_ns) {

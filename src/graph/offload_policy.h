@@ -28,6 +28,7 @@ struct PackQuestion {
   std::uint64_t recompute_ns = 0;  // what that takes; 0: not known
   std::uint64_t copies_ns = 0;     // what a copy out and in of the missing bytes takes; 0: not known
   bool host_full = false;          // it has no room for the missing bytes
+  bool scattered = false;          // the value's bytes are in more ranges than a copy is made of (ByteRanges)
 };
 
 struct Decision {

@@ -14,6 +14,9 @@
 namespace tierlib {
 namespace {
 
+// A block of host memory that took longer than this had to be taken from the system, or another thread was at it.
+constexpr std::uint64_t kHostWaitNs = 10'000;
+
 // Where each byte of `ranges` goes in a host block that holds them one after another.
 std::vector<CopyRun> RunsToHost(const ByteRanges& ranges, const DeviceBuffer& from, void* to) {
   std::vector<CopyRun> runs;
@@ -76,8 +79,13 @@ std::shared_ptr<Snapshot> SavedStore::SnapshotFor(const Storage& storage, const 
     if (!lost && (snapshot->recipe.empty() || snapshot->recipe.back().to_bytes().Contains(bytes))) return snapshot;
   }
   snapshot = NewSnapshot(storage, /*shared=*/snapshot == nullptr);
-  snapshot->label = label;
+  SetLabel(*snapshot, label);
   return snapshot;
+}
+
+void SavedStore::SetLabel(Snapshot& snapshot, std::string_view label) const {
+  snapshot.label = label;
+  if (recorder_ != nullptr) snapshot.saved_label = recorder_->Intern(label);
 }
 
 void SavedStore::Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& buffer) {
@@ -145,9 +153,8 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
   if (const PeakWatch* const watch = WatchOf(saved.device)) {
     question.planned = watch->Planned(saved.peak, RoundedDevice(**FindTier(saved.device), saved.storage_bytes));
   }
-  Treatment treatment;  // a view scattered beyond description stays on the device
-  treatment.decision = {trace::DecisionAction::kKeep, trace::DecisionReason::kPolicy};
-  if (exact) treatment = DecideOn(saved, question, missing, there.empty() && saved.needed.empty());
+  question.scattered = !exact;  // then `bytes` are all of the storage: it stays whole, unless the host has it whole
+  Treatment treatment = DecideOn(saved, question, missing, exact && there.empty() && saved.needed.empty());
 
   const bool moves = treatment.decision.action == trace::DecisionAction::kMove;
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<DeviceChecksum> checksum, LaunchChecksum(saved, bytes, *buffer, stream));
@@ -186,45 +193,12 @@ StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackMarshal(const Storage& stora
   return snapshot;
 }
 
-// `decided` of the value's bytes are treated as decided. The others are there already: of the same storage, or shared
-// by elements of this one value (expand).
-void SavedStore::Book(const Snapshot& snapshot, Decision decision, std::uint64_t logical, std::uint64_t decided) {
-  const std::uint64_t there = logical - decided;
-  if (there > 0) {
-    ledger_.avoided_identity += there;
-    RecordDecision(snapshot, {trace::DecisionAction::kReference, trace::DecisionReason::kSameStorage}, there);
-  }
-  CounterOf(decision.action) += decided;
-  if (decision.action == trace::DecisionAction::kKeep && decision.reason == trace::DecisionReason::kPeak) {
-    if (PeakWatch* const watch = WatchOf(snapshot.device)) watch->NoteKept(decided);
-  }
-  RecordDecision(snapshot, decision, decided);
-}
-
-void SavedStore::BookAgain(const Snapshot& snapshot, Decision decision, std::uint64_t bytes) {
-  CounterOf(decision.action) += bytes;
-  ledger_.reconsidered += bytes;
-  RecordDecision(snapshot, decision, bytes);
-}
-
-std::uint64_t& SavedStore::CounterOf(trace::DecisionAction action) {
-  switch (action) {
-    case trace::DecisionAction::kFreesNothing: return ledger_.frees_nothing;
-    case trace::DecisionAction::kKeep: break;
-    case trace::DecisionAction::kReference: return ledger_.avoided_identity;
-    case trace::DecisionAction::kReplay: return ledger_.avoided_lineage;
-    case trace::DecisionAction::kRecompute: return ledger_.avoided_recompute;
-    case trace::DecisionAction::kMove: return ledger_.moved;
-  }
-  return ledger_.kept;
-}
-
 StatusOr<std::shared_ptr<Snapshot>> SavedStore::PackNaive(const Storage& storage, const Layout& layout,
                                                           const std::shared_ptr<DeviceBuffer>& buffer, Stream stream,
                                                           std::string_view label) {
   std::shared_ptr<Snapshot> snapshot = NewSnapshot(storage, /*shared=*/false);
   Snapshot& saved = *snapshot;
-  saved.label = label;
+  SetLabel(saved, label);
   saved.original.reset();
   const std::uint64_t logical = static_cast<std::uint64_t>(layout.logical_bytes());
   const Status copied = CopyOutNaive(saved, layout, buffer, stream);
@@ -278,9 +252,11 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
   TransferEngine& transfers = *tier->transfers;
   if (tier->options.in_flight_limit > 0) {
     const std::uint64_t limit = tier->options.in_flight_limit;
-    TIERLIB_RETURN_IF_ERROR(transfers.AwaitBytesInFlight(limit > bytes.bytes() ? limit - bytes.bytes() : 0));
+    TIERLIB_RETURN_IF_ERROR(
+        AwaitLink(snapshot, *tier, limit > bytes.bytes() ? limit - bytes.bytes() : 0, produced->stream));
   }
   const Stream out = transfers.out_stream();
+  const std::int64_t before_ns = tier->stalls->HostBefore();
   StatusOr<std::shared_ptr<HostBuffer>> allocated = tier->AllocateHost(bytes.bytes(), out);
   if (allocated.status().code() == StatusCode::kResourceExhausted && transfers.has_batch()) {
     TIERLIB_RETURN_IF_ERROR(transfers.FlushBatch());  // it may have blocks of values that were dropped
@@ -290,16 +266,17 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
     tier->NoteRefused(bytes.bytes(), terms.else_recomputed);
   }
   TIERLIB_ASSIGN_OR_RETURN(std::shared_ptr<HostBuffer> host, std::move(allocated));
+  tier->stalls->HostAfter(before_ns, BytesOf(snapshot), trace::StallCause::kHostPool, produced->stream, kHostWaitNs);
   host->SetOwner(snapshot.key.storage);
   if (!buffer->adopted()) buffer->UsedOn(out);  // an adopted one is kept by the copy itself
   const std::shared_ptr<DeviceBuffer> keeps = buffer->adopted() ? buffer : nullptr;
   const bool gathers = !terms.at_once && MayGather(*tier, *buffer);
   std::vector<CopyRun> runs = RunsToHost(bytes, *buffer, host->data());
+  tier->pool->Tick(out);  // memory that was freed behind earlier copies does not wait for this one
   TIERLIB_ASSIGN_OR_RETURN(TransferRef arrival,
                            gathers ? transfers.GatherCopyOut({nullptr, std::move(runs), buffer->bytes(), buffer, host},
                                                              produced, snapshot.key.storage, keeps)
                                    : transfers.CopyOut(runs, *produced, snapshot.key.storage, keeps));
-  tier->pool->Tick(out);
   ++ledger_.copies_out;
   snapshot.host.push_back({bytes, std::move(host), std::move(arrival)});
   snapshot.host_bytes = snapshot.host_bytes.Union(bytes);
@@ -309,6 +286,15 @@ Status SavedStore::CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const st
     snapshot.residence.MoveTo(Residency::kLeaving, snapshot.key.storage, bytes.bytes(), recorder());
   }
   return OkStatus();
+}
+
+Status SavedStore::AwaitLink(const Snapshot& snapshot, DeviceTier& tier, std::uint64_t limit, Stream stream) {
+  tier.transfers->Poll();
+  if (tier.transfers->bytes_in_flight() <= limit) return OkStatus();
+  const std::int64_t before_ns = tier.stalls->HostBefore();
+  const Status status = tier.transfers->AwaitBytesInFlight(limit);
+  tier.stalls->HostAfter(before_ns, BytesOf(snapshot), trace::StallCause::kContention, stream);
+  return status;
 }
 
 // Memory of the program that nobody keeps may go as soon as its storage is retired. What is kept names no stream of the
@@ -322,12 +308,6 @@ bool SavedStore::MayGather(const DeviceTier& tier, const DeviceBuffer& buffer) c
 
 Status SavedStore::FlushBeforeNaming(DeviceTier& tier, Stream stream) {
   return !tier.transfers->has_batch() || tier.backend->Owns(stream) ? OkStatus() : tier.transfers->FlushBatch();
-}
-
-void SavedStore::RecordDecision(const Snapshot& snapshot, Decision decision, std::uint64_t bytes) {
-  trace::Write(recorder(), trace::Event::kDecision, trace::Tag::kSaved,
-               static_cast<std::uint16_t>(static_cast<int>(decision.action) * 256 + static_cast<int>(decision.reason)),
-               snapshot.trace_label, snapshot.key.storage.ToInteger(), bytes);
 }
 
 }  // namespace tierlib

@@ -58,7 +58,6 @@ bool SavedStore::NoteAsked(Snapshot& snapshot, DeviceTier& tier) {
 void SavedStore::NotePrefetched(Snapshot& snapshot, DeviceTier& tier) {
   snapshot.prefetched = true;
   tier.prefetched_bytes += snapshot.buffer->bytes();
-  ledger_.prefetched += snapshot.reload->bytes;
 }
 
 void SavedStore::NotePrefetchUsed(Snapshot& snapshot) {
@@ -69,7 +68,7 @@ void SavedStore::NotePrefetchUsed(Snapshot& snapshot) {
 void SavedStore::DropPrefetched(Snapshot& snapshot) {
   if (!snapshot.prefetched) return;
   NotePrefetchUsed(snapshot);
-  ledger_.prefetched_in_vain += snapshot.reload->bytes;
+  BookInVain(snapshot, snapshot.reload->bytes);
 }
 
 void SavedStore::PrefetchAfter(std::uint64_t pack, DeviceTier& tier) {

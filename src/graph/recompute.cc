@@ -37,8 +37,17 @@ class Computing {
 
 }  // namespace
 
-std::shared_ptr<const Derivation> SavedStore::Own(std::unique_ptr<Derivation> derivation) {
-  return {derivation.release(), [this](const Derivation* gone) { deferred_.Later([gone] { delete gone; }); }};
+std::shared_ptr<const Derivation> SavedStore::Own(std::unique_ptr<Derivation>&& derivation) {
+  struct Forget : public Deferred::Work {
+    void Run() override { derivation.reset(); }
+    std::unique_ptr<Derivation> derivation;
+  };
+  auto forget = std::make_unique<Forget>();  // ahead: who drops the last reference needs no memory
+  forget->derivation = std::move(derivation);
+  const Derivation* const owned = forget->derivation.get();
+  return {owned, [this, work = forget.release()](const Derivation*) {
+            deferred_.Later(std::unique_ptr<Deferred::Work>(work));
+          }};
 }
 
 Status SavedStore::Recomputes(const View& value, Recompute recompute) {

@@ -102,6 +102,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::RunRecipe(const std::shared_
     // Where the program's own computing has been done by another thread meanwhile, once is enough.
     if (overtaken() || (from == nullptr && snapshot->buffer != nullptr)) return MakeResident(snapshot, stream);
     TIERLIB_RETURN_IF_ERROR(FlushBeforeNaming(*tier, stream));
+    if (from != nullptr && &step == &recipe.front()) NoteRead(*source, *from, *tier, stream);
     if (from != nullptr) from->UsedOn(stream);
     TIERLIB_RETURN_IF_ERROR(from != nullptr ? RunStep(step, *to, *from, *tier, stream)
                                             : RunRecompute(*snapshot, step, *to, stream));
@@ -152,7 +153,8 @@ Status SavedStore::RunStep(const RecipeStep& step, DeviceBuffer& to, DeviceBuffe
   arguments.source_layout = step.from_layout();
   arguments.stream = stream;
   const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
-  return step.derivation->replay.function(arguments);
+  const Replay& replay = step.derivation->replay;
+  return step.reversed ? replay.inverse(arguments) : replay.function(arguments);
 }
 
 }  // namespace tierlib

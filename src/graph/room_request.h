@@ -4,6 +4,7 @@
 #ifndef TIERLIB_SRC_GRAPH_ROOM_REQUEST_H_
 #define TIERLIB_SRC_GRAPH_ROOM_REQUEST_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -27,7 +28,8 @@ struct RoomRequest {
   const std::uint64_t bytes;
   const Stream stream;
   const trace::Tag tag;
-  const bool from_program;  // its allocator is asked, not the pool
+  const bool from_program;          // its allocator is asked, not the pool
+  const std::size_t alignment = 1;  // of the address, beyond the device's own
 
   // The steps done, in their order.
   bool polled = false;

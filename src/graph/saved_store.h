@@ -7,13 +7,15 @@
 //   versions.cc         the program's own versions, and what a write does that only they tell of
 //   verify.cc           checksums of saved bytes: taken at pack, compared before a copy in
 //   snapshots.cc        what is held of each content, and on the device
-//   pack.cc             take a value: decide (offload_policy), copy it out, book it (ledger)
+//   pack.cc             take a value: decide (offload_policy), copy it out
+//   booking.cc          what became of its bytes, in the ledger and in the trace
 //   unpack.cc           give it back: from the device, by a copy in, or by replaying a recipe
 //   take_back.cc        have the device bytes that a value had before, where nobody else has had their memory
 //   replay.cc           find a recipe, and run it
 //   recompute.cc        values that the program computes again by itself
 //   prefetch.cc         bring values back before they are asked for
 //   peaks.cc            note what the device holds, for the plan of the next step
+//   captures.cc         the store of a captured step, and what it shares with that of its runtime
 //   short_of_memory.cc  device memory, and what is tried where there is none
 //   make_room.cc        give the device bytes of saved values up
 //   explain_shortage.cc say why there was none
@@ -29,6 +31,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -36,6 +39,7 @@
 #include "absl/functional/function_ref.h"
 #include "base/fork_mark.h"
 #include "base/mutex.h"
+#include "graph/checksum_slots.h"
 #include "graph/lineage.h"
 #include "graph/offload_policy.h"
 #include "graph/peak_watch.h"
@@ -92,16 +96,23 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // begin leaves an earlier trace as it was.
   using OpenRecorder = absl::FunctionRef<StatusOr<std::unique_ptr<trace::Recorder>>()>;
   static StatusOr<std::shared_ptr<SavedStore>> Create(const Options& options, OpenRecorder open_recorder);
+  // The store of a step that is captured on `device` (storage/capture_device.h): over memory that is there already, and
+  // with storages whose slots are numbered from `first_slot` on.
+  static StatusOr<std::shared_ptr<SavedStore>> CreateForCapture(const Options& options,
+                                                                std::unique_ptr<DeviceBackend> device,
+                                                                DeviceTier::GivenMemory memory,
+                                                                std::uint32_t first_slot);
   ~SavedStore();
 
   // The verbs, as in tierlib/runtime.h.
   StatusOr<StorageId> Register(void* data, std::uint64_t bytes, int device, Holds holds, std::string_view label);
   // `tag` says what the trace books the bytes under.
+  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label, trace::Tag tag,
+                                std::uint64_t alignment = 1);
   StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label,
-                                trace::Tag tag);
-  StatusOr<Allocation> Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label) {
+                                std::uint64_t alignment = 1) {
     return Allocate(bytes, holds, stream, label,
-                    holds == Holds::kPersistent ? trace::Tag::kParameter : trace::Tag::kActivation);
+                    holds == Holds::kPersistent ? trace::Tag::kParameter : trace::Tag::kActivation, alignment);
   }
   Status Retire(StorageId id, Stream stream);
   Status BeginWrite(StorageId id, Stream stream);
@@ -113,8 +124,24 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StatusOr<Owner> OwnerOf(const void* address) const;  // does not lock the store
   std::uint64_t Trim(Tier tier, std::uint64_t bytes);
 
-  // Gives back what the host tiers keep beyond the options' bounds. Waits for nothing.
+  // Gives back what the tiers keep beyond the options' bounds. Waits for nothing.
   void TrimToBounds();
+
+  // What a captured step has of a storage of ours; FailedPrecondition where there is none.
+  struct Lent {
+    void* data = nullptr;
+    std::uint64_t bytes = 0;
+    int device = 0;
+    std::string label;
+    std::shared_ptr<DeviceBuffer> buffer;
+  };
+  StatusOr<Lent> Lend(StorageId id);
+  bool Has(StorageId id);
+  // A captured step was launched on `stream`: books it, and work of that stream uses the storages, those of them that
+  // are still there.
+  void NoteLaunch(const Ledger& booked, absl::Span<const StorageId> uses, Stream stream);
+  const Options& options() const { return options_; }
+  bool is_captured() const { return is_captured_; }
 
   // Waits for copies in flight until the clock reaches `deadline_ns`, then drops what they kept.
   Status Drain(std::int64_t deadline_ns);
@@ -133,10 +160,11 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   Ledger ledger() const;
   std::vector<DeviceTimes> times();  // by device, in the order of the options
+  std::vector<StorageStalls> StallsByStorage(int device);
   std::vector<PeakStatistics> peaks() const;
   void FillTierStatistics(Statistics& statistics) const;
   Shortages shortages() const;
-  std::optional<Shortage> LastShortage(int device) const;
+  std::optional<Shortage> LastShortage(int device, Tier tier = Tier::kDevice) const;
   Status health() const;
   // In a child made by fork every verb is FailedPrecondition, before it takes a lock, and the others do nothing.
   const ForkMark& fork() const { return fork_; }
@@ -166,7 +194,10 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
     const SavedStore& store_;
   };
 
-  SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder);
+  SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder, bool is_captured = false);
+
+  Status AddTier(const DeviceOptions& device, std::unique_ptr<DeviceBackend> backend,
+                 const DeviceTier::PoolSettings& settings, DeviceTier::GivenMemory given = {});
 
   // --- snapshots.cc ---
   std::shared_ptr<Snapshot> FindSnapshot(const ContentKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -203,6 +234,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The same once the host turned out to have no room.
   static void DecideWithoutHost(Treatment& treatment);
+  // What the first value saved in it is called.
+  void SetLabel(Snapshot& snapshot, std::string_view label) const;
   // The snapshot that a value of `bytes` is saved in: what the storage's content has, or a new one.
   std::shared_ptr<Snapshot> SnapshotFor(const Storage& storage, const ByteRanges& bytes, std::string_view label)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -213,12 +246,6 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
                                                 const std::shared_ptr<DeviceBuffer>& buffer, Stream stream,
                                                 std::string_view label) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Keep(Snapshot& snapshot, const std::shared_ptr<DeviceBuffer>& buffer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Book(const Snapshot& snapshot, Decision decision, std::uint64_t logical, std::uint64_t decided)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What was booked when it was packed is decided otherwise.
-  void BookAgain(const Snapshot& snapshot, Decision decision, std::uint64_t bytes)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  std::uint64_t& CounterOf(trace::DecisionAction action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Enqueues a copy of `bytes` of `buffer`, which the work up to `produced` wrote. On an error nothing has changed;
   // ResourceExhausted where the host is full.
   struct CopyTerms {
@@ -227,6 +254,9 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   };
   Status CopyOut(Snapshot& snapshot, const ByteRanges& bytes, const std::shared_ptr<DeviceBuffer>& buffer,
                  const MarkRef& produced, CopyTerms terms) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The host waits until at most `limit` bytes are on their way, on behalf of the snapshot and `stream`.
+  Status AwaitLink(const Snapshot& snapshot, DeviceTier& tier, std::uint64_t limit, Stream stream)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Whether such a copy may wait for others. Its block is given back later then than the program lets it go.
   bool MayGather(const DeviceTier& tier, const DeviceBuffer& buffer) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Call before a stream is named for device bytes of ours: one of the program's own may be gone when a block is given
@@ -235,8 +265,28 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // The same of a value's elements, in row-major order; ResourceExhausted also where the device has no room for them.
   Status CopyOutNaive(Snapshot& saved, const Layout& layout, const std::shared_ptr<DeviceBuffer>& buffer, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // --- booking.cc ---
+  void Book(const Snapshot& snapshot, Decision decision, std::uint64_t logical, std::uint64_t decided)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What was booked when it was packed is decided otherwise.
+  void BookAgain(const Snapshot& snapshot, Decision decision, std::uint64_t bytes)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::uint64_t& CounterOf(trace::DecisionAction action) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Call where the bytes are booked in the ledger, with as many.
   void RecordDecision(const Snapshot& snapshot, Decision decision, std::uint64_t bytes);
+  // The program's device bytes of the snapshot's content are given back, as the host has them or they are made again.
+  void BookFreed(Snapshot& snapshot, std::uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The snapshot goes: what was moved of it may have freed nothing.
+  void BookDropped(const Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // A copy in was enqueued; what one brought ahead goes, and nobody had asked for it.
+  void BookReload(const Snapshot& snapshot, const DeviceTier& tier, std::uint64_t bytes, bool ahead)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void BookInVain(const Snapshot& snapshot, std::uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whose bytes a wait is booked to.
+  static StallWatch::Waited BytesOf(const Snapshot& snapshot) {
+    return {snapshot.key.storage, snapshot.label, snapshot.saved_label};
+  }
 
   // --- unpack.cc ---
   StatusOr<std::shared_ptr<DeviceBuffer>> MakeResident(const std::shared_ptr<Snapshot>& snapshot, Stream stream)
@@ -245,6 +295,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StatusOr<std::shared_ptr<DeviceBuffer>> Reload(Snapshot& snapshot, bool ahead) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   StatusOr<std::shared_ptr<DeviceBuffer>> ReloadPacked(Snapshot& snapshot, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `stream`, which waited for the snapshot, reads `buffer`, which it was given for it.
+  static void NoteRead(const Snapshot& snapshot, DeviceBuffer& buffer, const DeviceTier& tier, Stream stream);
   // A copy in that failed is forgotten: the host still has the bytes.
   void DropFailedReload(Snapshot& snapshot) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Status WaitFor(const Snapshot& snapshot, Stream stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -293,6 +345,9 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   StatusOr<std::shared_ptr<DeviceChecksum>> LaunchChecksum(const Snapshot& snapshot, const ByteRanges& bytes,
                                                            DeviceBuffer& buffer, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Status LaunchLook(DeviceTier& tier, Stream stream, const ByteRanges& bytes, const DeviceBuffer& buffer,
+                    const std::shared_ptr<DeviceChecksum>& checksum) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  ChecksumSlots* SlotsOf(const DeviceTier& tier) const;  // null: the device runs host kernels
   void AddChecksum(Snapshot& snapshot, const ByteRanges& bytes, std::shared_ptr<DeviceChecksum> checksum, MarkRef taken)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The copy of a piece has ended: what is in a file gets its checksum.
@@ -303,6 +358,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // The same of what was made again in `buffer` on `stream`: of a replay's `bytes`. Waits for the stream's work.
   Status VerifyReplay(Snapshot& snapshot, const ByteRanges& bytes, const DeviceBuffer& buffer, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The host waited since then for a checksum.
+  static void BookVerified(const Snapshot& snapshot, DeviceTier& tier, std::int64_t before_ns);
   Status Lose(Snapshot& snapshot, std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // --- replay.cc ---
@@ -327,7 +384,7 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   // --- recompute.cc ---
   // A program's function may own things of it whose end calls us: it goes without the lock.
-  std::shared_ptr<const Derivation> Own(std::unique_ptr<Derivation> derivation);
+  std::shared_ptr<const Derivation> Own(std::unique_ptr<Derivation>&& derivation);
   // FailedPrecondition where this thread is computing the snapshot already.
   Status RunRecompute(Snapshot& snapshot, const RecipeStep& step, DeviceBuffer& to, Stream stream)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -371,7 +428,8 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
   // program's allocator is asked where there is one. Where memory is short, code of the program may run meanwhile,
   // without the lock. ResourceExhausted leaves its reasons in the tier's last_shortage.
   StatusOr<std::shared_ptr<DeviceBuffer>> AllocateDevice(DeviceTier& tier, std::uint64_t origin, std::uint64_t bytes,
-                                                         Stream stream, trace::Tag tag, bool reload)
+                                                         Stream stream, trace::Tag tag, bool reload,
+                                                         std::size_t alignment = 1)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What a reload holds counts against the budget for reloads until it goes.
   std::shared_ptr<DeviceBuffer> Counted(std::unique_ptr<DeviceBuffer> reload, Stream stream)
@@ -405,17 +463,21 @@ class SavedStore : public std::enable_shared_from_this<SavedStore> {
 
   const ForkMark fork_;
   const Options options_;
-  const bool prefetches_;  // on some device
+  const bool prefetches_;   // on some device
+  const bool is_captured_;  // the store of a captured step
   const std::unique_ptr<trace::Recorder> recorder_;
   mutable Deferred deferred_;
   std::vector<std::unique_ptr<DeviceTier>> tiers_;  // the vector is fixed after Create
-  OwnerIndex owners_;                               // of their pools
+  // Of the tiers, in the same order; null where there are no checksums, or host kernels take them.
+  std::vector<std::unique_ptr<ChecksumSlots>> checksum_slots_;
+  OwnerIndex owners_;  // of their pools
   // Of the tiers, in the same order; null where there is no target. The vector is fixed after Create.
   std::vector<std::unique_ptr<PeakWatch>> watches_;
   mutable Mutex mutex_;
   StorageTable table_ ABSL_GUARDED_BY(mutex_);
   Lineage lineage_ ABSL_GUARDED_BY(mutex_);
   Ledger ledger_ ABSL_GUARDED_BY(mutex_);
+  Ledger launched_ ABSL_GUARDED_BY(mutex_);  // by captured steps
   ReloadOrder reload_order_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ContentKey, std::weak_ptr<Snapshot>> snapshots_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<ContentKey, std::vector<Snapshot*>> apart_ ABSL_GUARDED_BY(mutex_);  // those not in snapshots_

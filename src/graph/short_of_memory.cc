@@ -36,14 +36,14 @@ bool AwaitMark(DeviceBackend& device, const Mark& mark, std::int64_t deadline_ns
 
 StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::AllocateDevice(DeviceTier& tier, std::uint64_t origin,
                                                                    std::uint64_t bytes, Stream stream, trace::Tag tag,
-                                                                   bool reload) {
+                                                                   bool reload, std::size_t alignment) {
   const std::uint64_t budget = tier.options.reload_budget;
   if (reload && budget > 0) {
     Eviction reloads{/*reloads_only=*/true, /*adopted=*/true};
     while (reloaded_bytes_.load() + bytes > budget && EvictNext(tier, reloads) > 0) {
     }
   }
-  RoomRequest request{tier, bytes, stream, tag, reload && tier.options.allocator != nullptr};
+  RoomRequest request{tier, bytes, stream, tag, reload && tier.options.allocator != nullptr, alignment};
   request.eviction.reloads_only = request.eviction.adopted = request.from_program;
   do {
     StatusOr<std::unique_ptr<DeviceBuffer>> taken = TakeDevice(request, origin);
@@ -83,18 +83,20 @@ StatusOr<std::unique_ptr<DeviceBuffer>> SavedStore::TakeDevice(const RoomRequest
     return owned(*tier.direct, block);
   }
   if (!request.from_program) {
-    TIERLIB_ASSIGN_OR_RETURN(void* const block, tier.pool->Allocate(request.bytes, request.stream, request.tag));
+    TIERLIB_ASSIGN_OR_RETURN(void* const block,
+                             tier.pool->Allocate(request.bytes, request.stream, request.tag, request.alignment));
     return owned(*tier.pool, block);
   }
   const DeviceAllocator& program = *tier.options.allocator;
   const MutexUnlock unlock(mutex_);  // the program's code runs without our lock
   void* const data = program.allocate(request.bytes, request.stream);
   if (data == nullptr) return Status(StatusCode::kResourceExhausted);
-  std::unique_ptr<DeviceBuffer> buffer(
-      new (std::nothrow) DeviceBuffer(tier.options.allocator, *tier.events, deferred_, data, origin, request.bytes));
-  if (buffer != nullptr) return buffer;
-  program.deallocate(data, request.bytes, request.stream);
-  throw std::bad_alloc();
+  try {
+    return std::make_unique<DeviceBuffer>(tier.options.allocator, *tier.events, deferred_, data, origin, request.bytes);
+  } catch (const std::bad_alloc&) {
+    program.deallocate(data, request.bytes, request.stream);
+    throw;
+  }
 }
 
 bool SavedStore::MakeRoom(RoomRequest& request) {
@@ -144,19 +146,25 @@ bool SavedStore::RunDue() {
 bool SavedStore::AwaitKept(RoomRequest& request) {
   DeviceTier& tier = request.tier;
   absl::InlinedVector<MarkRef, 2> marks = tier.keepalives->Oldest();
-  if (MarkRef copied = tier.transfers->OldestKeeping()) marks = {std::move(copied)};
+  StorageId kept;  // none where readers keep it
+  if (const TransferRef copied = tier.transfers->OldestKeeping()) {
+    marks = {copied->end};
+    kept = copied->storage;
+  }
   if (marks.empty()) return false;
   if (request.deadline_ns == 0) request.deadline_ns = DeadlineIn(options_.shutdown_deadline_ns);
   const std::int64_t begin_ns = NowNs();
-  constexpr auto kCause = static_cast<std::uint16_t>(trace::StallCause::kAllocation);
-  trace::Write(recorder(), trace::Event::kStallBegin, request.tag, kCause, 0, 0, request.stream.handle);
+  const std::int64_t before_ns = tier.stalls->HostBefore();
   bool ended = true;
   {
     const MutexUnlock unlock(mutex_);  // what we wait for may need the lock to end
     for (const MarkRef& mark : marks) ended = ended && AwaitMark(*tier.backend, *mark, request.deadline_ns);
   }
   const auto waited_ns = static_cast<std::uint64_t>(NowNs() - begin_ns);
-  trace::Write(recorder(), trace::Event::kStallEnd, request.tag, kCause, 0, 0, waited_ns);
+  const StatusOr<Storage*> storage = table_.Find(kept);
+  const std::string_view label = storage.ok() ? std::string_view((*storage)->label) : std::string_view();
+  tier.stalls->HostAfter(before_ns, {kept, label, storage.ok() ? (*storage)->trace_label : 0},
+                         trace::StallCause::kAllocation, request.stream);
   ++tier.shortages.waits;
   tier.shortages.wait_ns += waited_ns;
   Poll();
@@ -176,8 +184,12 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::WhileRoomIsMade(
     // Where the device's own allocator puts a block depends on which frees have ended. So the last attempt, and the
     // next call, find all of them ended.
     if (tier.direct != nullptr) {
-      const MutexUnlock unlock(mutex_);
-      (void)tier.backend->Synchronize();
+      const std::int64_t before_ns = tier.stalls->HostBefore();
+      {
+        const MutexUnlock unlock(mutex_);
+        (void)tier.backend->Synchronize();
+      }
+      tier.stalls->HostAfter(before_ns, {}, trace::StallCause::kAllocation, tier.transfers->in_stream());
     }
     if (room_steps_ == steps && std::exchange(settled, true)) {
       ++tier.shortages.failures;

@@ -43,7 +43,7 @@ struct HostPiece {
 struct DeviceChecksum {
   static constexpr std::uint64_t kNone = ~std::uint64_t{0};
   std::atomic<std::uint64_t> value{kNone};  // a CRC-32C of the ranges one after the other
-  std::atomic<bool> differed{false};        // a later one was another
+  std::atomic<std::uint64_t> differed{0};   // not 0: a later one was another
 };
 struct PackedChecksum {
   ByteRanges ranges;
@@ -56,10 +56,11 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   int device = 0;
   Holds holds = Holds::kTransient;
   std::uint64_t storage_bytes = 0;
-  std::string label;
-  std::uint32_t trace_label = 0;
-  std::uint64_t pack_order = 0;  // of the latest Pack
-  bool shared = true;            // false: no other value may find it (a naive copy; bytes that a recipe does not give)
+  std::string label;              // as it was first packed, or its storage's
+  std::uint32_t saved_label = 0;  // that, in the trace
+  std::uint32_t trace_label = 0;  // its storage's
+  std::uint64_t pack_order = 0;   // of the latest Pack
+  bool shared = true;             // false: no other value may find it (a naive copy; bytes that a recipe does not give)
   bool packed = false;  // the host holds the elements of `packed_from` in row-major order, not the storage's bytes
   Layout packed_from;
 
@@ -103,6 +104,7 @@ struct Snapshot : std::enable_shared_from_this<Snapshot> {
   Status unreadable;  // not OK: the bytes may not be those that were saved, and nothing may be made from them either
   bool asked_for = false;   // unpacked before
   bool prefetched = false;  // `buffer` came back before anybody asked for it
+  bool freed = false;       // its storage's device bytes were given back while it was saved
   bool abandoned = false;   // the owner retired memory that nobody kept alive
   PeakValue peak;           // with DeviceOptions::target_peak
   bool refused = false;     // the host had no place for it when it was first to move

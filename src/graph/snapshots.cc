@@ -34,7 +34,7 @@ std::shared_ptr<Snapshot> SavedStore::NewSnapshot(const Storage& storage, bool s
   snapshot->holds = storage.holds;
   snapshot->storage_bytes = storage.bytes;
   snapshot->label = storage.label;
-  snapshot->trace_label = storage.trace_label;
+  snapshot->trace_label = snapshot->saved_label = storage.trace_label;
   snapshot->pack_order = next_pack_++;
   snapshot->shared = shared;
   snapshot->original = storage.buffer;
@@ -60,6 +60,7 @@ void SavedStore::NoteSavedAgain(Snapshot& snapshot) {
 
 void SavedStore::ForgetSnapshot(Snapshot* snapshot) {
   LetGo(*snapshot);
+  BookDropped(*snapshot);
   NoteGoneForPeak(*snapshot);
   reload_order_.Remove(snapshot->pack_order);
   if (!snapshot->shared) {

@@ -1,12 +1,12 @@
 // SavedStore: registering storages, and what is told about them.
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "allocator/device_factory.h"
 #include "base/clock.h"
+#include "graph/ledger_sum.h"
 #include "graph/saved_store.h"
 
 namespace tierlib {
@@ -35,20 +35,33 @@ Status CheckStream(Stream stream, int device) {
                               " was named for bytes of device " + std::to_string(device));
 }
 
-SavedStore::SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder)
+namespace {
+
+Status CheckAlignment(std::uint64_t alignment, std::string_view label, const DeviceTier& tier) {
+  const auto refused = [&](const std::string& why) {
+    return InvalidArgumentError("allocate '" + std::string(label) + "': alignment " + std::to_string(alignment) + why);
+  };
+  if (alignment == 0 || (alignment & (alignment - 1)) != 0) return refused(" is no power of two");
+  const std::uint64_t most = tier.MostAlignment();
+  if (alignment > most) {
+    return refused(", and " + tier.backend->info().name + " has at most " + std::to_string(most));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+SavedStore::SavedStore(const Options& options, std::unique_ptr<trace::Recorder> recorder, bool is_captured)
     : options_(options),
       prefetches_(std::any_of(options_.devices.begin(), options_.devices.end(),
                               [](const DeviceOptions& device) { return device.prefetch_bytes > 0; })),
+      is_captured_(is_captured),
       recorder_(std::move(recorder)) {}
 
 StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options, OpenRecorder open_recorder) {
   TIERLIB_ASSIGN_OR_RETURN(const TierTagLimits tags, ReadTagLimits(options));
   std::vector<std::unique_ptr<DeviceBackend>> backends;
   for (const DeviceOptions& device : options.devices) {
-    if (options.checksums && device.kind == DeviceKind::kCuda) {
-      return UnimplementedError("checksums: device " + std::to_string(device.device) +
-                                " is a CUDA device, for which there is no kernel that takes them");
-    }
     TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBackend> backend, MakeDevice(device));
     backends.push_back(std::move(backend));
   }
@@ -56,31 +69,47 @@ StatusOr<std::shared_ptr<SavedStore>> SavedStore::Create(const Options& options,
   const auto destroy = [](SavedStore* gone) { gone->fork_.in_child() ? LeaveBehind(std::move(gone)) : delete gone; };
   std::shared_ptr<SavedStore> store(new SavedStore(options, std::move(recorder)), destroy);
   const std::uint64_t devices = options.devices.size();
+  const auto over_all = [&](Tier tier, std::uint64_t bytes) -> DeviceTier::HostTierSettings {
+    if (devices == 1) return {bytes};
+    return {bytes, std::make_shared<SharedLimit>(bytes), std::make_shared<SharedTagLimits>(tags.Of(tier))};
+  };
   DeviceTier::PoolSettings settings;
   settings.tags = tags;
   settings.hardened = options.hardened;
-  settings.pinned = options.pinned_limit / devices;
-  settings.pageable = options.pageable_limit / devices;
-  settings.file = options.file_limit / devices;
+  settings.transfer_numbers = std::make_shared<std::uint64_t>(0);
+  settings.pinned = over_all(Tier::kPinned, options.pinned_limit);
+  settings.pageable = over_all(Tier::kPageable, options.pageable_limit);
+  settings.file = over_all(Tier::kFile, options.file_limit);
   settings.file_directory = options.file_directory;
-  settings.cache.bytes = options.cached_limit / devices;
-  settings.cache.age_ns = static_cast<std::int64_t>(
-      std::min<std::uint64_t>(options.cached_age_ns, std::numeric_limits<std::int64_t>::max()));
+  if (devices == 1) settings.cached_limit = options.cached_limit;  // TrimToBounds has it over all of several
+  settings.cached_age_ns = options.cached_age_ns;
   for (std::size_t i = 0; i < backends.size(); ++i) {
-    TIERLIB_ASSIGN_OR_RETURN(
-        std::unique_ptr<DeviceTier> tier,
-        DeviceTier::Create(options.devices[i], std::move(backends[i]), settings, store->deferred_, store->recorder()));
-    store->owners_.AddPool(*tier->pool, tier->options.device);
-    for (const BlockPool* pool : tier->HostPools()) store->owners_.AddPool(*pool, tier->options.device);
-    if (tier->direct != nullptr) {
-      store->owners_.AddPool(*tier->direct, tier->options.device, tier->backend->info().numa_node);
-    }
-    store->tiers_.push_back(std::move(tier));
-    const bool plans = options.devices[i].target_peak > 0 && options.mode != OffloadMode::kNaive;
-    store->watches_.push_back(
-        plans ? std::make_unique<PeakWatch>(options.devices[i].device, options.devices[i].target_peak) : nullptr);
+    TIERLIB_RETURN_IF_ERROR(store->AddTier(options.devices[i], std::move(backends[i]), settings));
   }
   return store;
+}
+
+Status SavedStore::AddTier(const DeviceOptions& device, std::unique_ptr<DeviceBackend> backend,
+                           const DeviceTier::PoolSettings& settings, DeviceTier::GivenMemory given) {
+  TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceTier> tier,
+                           DeviceTier::Create(device, std::move(backend), settings, deferred_, recorder(),
+                                              MachineTopology(), std::move(given)));
+  for (const auto& other : tiers_) {  // those before this one
+    other->others.push_back(tier.get());
+    tier->others.push_back(other.get());
+  }
+  owners_.AddPool(*tier->pool, tier->options.device);
+  for (const BlockPool* pool : tier->HostPools()) owners_.AddPool(*pool, tier->options.device);
+  if (tier->direct != nullptr) {
+    owners_.AddPool(*tier->direct, tier->options.device, tier->backend->info().numa_node);
+  }
+  const DeviceInfo& info = tier->backend->info();
+  const bool slots = options_.checksums && !info.runs_host_kernels && !info.shape_only;
+  checksum_slots_.push_back(slots ? std::make_unique<ChecksumSlots>(*tier) : nullptr);
+  tiers_.push_back(std::move(tier));
+  const bool plans = device.target_peak > 0 && options_.mode != OffloadMode::kNaive;
+  watches_.push_back(plans ? std::make_unique<PeakWatch>(device.device, device.target_peak) : nullptr);
+  return OkStatus();
 }
 
 SavedStore::~SavedStore() {
@@ -126,9 +155,10 @@ StatusOr<StorageId> SavedStore::Register(void* data, std::uint64_t bytes, int de
 }
 
 StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stream stream, std::string_view label,
-                                          trace::Tag tag) {
+                                          trace::Tag tag, std::uint64_t alignment) {
   TIERLIB_RETURN_IF_ERROR(fork_.Check());
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(stream.device));
+  TIERLIB_RETURN_IF_ERROR(CheckAlignment(alignment, label, *tier));
   Storage storage;
   storage.bytes = bytes;
   storage.device = stream.device;
@@ -136,7 +166,8 @@ StatusOr<Allocation> SavedStore::Allocate(std::uint64_t bytes, Holds holds, Stre
   storage.label = label;
   storage.trace_label = recorder_ != nullptr ? recorder_->Intern(label) : 0;
   Locked lock(*this);
-  StatusOr<std::shared_ptr<DeviceBuffer>> taken = AllocateDevice(*tier, 0, bytes, stream, tag, /*reload=*/false);
+  StatusOr<std::shared_ptr<DeviceBuffer>> taken =
+      AllocateDevice(*tier, 0, bytes, stream, tag, /*reload=*/false, alignment);
   if (!taken.ok()) {
     tier->shortages.failures += taken.status().code() == StatusCode::kResourceExhausted ? 1 : 0;
     return taken.status();
@@ -176,15 +207,18 @@ Status SavedStore::Retire(StorageId id, Stream stream) {
       if (!storage.adopted || snapshot->buffer->has_keepalive()) continue;
       LetGoUnkept(*snapshot);
     }
-    if (snapshot->shared && !snapshot->abandoned) ledger_.freed += snapshot->needed.bytes();
+    if (snapshot->shared && !snapshot->abandoned) BookFreed(*snapshot, snapshot->needed.bytes());
   }
-  if (storage.unkept_readers != nullptr) {      // its memory may go as soon as we return
+  if (storage.unkept_readers != nullptr) {  // its memory may go as soon as we return
+    const std::int64_t before_ns = tier->stalls->HostBefore();
     (void)tier->transfers->AwaitCopiesOut(id);  // an error stays with the copy
     for (const Stream reader : storage.unkept_readers->Get()) {
       if (reader == stream) continue;  // the program orders the memory's next use after that one
       const MarkRef mark = tier->events->MarkOrWait(reader);
       if (mark != nullptr) (void)tier->backend->SynchronizeEvent(mark->event);
     }
+    tier->stalls->HostAfter(before_ns, {id, storage.label, storage.trace_label}, trace::StallCause::kAllocation,
+                            stream);
   }
   trace::Write(recorder(), trace::Event::kStorageRetire, trace::Tag::kNone, 0, storage.trace_label, id.ToInteger(),
                storage.bytes);
@@ -294,7 +328,7 @@ StatusOr<Owner> SavedStore::OwnerOf(const void* address) const {
 Ledger SavedStore::ledger() const {
   if (fork_.in_child()) return {};
   Locked lock(*this);
-  Ledger ledger = ledger_;
+  Ledger ledger = Sum(ledger_, launched_);
   for (const auto& tier : tiers_) {
     ledger.stalls += tier->stalls->pool_waits();
     ledger.engine_out += tier->transfers->copied_bytes(CopyDirection::kDeviceToHost);

@@ -9,7 +9,8 @@ namespace tierlib {
 
 // Not with checksums: they vouch for what was packed, not for what was on the device when its memory was let go.
 bool SavedStore::TakesBack(int device) const {
-  return options_.mode == OffloadMode::kMarshal && !options_.checksums && (*FindTier(device))->options.spare_bytes > 0;
+  const DeviceOptions& options = (*FindTier(device))->options;
+  return options_.mode == OffloadMode::kMarshal && !options_.checksums && options.takes_back && options.spare_bytes > 0;
 }
 
 std::shared_ptr<DeviceBuffer> SavedStore::TakeBack(Snapshot& snapshot, Stream stream) {

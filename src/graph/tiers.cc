@@ -1,6 +1,8 @@
 // SavedStore: what its tiers hold, where their time went, and giving back what they do not use.
 #include <algorithm>
+#include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -19,26 +21,19 @@ void AccumulateTag(std::vector<TagStatistics>& sums, const TagStatistics& part) 
   sum->at_peak += part.at_peak;
 }
 
-void Accumulate(TierStatistics& sum, const TierStatistics& part, const PoolFreeBytes& free) {
-  sum.capacity += part.capacity;
+// But for the capacity.
+void Accumulate(TierStatistics& sum, const TierStatistics& part) {
   sum.reserved += part.reserved;
   sum.locked += part.locked;
   sum.live += part.live;
   sum.waste += part.waste;
-  sum.cached += free.cached;
-  sum.pending += free.pending;
-  sum.scattered += free.scattered;
+  sum.cached += part.cached;
+  sum.pending += part.pending;
+  sum.scattered += part.scattered;
   sum.live_peak += part.live_peak;
   sum.live_peak_ns = std::max(sum.live_peak_ns, part.live_peak_ns);
   sum.extent_peak += part.extent_peak;
   for (const TagStatistics& tag : part.tags) AccumulateTag(sum.tags, tag);
-}
-
-void Accumulate(TierStatistics& sum, BlockPool& pool) { Accumulate(sum, pool.statistics(), pool.FreeBytes()); }
-
-void Accumulate(TierStatistics& sum, const DirectPool& pool) {
-  const TierStatistics part = pool.statistics();
-  Accumulate(sum, part, {part.cached});
 }
 
 void Accumulate(HostFallbacks& sum, const HostFallbacks& part) {
@@ -52,11 +47,42 @@ void Accumulate(HostFallbacks& sum, const HostFallbacks& part) {
   sum.refused_bytes += part.refused_bytes;
 }
 
+// Has pools give back what they cache beyond `bytes` in all; those that cache the most first.
+void TrimTogether(std::vector<BlockPool*> pools, std::uint64_t bytes, std::int64_t now_ns) {
+  std::uint64_t unused = 0;
+  for (const BlockPool* pool : pools) {
+    const TierStatistics now = pool->statistics();
+    unused += now.reserved - now.live - now.waste;
+  }
+  if (unused <= bytes) return;
+  std::vector<std::pair<std::uint64_t, BlockPool*>> cached;
+  std::uint64_t sum = 0;
+  for (BlockPool* pool : pools) {
+    cached.emplace_back(pool->Snapshot().cached, pool);
+    sum += cached.back().first;
+  }
+  std::stable_sort(cached.begin(), cached.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  for (const auto& [own, pool] : cached) {
+    if (sum <= bytes) return;
+    sum -= std::min<std::uint64_t>(sum, pool->TrimToBounds(now_ns, own - std::min(own, sum - bytes)));
+  }
+}
+
 }  // namespace
 
 void SavedStore::TrimToBounds() {
+  const std::int64_t now_ns = NowNs();
   for (const auto& tier : tiers_) {
-    for (BlockPool* pool : tier->HostPools()) pool->TrimToBounds(NowNs());
+    tier->pool->TrimToBounds(now_ns);
+    for (BlockPool* pool : tier->HostPools()) pool->TrimToBounds(now_ns);
+  }
+  if (tiers_.size() == 1) return;
+  for (const Tier tier : {Tier::kPinned, Tier::kPageable, Tier::kFile}) {
+    std::vector<BlockPool*> pools;
+    for (const auto& device : tiers_) {
+      if (BlockPool* const pool = device->PoolOf(tier)) pools.push_back(pool);
+    }
+    TrimTogether(std::move(pools), options_.cached_limit, now_ns);
   }
 }
 
@@ -107,17 +133,33 @@ std::vector<DeviceTimes> SavedStore::times() {
   return times;
 }
 
+std::vector<StorageStalls> SavedStore::StallsByStorage(int device) {
+  if (fork_.in_child()) return {};
+  Locked lock(*this);
+  const StatusOr<DeviceTier*> tier = FindTier(device);
+  if (!tier.ok()) return {};
+  Poll();
+  return (*tier)->time->StallsByStorage();
+}
+
 void SavedStore::FillTierStatistics(Statistics& statistics) const {
   for (const auto& tier : tiers_) {
-    if (tier->direct != nullptr) {
-      Accumulate(statistics.device, *tier->direct);
-    } else {
-      Accumulate(statistics.device, *tier->pool);
-    }
-    Accumulate(statistics.pinned, *tier->pinned);
-    Accumulate(statistics.pageable, *tier->pageable);
-    if (tier->file != nullptr) Accumulate(statistics.file, *tier->file);
+    DeviceStatistics one;
+    one.device = tier->options.device;
+    one.memory = tier->direct != nullptr ? tier->direct->statistics() : tier->pool->Snapshot();
+    one.pinned = tier->pinned->Snapshot();
+    one.pageable = tier->pageable->Snapshot();
+    if (tier->file != nullptr) one.file = tier->file->Snapshot();
+    statistics.device.capacity += one.memory.capacity;
+    statistics.pinned.capacity = one.pinned.capacity;  // over all devices, as those that follow
+    statistics.pageable.capacity = one.pageable.capacity;
+    statistics.file.capacity = one.file.capacity;
+    Accumulate(statistics.device, one.memory);
+    Accumulate(statistics.pinned, one.pinned);
+    Accumulate(statistics.pageable, one.pageable);
+    Accumulate(statistics.file, one.file);
     Accumulate(statistics.fallbacks, tier->fallbacks());
+    statistics.devices.push_back(std::move(one));
   }
 }
 

@@ -40,6 +40,9 @@ Status LostError(const Snapshot& snapshot) {
 
 StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream, std::optional<std::uint64_t> version) {
   TIERLIB_RETURN_IF_ERROR(fork_.Check());
+  if (saved.valid() && saved.value()->store->is_captured() && !is_captured()) {
+    return FailedPreconditionError("unpack of a value that was packed in a capture: it is there in the capture alone");
+  }
   if (!saved.valid() || saved.value()->store.get() != this) {
     return InvalidArgumentError("unpack of a value that this runtime did not pack");
   }
@@ -69,10 +72,18 @@ StatusOr<Loaded> SavedStore::Unpack(const Saved& saved, Stream stream, std::opti
   loaded->buffer = *std::move(buffer);
   if (NoteAsked(*snapshot, *tier)) PrefetchAfter(snapshot->pack_order, *tier);
   TIERLIB_RETURN_IF_ERROR(FlushBeforeNaming(*tier, stream));
-  loaded->buffer->UsedOn(stream);
+  NoteRead(*snapshot, *loaded->buffer, *tier, stream);
   loaded->storage = snapshot->key.storage;
   loaded->device = snapshot->device;
   return Loaded(std::move(loaded));
+}
+
+// The stream waits for the copy that brought the block back, so that its memory need not wait for later copies in.
+void SavedStore::NoteRead(const Snapshot& snapshot, DeviceBuffer& buffer, const DeviceTier& tier, Stream stream) {
+  buffer.UsedOn(stream);
+  if (snapshot.reload != nullptr && snapshot.buffer.get() == &buffer) {
+    buffer.UseEndsBefore(tier.transfers->in_stream());
+  }
 }
 
 Status SavedStore::NoteUse(DeviceBuffer& buffer, Stream stream) {
@@ -113,15 +124,13 @@ Status SavedStore::WaitFor(const Snapshot& snapshot, Stream stream) {
     const MarkRef before = tier->stalls->Before(stream);
     TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *made));
     ++ledger_.stalls;
-    tier->stalls->After(before, {snapshot.key.storage, snapshot.label, snapshot.trace_label},
-                        trace::StallCause::kProducer);
+    tier->stalls->After(before, BytesOf(snapshot), trace::StallCause::kProducer);
     return OkStatus();
   }
   const MarkRef before = snapshot.reload->ended ? nullptr : tier->stalls->Before(stream);
   TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, snapshot.reload));
   if (waits) ++ledger_.stalls;
-  tier->stalls->After(before, {snapshot.key.storage, snapshot.label, snapshot.trace_label},
-                      trace::StallCause::kLateCopyIn);
+  tier->stalls->After(before, BytesOf(snapshot), trace::StallCause::kLateCopyIn);
   return OkStatus();
 }
 
@@ -184,8 +193,7 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::Reload(Snapshot& snapshot, b
   }
   tier->Tick(in);
   TIERLIB_ASSIGN_OR_RETURN(snapshot.reload, tier->transfers->CopyIn(runs, arrivals, snapshot.key.storage, nullptr));
-  ledger_.moved_in += snapshot.reload->bytes;
-  ++ledger_.copies_in;
+  BookReload(snapshot, *tier, snapshot.reload->bytes, ahead);
   if (snapshot.residence.state() == Residency::kHost) {
     snapshot.residence.MoveTo(Residency::kBoth, snapshot.key.storage, snapshot.reload->bytes, recorder());
   }
@@ -214,14 +222,13 @@ StatusOr<std::shared_ptr<DeviceBuffer>> SavedStore::ReloadPacked(Snapshot& snaps
   tier->Tick(in);
   TIERLIB_ASSIGN_OR_RETURN(const TransferRef reload,
                            tier->transfers->CopyIn(runs, {&piece.arrival, 1}, snapshot.key.storage, nullptr));
-  ledger_.moved_in += bytes;
-  ++ledger_.copies_in;
+  BookReload(snapshot, *tier, bytes, /*ahead=*/false);
   const MarkRef before = tier->stalls->Before(stream);
   TIERLIB_ASSIGN_OR_RETURN(const bool waits, tier->transfers->WaitOn(stream, reload));
   if (waits) ++ledger_.stalls;
-  tier->stalls->After(before, {snapshot.key.storage, snapshot.label, snapshot.trace_label},
-                      trace::StallCause::kLateCopyIn);
+  tier->stalls->After(before, BytesOf(snapshot), trace::StallCause::kLateCopyIn);
   elements->UsedOn(stream);
+  elements->UseEndsBefore(in);
   if (in_place) return elements;
   const ByteRange hull = HullOf(layout);
   TIERLIB_ASSIGN_OR_RETURN(

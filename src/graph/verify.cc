@@ -62,9 +62,8 @@ std::uint32_t ChecksumOnHost(const ByteRanges& ranges, const std::vector<HostRan
   return checksum;
 }
 
-// Enqueues a look at the bytes: the first notes their checksum, a further one whether it is another.
-Status LaunchKernel(DeviceBackend& device, Stream stream, const ByteRanges& bytes, const DeviceBuffer& buffer,
-                    const std::shared_ptr<DeviceChecksum>& checksum) {
+Status LaunchHostKernel(DeviceBackend& device, Stream stream, const ByteRanges& bytes, const DeviceBuffer& buffer,
+                        const std::shared_ptr<DeviceChecksum>& checksum) {
   const char* const base = static_cast<const char*>(buffer.storage_base());
   HostKernel kernel;
   kernel.name = "checksum";
@@ -78,12 +77,26 @@ Status LaunchKernel(DeviceBackend& device, Stream stream, const ByteRanges& byte
     }
     const std::uint64_t first = checksum->value;
     if (first == DeviceChecksum::kNone) checksum->value = found;
-    if (first != DeviceChecksum::kNone && first != found) checksum->differed = true;
+    if (first != DeviceChecksum::kNone && first != found) checksum->differed = 1;
   };
   return device.Launch(stream, std::move(kernel));
 }
 
 }  // namespace
+
+// Enqueues a look at the bytes: the first notes their checksum, a further one whether it is another.
+Status SavedStore::LaunchLook(DeviceTier& tier, Stream stream, const ByteRanges& bytes, const DeviceBuffer& buffer,
+                              const std::shared_ptr<DeviceChecksum>& checksum) {
+  ChecksumSlots* const slots = SlotsOf(tier);
+  if (slots != nullptr) return slots->Launch(bytes, buffer, *checksum, stream);
+  return LaunchHostKernel(*tier.backend, stream, bytes, buffer, checksum);
+}
+
+ChecksumSlots* SavedStore::SlotsOf(const DeviceTier& tier) const {
+  std::size_t i = 0;
+  while (tiers_[i].get() != &tier) ++i;
+  return checksum_slots_[i].get();
+}
 
 StatusOr<std::shared_ptr<DeviceChecksum>> SavedStore::LaunchChecksum(const Snapshot& snapshot, const ByteRanges& bytes,
                                                                      DeviceBuffer& buffer, Stream stream) {
@@ -97,9 +110,12 @@ StatusOr<std::shared_ptr<DeviceChecksum>> SavedStore::LaunchChecksum(const Snaps
   for (const PackedChecksum& packed : snapshot.checksums) {
     if (packed.taken->stream == stream && packed.ranges == bytes) checksum = packed.checksum;
   }
+  if (checksum == nullptr && SlotsOf(*tier) != nullptr) {
+    TIERLIB_ASSIGN_OR_RETURN(checksum, SlotsOf(*tier)->Take());
+  }
   if (checksum == nullptr) checksum = std::make_shared<DeviceChecksum>();
   buffer.UsedOn(stream);  // memory that nobody keeps waits for it too
-  TIERLIB_RETURN_IF_ERROR(LaunchKernel(*tier->backend, stream, bytes, buffer, checksum));
+  TIERLIB_RETURN_IF_ERROR(LaunchLook(*tier, stream, bytes, buffer, checksum));
   return checksum;
 }
 
@@ -120,7 +136,9 @@ void SavedStore::NoteArrived(Snapshot& snapshot, HostPiece& piece) {
   if (piece.buffer->tier() != Tier::kFile || piece.file_checksum) return;
   const StatusOr<DeviceTier*> tier = FindTier(snapshot.device);
   if (!tier.ok() || (*tier)->backend->info().shape_only) return;
+  const std::int64_t before_ns = (*tier)->stalls->HostBefore();
   const StatusOr<std::uint32_t> checksum = ChecksumOfFile(*piece.buffer);
+  (*tier)->stalls->HostAfter(before_ns, BytesOf(snapshot), trace::StallCause::kDisk, (*tier)->transfers->out_stream());
   if (checksum.ok()) {
     piece.file_checksum = *checksum;
   } else {
@@ -132,7 +150,9 @@ Status SavedStore::VerifyHost(Snapshot& snapshot) {
   TIERLIB_ASSIGN_OR_RETURN(DeviceTier * tier, FindTier(snapshot.device));
   if (!snapshot.checksums.empty()) {
     TIERLIB_RETURN_IF_ERROR(tier->transfers->FlushBatch());
+    const std::int64_t before_ns = tier->stalls->HostBefore();
     for (const HostPiece& piece : snapshot.host) (void)tier->transfers->Await(piece.arrival);
+    BookVerified(snapshot, *tier, before_ns);
     SettleArrivals(snapshot);
   }
   // Another thread may have found it lost while a callback of the program ran.
@@ -140,7 +160,9 @@ Status SavedStore::VerifyHost(Snapshot& snapshot) {
   if (snapshot.residence.state() == Residency::kLost) return CheckReadable(snapshot);
   for (const HostPiece& piece : snapshot.host) {
     if (!piece.file_checksum) continue;
+    const std::int64_t before_ns = tier->stalls->HostBefore();
     const StatusOr<std::uint32_t> checksum = ChecksumOfFile(*piece.buffer);
+    tier->stalls->HostAfter(before_ns, BytesOf(snapshot), trace::StallCause::kDisk, tier->transfers->in_stream());
     if (!checksum.ok()) return Lose(snapshot, checksum.status().message());
     if (*checksum != *piece.file_checksum) {
       return Lose(snapshot, "what the file has of it is not what was written there (checksum)");
@@ -150,8 +172,10 @@ Status SavedStore::VerifyHost(Snapshot& snapshot) {
   const std::vector<HostRange> on_host = RangesOnHost(snapshot);
   for (const PackedChecksum& packed : snapshot.checksums) {
     if (!snapshot.host_bytes.Contains(packed.ranges)) continue;
+    const std::int64_t before_ns = tier->stalls->HostBefore();
     TIERLIB_RETURN_IF_ERROR(tier->backend->SynchronizeEvent(packed.taken->event));
     const bool same = !packed.checksum->differed && ChecksumOnHost(packed.ranges, on_host) == packed.checksum->value;
+    BookVerified(snapshot, *tier, before_ns);
     if (same) continue;
     return Lose(snapshot,
                 "what came to the host is not what was saved (checksum): it was written while it was copied, "
@@ -167,15 +191,21 @@ Status SavedStore::VerifyReplay(Snapshot& snapshot, const ByteRanges& bytes, con
   for (const PackedChecksum& packed : snapshot.checksums) {
     if (!bytes.Contains(packed.ranges)) continue;
     TIERLIB_RETURN_IF_ERROR(tier->events->WaitOn(stream, *packed.taken));
-    TIERLIB_RETURN_IF_ERROR(LaunchKernel(*tier->backend, stream, packed.ranges, buffer, packed.checksum));
+    TIERLIB_RETURN_IF_ERROR(LaunchLook(*tier, stream, packed.ranges, buffer, packed.checksum));
     TIERLIB_ASSIGN_OR_RETURN(const MarkRef looked, tier->events->MarkNow(stream));
+    const std::int64_t before_ns = tier->stalls->HostBefore();
     TIERLIB_RETURN_IF_ERROR(tier->backend->SynchronizeEvent(looked->event));
+    BookVerified(snapshot, *tier, before_ns);
     if (!packed.checksum->differed) continue;
     return Lose(snapshot, snapshot.recipe.empty() || snapshot.source != nullptr
                               ? "what was made again is not what was saved (checksum): what it is made from was written"
                               : "what the program computed again is not what was saved (checksum)");
   }
   return OkStatus();
+}
+
+void SavedStore::BookVerified(const Snapshot& snapshot, DeviceTier& tier, std::int64_t before_ns) {
+  tier.stalls->HostAfter(before_ns, BytesOf(snapshot), trace::StallCause::kChecksum, tier.transfers->in_stream());
 }
 
 Status SavedStore::Lose(Snapshot& snapshot, std::string_view why) {

@@ -8,27 +8,13 @@
 #include <utility>
 
 #include "allocator/cgroup_memory.h"
+#include "graph/ledger_sum.h"
 #include "runtime/host_limits.h"
+#include "runtime/link_ceiling.h"
+#include "tierlib/bytes.h"
 
 namespace tierlib::internal {
 namespace {
-
-// later - earlier, counter by counter.
-Ledger Difference(const Ledger& later, const Ledger& earlier) {
-  Ledger d;
-  // clang-format off
-  constexpr std::uint64_t Ledger::*kCounters[] = {
-      &Ledger::packs, &Ledger::unpacks, &Ledger::naive, &Ledger::moved, &Ledger::avoided_identity, &Ledger::avoided_lineage,
-      &Ledger::frees_nothing, &Ledger::kept, &Ledger::moved_in, &Ledger::taken_back, &Ledger::replayed, &Ledger::engine_out, &Ledger::engine_in,
-      &Ledger::freed, &Ledger::copies_out, &Ledger::copies_in, &Ledger::stalls, &Ledger::reconsidered,
-      &Ledger::prefetched, &Ledger::prefetched_in_vain, &Ledger::avoided_recompute,
-      &Ledger::recomputed, &Ledger::recomputes};
-  // clang-format on
-  static_assert(sizeof(Ledger) == sizeof(kCounters) / sizeof(kCounters[0]) * sizeof(std::uint64_t),
-                "every counter of Ledger stands in kCounters");
-  for (const auto counter : kCounters) d.*counter = later.*counter - earlier.*counter;
-  return d;
-}
 
 Status CheckOptions(const Options& options) {
   if (options.devices.empty()) return InvalidArgumentError("options.devices is empty: at least one device is needed");
@@ -54,6 +40,40 @@ Status CheckOptions(const Options& options) {
   return OkStatus();
 }
 
+bool IsSetInEnvironment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && std::string_view(value) == "1";
+}
+
+Status InEnvironment(const char* name, const Status& status) {
+  return Status(status.code(), std::string(name) + ": " + std::string(status.message()));
+}
+
+// What the options leave open, from the environment.
+Status ReadTraceOptions(const Options& options, trace::RecorderOptions& recorder) {
+  recorder.last_bytes = options.trace_last_bytes;
+  recorder.slow_step_ratio = options.trace_slow_step;
+  recorder.stacks = options.trace_stacks || IsSetInEnvironment("TIERLIB_TRACE_STACKS");
+  recorder.nvtx = IsSetInEnvironment("TIERLIB_TRACE_NVTX");
+  constexpr const char* kLast = "TIERLIB_TRACE_LAST";
+  const char* last = std::getenv(kLast);
+  if (recorder.last_bytes == 0 && last != nullptr && *last != '\0') {
+    const StatusOr<std::uint64_t> bytes = ParseBytes(last);
+    if (!bytes.ok()) return InEnvironment(kLast, bytes.status());
+    recorder.last_bytes = *bytes;
+  }
+  constexpr const char* kSlow = "TIERLIB_TRACE_SLOW_STEP";
+  const char* slow = std::getenv(kSlow);
+  if (recorder.slow_step_ratio == 0 && slow != nullptr && *slow != '\0') {
+    char* end = nullptr;
+    recorder.slow_step_ratio = std::strtod(slow, &end);
+    if (*end != '\0') {
+      return InEnvironment(kSlow, InvalidArgumentError("\"" + std::string(slow) + "\" is not a number, such as 2.5"));
+    }
+  }
+  return OkStatus();
+}
+
 StatusOr<std::unique_ptr<trace::Recorder>> OpenTrace(const Options& options) {
   trace::RecorderOptions recorder;
   recorder.path = options.trace;
@@ -65,11 +85,26 @@ StatusOr<std::unique_ptr<trace::Recorder>> OpenTrace(const Options& options) {
   const bool shape_only =
       device.kind == DeviceKind::kEmulated && device.emulated.schedule == EmulatedSchedule::kShapeOnly;
   if (recorder.path.empty() || (options.trace.empty() && shape_only)) return std::unique_ptr<trace::Recorder>();
+  TIERLIB_RETURN_IF_ERROR(ReadTraceOptions(options, recorder));
   recorder.rank = options.rank;
-  recorder.device = (device.kind == DeviceKind::kCuda ? "cuda:" : "emulated:") + std::to_string(device.device);
+  for (const DeviceOptions& one : options.devices) {
+    recorder.device += recorder.device.empty() ? "" : ", ";
+    recorder.device += (one.kind == DeviceKind::kCuda ? "cuda:" : "emulated:") + std::to_string(one.device);
+  }
   recorder.device_capacity = device.capacity;
   recorder.pinned_capacity = options.pinned_limit;
+  if (options.devices.size() == 1) {  // records do not say which of several devices they are of
+    const LinkCeiling ceiling = FindLinkCeiling(device);
+    recorder.ceiling_bytes_per_s = {ceiling.out_bytes_per_s, ceiling.in_bytes_per_s};
+  }
   return trace::Recorder::Open(std::move(recorder));
+}
+
+void LeaveOutPools(Options& options) {
+  for (DeviceOptions& device : options.devices) {
+    const bool pooled = device.backing == DeviceBacking::kVirtualMemory || device.backing == DeviceBacking::kMalloc;
+    if (pooled) device.backing = DeviceBacking::kMallocAsync;
+  }
 }
 
 void ChooseSpareMemory(Options& options) {
@@ -79,15 +114,11 @@ void ChooseSpareMemory(Options& options) {
   }
 }
 
-bool HardenedByEnvironment() {
-  const char* value = std::getenv("TIERLIB_HARDENED");
-  return value != nullptr && std::string_view(value) == "1";
-}
-
 }  // namespace
 
 StatusOr<std::shared_ptr<Core>> Core::Create(Options options, const std::string& system_root) {
-  options.hardened = options.hardened || HardenedByEnvironment();
+  options.hardened = options.hardened || IsSetInEnvironment("TIERLIB_HARDENED");
+  if (IsSetInEnvironment("TIERLIB_NO_POOLS")) LeaveOutPools(options);
   TIERLIB_RETURN_IF_ERROR(CheckOptions(options));
   ChooseSpareMemory(options);
   TIERLIB_RETURN_IF_ERROR(FitHostLimits(options, CgroupMemoryLeft(system_root)));
@@ -114,7 +145,11 @@ void Core::BeginStep(std::uint64_t step) {
 
 void Core::BeginBackward() {
   trace::Write(recorder(), trace::Event::kBackwardBegin, trace::Tag::kNone, 0, 0, step(), 0);
+  if (store_->fork().in_child()) return;
   try {
+    for (const auto& capture : captures_.All()) {
+      if (capture->WasBegunHere()) capture->BeginBackward();  // another thread's may be anywhere in its step
+    }
     store_->BeginBackward();
   } catch (const std::bad_alloc&) {  // nothing comes back ahead
   }

@@ -12,6 +12,7 @@
 #include "allocator/device_backend.h"
 #include "base/mutex.h"
 #include "graph/saved_store.h"
+#include "runtime/capture.h"
 #include "tierlib/options.h"
 #include "tierlib/statistics.h"
 #include "tierlib/status.h"
@@ -35,6 +36,15 @@ class Core {
   void BeginStep(std::uint64_t step);
   void BeginBackward();
   void EndStep();
+  Captures& captures() { return captures_; }
+  // As Captures::Find. In a child made by fork there are none, and the store refuses.
+  StatusOr<std::shared_ptr<Capture>> CaptureOn(Stream stream) const {
+    if (store_->fork().in_child()) return std::shared_ptr<Capture>();
+    return captures_.Find(stream, *store_);
+  }
+  std::shared_ptr<Capture> CaptureOf(StorageId id) const {
+    return store_->fork().in_child() ? nullptr : captures_.Find(id);
+  }
   std::uint64_t step() const { return step_.load(std::memory_order_relaxed); }
   Statistics statistics() const;
 
@@ -43,6 +53,7 @@ class Core {
 
   const Options options_;
   std::shared_ptr<SavedStore> store_;
+  Captures captures_;  // which go before the store
   std::atomic<std::uint64_t> step_{0};
   mutable Mutex mutex_;
   Ledger at_begin_ ABSL_GUARDED_BY(mutex_);

@@ -29,11 +29,12 @@ StatusOr<std::unique_ptr<HostMemoryResource>> HostMemoryResource::Create(const R
                                 ", which is shape-only: there are no bytes");
   }
   TIERLIB_ASSIGN_OR_RETURN(const Stream stream, tiers->backend->CreateStream("host memory"));
-  return std::unique_ptr<HostMemoryResource>(new HostMemoryResource(runtime.core(), *pool, tier, stream));
+  return std::unique_ptr<HostMemoryResource>(new HostMemoryResource(runtime.core(), *tiers, *pool, tier, stream));
 }
 
-HostMemoryResource::HostMemoryResource(std::shared_ptr<internal::Core> core, BlockPool& pool, Tier tier, Stream stream)
-    : core_(std::move(core)), pool_(pool), tier_(tier), stream_(stream) {}
+HostMemoryResource::HostMemoryResource(std::shared_ptr<internal::Core> core, DeviceTier& device, BlockPool& pool,
+                                       Tier tier, Stream stream)
+    : core_(std::move(core)), device_(device), pool_(pool), tier_(tier), stream_(stream) {}
 
 HostMemoryResource::~HostMemoryResource() {
   if (core_->store()->fork().in_child()) return;
@@ -45,7 +46,7 @@ HostMemoryResource::~HostMemoryResource() {
 
 void* HostMemoryResource::do_allocate(std::size_t bytes, std::size_t alignment) {
   if (alignment > kMostAlignment || core_->store()->fork().in_child()) throw std::bad_alloc();
-  const StatusOr<void*> block = pool_.Allocate(bytes, stream_, trace::Tag::kClient, alignment);
+  const StatusOr<void*> block = device_.AllocateHostBlock(tier_, bytes, stream_, trace::Tag::kClient, alignment);
   if (!block.ok()) throw std::bad_alloc();
   if (!core_->backend(stream_.device).SynchronizeStream(stream_).ok()) {
     pool_.Free(*block, {stream_});

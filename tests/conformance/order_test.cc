@@ -130,6 +130,7 @@ TEST(Order, OneTensorOfRoomIsEnough) {
 }
 
 TEST(Order, EventsAreUsedAgainAndMemoryComesBack) {  // 30, field 20
+  if (Hardened()) GTEST_SKIP() << "what is freed waits in a quarantine, with events of its own";
   InEverySetting([](const Setting& setting) {
     if (setting.seed > 1) return;
     Case c(setting, [](Options& options) { options.devices[0].in_flight_limit = KiB(4); });

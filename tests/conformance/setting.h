@@ -4,20 +4,24 @@
 #define TIERLIB_TESTS_CONFORMANCE_SETTING_H_
 
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "allocator/device_factory.h"
+#include "allocator/test_device_kind.h"
 #include "runtime/program.h"
 
 namespace tierlib::conformance {
 
 enum class Copier : std::uint8_t {
   kSynchronous,  // every copy has ended when the verb that asked for it returns
-  kDelayed,      // copies take a while, beside the program's kernels
+  kDelayed,      // each copy takes a while that the seed draws, beside the program's kernels
   kReordered,    // a seeded scheduler decides when each copy and kernel runs
+  kCuda,         // a CUDA device's own copies, streams, events and graphs; the program's kernels run on the host
 };
 
 enum class Copies : std::uint8_t {
@@ -33,12 +37,27 @@ struct Setting {
   Copies copies = Copies::kWhole;
 
   std::string name() const {
-    static constexpr const char* kNames[] = {"synchronous", "delayed", "reordered"};
+    static constexpr const char* kNames[] = {"synchronous", "delayed", "reordered", "cuda"};
     static constexpr const char* kCopies[] = {"", ", in chunks", ", gathered"};
     return std::string(kNames[static_cast<int>(copier)]) + kCopies[static_cast<int>(copies)] +
            (adopted ? ", adopted" : ", owned") + ", seed " + std::to_string(seed);
   }
 };
+
+// `change` comes last.
+inline Options OptionsFor(const Setting& setting, const std::function<void(Options&)>& change = nullptr) {
+  Options options = DeterministicOptions(setting.seed);
+  options.devices[0].emulated.find_races = true;
+  if (setting.copier == Copier::kDelayed) {
+    options.devices[0].emulated.schedule = EmulatedSchedule::kThreaded;
+    options.devices[0].emulated.copy_jitter_ns = 200'000;
+  }
+  if (setting.copies == Copies::kInChunks) options.devices[0].chunk_bytes = 64;
+  if (setting.copies == Copies::kGathered) options.devices[0].coalesce_bytes = KiB(256);
+  if (setting.copier == Copier::kCuda) MoveToCuda(options.devices[0]);
+  if (change) change(options);
+  return options;
+}
 
 // A tensor of the program, and the bytes that it must have.
 struct Tensor {
@@ -130,19 +149,6 @@ class Case {
   }
 
  private:
-  static Options OptionsFor(const Setting& setting, const std::function<void(Options&)>& change) {
-    Options options = DeterministicOptions(setting.seed);
-    options.devices[0].emulated.find_races = true;
-    if (setting.copier == Copier::kDelayed) {
-      options.devices[0].emulated.schedule = EmulatedSchedule::kThreaded;
-      options.devices[0].emulated.copy_latency_ns = 200'000;
-    }
-    if (setting.copies == Copies::kInChunks) options.devices[0].chunk_bytes = 64;
-    if (setting.copies == Copies::kGathered) options.devices[0].coalesce_bytes = KiB(256);
-    if (change) change(options);
-    return options;
-  }
-
   const Setting setting_;
 
  public:
@@ -151,12 +157,28 @@ class Case {
   Random random;
 };
 
-// Runs `test` in every setting.
+// Freed bytes of the host are poisoned too; the settings in which copies sleep are left out then, to save time.
+inline bool Hardened() { return std::getenv("TIERLIB_HARDENED") != nullptr; }
+
+inline void InEveryCudaSetting(const std::function<void(const Setting&)>& test) {
+  if (!CudaDevicePresent(0)) GTEST_SKIP() << "no CUDA device on this machine or in this build";
+  for (const bool adopted : {false, true}) {
+    for (const Copies copies : {Copies::kWhole, Copies::kInChunks, Copies::kGathered}) {
+      const Setting setting{Copier::kCuda, adopted, 1, copies};
+      SCOPED_TRACE(setting.name());
+      test(setting);
+    }
+  }
+}
+
+// Runs `test` in every setting, those of CUDA instead where the tests are to run there.
 inline void InEverySetting(const std::function<void(const Setting&)>& test) {
+  if (TestsRunOnCuda()) return InEveryCudaSetting(test);
   for (const bool adopted : {false, true}) {
     for (const Copier copier : {Copier::kSynchronous, Copier::kDelayed, Copier::kReordered}) {
+      if (copier == Copier::kDelayed && Hardened()) continue;
       for (const Copies copies : {Copies::kWhole, Copies::kInChunks, Copies::kGathered}) {
-        const std::uint64_t seeds = copier == Copier::kReordered ? 3 : 1;
+        const std::uint64_t seeds = copier == Copier::kReordered && !Hardened() ? 3 : 1;
         for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
           const Setting setting{copier, adopted, seed, copies};
           SCOPED_TRACE(setting.name());

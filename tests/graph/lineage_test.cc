@@ -31,6 +31,11 @@ class Family {
         Replay::Call("clamp", [](const ReplayArguments&) { return OkStatus(); }));
   }
 
+  void CallBothWays(ContentKey derived, ContentKey source) {
+    const auto cast = [](const ReplayArguments&) { return OkStatus(); };
+    Add(derived, source, Bytes(0, 64), Bytes(0, 64), Replay::CallBothWays("cast", cast, cast));
+  }
+
   std::vector<RecipeStep> Walk(ContentKey target, int hops, const std::vector<ContentKey>& available,
                                ByteRanges bytes = Bytes(0, 64)) const {
     return lineage.Walk(target, bytes, hops, [&](const ContentKey& key, const ByteRanges&) {
@@ -88,8 +93,11 @@ TEST(Lineage, TheTargetItselfIsNoAnswer) {
   EXPECT_TRUE(f.Walk(Key(1), 4, {Key(1)}).empty());
 }
 
-TEST(Lineage, CopiesWorkBothWaysAndCallbacksOneWay) {
-  Family copy, call;
+TEST(Lineage, CopiesAndCastsWorkBothWaysAndOtherCallbacksOneWay) {
+  Family copy, call, cast;
+  cast.CallBothWays(Key(1), Key(0));
+  EXPECT_EQ(Path(cast.Walk(Key(0), 4, {Key(1)})), (Numbers{1, 0}));
+  EXPECT_EQ(Path(cast.Walk(Key(1), 4, {Key(0)})), (Numbers{0, 1}));
   copy.Copy(Key(1), Key(0));
   call.Call(Key(1), Key(0));
   EXPECT_EQ(Path(copy.Walk(Key(0), 4, {Key(1)})), (Numbers{1, 0}));

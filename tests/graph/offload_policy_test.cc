@@ -46,8 +46,20 @@ PackQuestion OnAFullHost(PackQuestion q) {
   return q;
 }
 
+PackQuestion Scattered(PackQuestion q) {
+  q.scattered = true;
+  return q;
+}
+
 TEST(OffloadPolicy, AnswersAsTheTableSays) {
   const Row rows[] = {
+      {"what is scattered stays", Scattered(Ask(kMarshal, kAll, kTransient, 100)), {Action::kKeep, Reason::kScattered}},
+      {"what is scattered and there is not kept",
+       Scattered(Ask(kMarshal, kAll, kTransient, 0)),
+       {Action::kReference, Reason::kSameStorage}},
+      {"scattered parameters free nothing",
+       Scattered(Ask(kMarshal, kAll, kPersistent, 100)),
+       {Action::kFreesNothing, Reason::kPersistent}},
       {"off moves nothing", Ask(kOff, kAll, kTransient, 100), {Action::kKeep, Reason::kMode}},
       {"off, even where memory is short",
        Ask(kOff, kFit, kTransient, 100, false, true),

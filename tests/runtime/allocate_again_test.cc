@@ -18,6 +18,7 @@ struct Variant {
   OffloadPolicy policy;
   std::uint64_t pinned_limit;
   bool with_late_events;
+  DeviceBacking backing = DeviceBacking::kVirtualMemory;
 };
 
 void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.name; }
@@ -106,6 +107,7 @@ TEST_P(AllocateAgain, SaysTheSameWhereTheDeviceIsFull) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     Options options = DeterministicOptions(seed, variant.mode, variant.policy);
     options.devices[0].capacity = KiB(128);
+    options.devices[0].backing = variant.backing;
     options.pinned_limit = variant.pinned_limit;
     options.pageable_limit = KiB(16);
     if (variant.with_late_events) {
@@ -130,6 +132,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Variant{"FitOnASmallHost", OffloadMode::kMarshal, OffloadPolicy::kFit, KiB(8), false},
                     Variant{"All", OffloadMode::kMarshal, OffloadPolicy::kAll, KiB(64), false},
                     Variant{"AllWithLateEvents", OffloadMode::kMarshal, OffloadPolicy::kAll, KiB(64), true},
+                    Variant{"FitWithoutAPoolWithLateEvents", OffloadMode::kMarshal, OffloadPolicy::kFit, KiB(64), true,
+                            DeviceBacking::kMallocAsync},
                     Variant{"Naive", OffloadMode::kNaive, OffloadPolicy::kAll, KiB(64), false}),
     [](const testing::TestParamInfo<Variant>& test) { return std::string(test.param.name); });
 

@@ -1,10 +1,12 @@
 // The backings of device memory: what each takes from the device, and that programs do not see which it is.
+#include <cstdlib>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "runtime/program.h"
+#include "runtime/tier_sums.h"
 
 namespace tierlib {
 namespace {
@@ -14,10 +16,6 @@ Options WithBacking(DeviceBacking backing, std::uint64_t capacity) {
   options.devices[0].capacity = capacity;
   options.devices[0].backing = backing;
   return options;
-}
-
-void ExpectAddsUp(const TierStatistics& tier) {
-  EXPECT_EQ(tier.reserved, tier.live + tier.waste + tier.cached + tier.pending);
 }
 
 TEST(Backings, APieceIsTakenWholeAndAtOnce) {
@@ -38,6 +36,9 @@ TEST(Backings, APieceIsTakenWholeAndAtOnce) {
 TEST(Backings, WithoutAPoolTheDeviceHasWhatIsLiveAndWhatIsOnItsWayBack) {
   Program p(WithBacking(DeviceBacking::kMallocAsync, KiB(64)));
   EXPECT_EQ(p.runtime->statistics().device.live, 0u);
+  EXPECT_EQ(p.runtime->Allocate(1, Holds::kTransient, p.compute(), "y", 512).status().code(),
+            StatusCode::kInvalidArgument)
+      << "the device's allocator aligns to 256 bytes";
   const Allocation first = p.Make(Bytes(KiB(10) + 1, 1));
   (void)p.Make(Bytes(KiB(20), 2));
   TierStatistics device = p.runtime->statistics().device;
@@ -55,6 +56,21 @@ TEST(Backings, WithoutAPoolTheDeviceHasWhatIsLiveAndWhatIsOnItsWayBack) {
   EXPECT_EQ(device.live_peak, KiB(30) + 256);
   ExpectAddsUp(device);
   EXPECT_EQ(p.runtime->core()->tier(0).pool->statistics().reserved, 0u) << "tierlib's pool has taken nothing";
+}
+
+// What compute-sanitizer is to see: each block by itself.
+TEST(Backings, TheEnvironmentLeavesOutPools) {
+  for (const DeviceBacking backing : {DeviceBacking::kVirtualMemory, DeviceBacking::kMalloc, DeviceBacking::kManaged}) {
+    for (const char* value : {"1", "0"}) {
+      ASSERT_EQ(setenv("TIERLIB_NO_POOLS", value, /*overwrite=*/1), 0);
+      Program p(WithBacking(backing, KiB(64)));
+      ASSERT_EQ(unsetenv("TIERLIB_NO_POOLS"), 0);
+      const bool left_out = *value == '1' && backing != DeviceBacking::kManaged;
+      EXPECT_EQ(p.runtime->options().devices[0].backing, left_out ? DeviceBacking::kMallocAsync : backing);
+      (void)p.Make(Bytes(KiB(10), 1));
+      EXPECT_EQ(p.runtime->core()->tier(0).pool->statistics().live, left_out ? 0u : KiB(10));
+    }
+  }
 }
 
 TEST(Backings, WithoutAPoolSavedValuesMakeRoomAndComeBack) {

@@ -268,14 +268,5 @@ TEST(Checksums, NoneIsTakenUnlessAskedForAndNoneOfWhatStays) {
   EXPECT_EQ(launches(checked, Holds::kTransient), 0u);
 }
 
-TEST(Checksums, AreNotThereForCudaDevices) {
-  Options options;
-  options.checksums = true;
-  options.devices[0].kind = DeviceKind::kCuda;
-  const Status status = Runtime::Create(options).status();
-  EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
-  EXPECT_THAT(status.ToString(), HasSubstr("checksums: device 0"));
-}
-
 }  // namespace
 }  // namespace tierlib

@@ -221,6 +221,47 @@ TEST(Failures, ACallbackThatRunsOutOfMemoryIsAStatus) {
 // --- deadlines
 // --------------------------------------------------------------------------------------------------------
 
+// Of a device that hangs no event is ever seen to complete. What waits for one gives up at the deadline; memory that a
+// copy may still read is the program's again when the device comes back, or else when the runtime and its handles go.
+TEST(Failures, ADeviceThatNeverComesBackIsGivenUpAtTheDeadline) {
+  for (const OffloadMode mode : {OffloadMode::kNaive, OffloadMode::kMarshal}) {
+    for (const bool comes_back : {false, true}) {
+      Options options = DeterministicOptions(1, mode);
+      options.shutdown_deadline_ns = 20'000'000;
+      const auto faults = std::make_shared<Faults>();
+      options.devices[0].faults = faults;
+      Program p(options, /*with_memory=*/true);
+      int given_back = 0;
+      Keepalive memory(p.memory->Take(kSize), [&given_back](void*) { ++given_back; });
+      p.Write(memory.get(), Pattern(1), p.compute());
+      const StorageId x = p.runtime->Register(memory.get(), kSize, 0, Holds::kTransient, "adopted").value();
+      FaultPlan hangs;
+      hangs.slow_ns = std::numeric_limits<std::uint64_t>::max();
+      faults->Arm(hangs);
+      Saved saved = p.Pack(x, WholeOf(kSize), memory);
+      p.Retire(x);
+      memory.reset();
+      const Status drained = p.runtime->Drain();
+      EXPECT_EQ(drained.code(), StatusCode::kDeadlineExceeded) << drained;
+      EXPECT_NE(drained.message().find("copies were still in flight"), std::string_view::npos) << drained;
+      EXPECT_EQ(p.runtime->Allocate(MiB(4), Holds::kTransient, p.compute(), "large").status().code(),
+                StatusCode::kResourceExhausted);
+      EXPECT_EQ(given_back, 0) << "a copy may still read it";
+      EXPECT_TRUE(p.runtime->Unpack(saved, p.compute()).ok()) << "which its stream waits for, and no thread";
+      if (comes_back) {
+        faults->Disarm();
+        const Status again = p.runtime->Drain();
+        EXPECT_TRUE(again.ok()) << again;
+        EXPECT_EQ(given_back, 1);
+        EXPECT_EQ(p.Unpack(saved), Pattern(1));
+      }
+      saved = Saved();
+      p.runtime.reset();
+      EXPECT_EQ(given_back, 1);
+    }
+  }
+}
+
 TEST(Failures, ADeadlineMayBeFurtherAwayThanTheClockCounts) {
   Options options = DeterministicOptions(1);
   options.devices[0].emulated.schedule = EmulatedSchedule::kThreaded;

@@ -29,6 +29,16 @@ Options InChunks(Options options) {
   return options;
 }
 
+Options WithoutAPool(Options options) {
+  options.devices[0].backing = DeviceBacking::kMallocAsync;
+  return options;
+}
+
+Options Hardened(Options options) {
+  options.hardened = true;
+  return options;
+}
+
 Options Gathered(Options options) {
   options.devices[0].coalesce_bytes = 8 * kSize;
   return options;
@@ -292,6 +302,13 @@ void HostExhausted(Injector& injector, const Options& base) {
   t.Finish();
 }
 
+void HostExhaustedToAFile(Injector& injector, const Options& base) {
+  Options options = base;
+  options.file_directory = std::filesystem::temp_directory_path().string();
+  options.file_limit = 3 * kSize;
+  HostExhausted(injector, options);
+}
+
 void Traced(Injector& injector, const Options& base) {
   Options options = base;
   options.trace = (std::filesystem::temp_directory_path() / "tierlib_fault_loop_%p.trace").string();
@@ -399,6 +416,7 @@ const std::vector<Scenario>& FaultScenarios() {
       {"DrainWithFewInFlight", DrainWithFewInFlight, 20},
       {"Reclaim", Reclaim, 20},
       {"HostExhausted", HostExhausted, 20},
+      {"HostExhaustedToAFile", HostExhaustedToAFile, 30},
       {"Traced", Traced, 20},
       {"TargetPeak", TargetPeak, 20},
       {"CopyNaively", CopyNaively, 20},
@@ -421,6 +439,15 @@ const std::vector<Scenario>& FaultScenarios() {
       {"CopyNaivelyGathered", [](Injector& i, const Options& o) { CopyNaively(i, Gathered(o)); }, 20},
       {"SeveralViewsGatheredWithChecksums",
        [](Injector& i, const Options& o) { SeveralViews(i, WithChecksums(Gathered(o))); }, 20},
+      {"CreateAndDestroyWithoutAPool", [](Injector& i, const Options& o) { CreateAndDestroy(i, WithoutAPool(o)); }, 4},
+      {"RegisterPackUnpackWithoutAPool", [](Injector& i, const Options& o) { RegisterPackUnpack(i, WithoutAPool(o)); },
+       20},
+      {"AllocateWithoutAPoolWhereTheDeviceIsFull",
+       [](Injector& i, const Options& o) { AllocateWhereTheDeviceIsFull(i, WithoutAPool(o)); }, 20},
+      {"SeveralViewsWithoutAPool", [](Injector& i, const Options& o) { SeveralViews(i, WithoutAPool(o)); }, 20},
+      {"TwoStreamsWithoutAPool", [](Injector& i, const Options& o) { TwoStreams(i, WithoutAPool(o)); }, 20},
+      {"TwoStreamsHardenedWithoutAPool",
+       [](Injector& i, const Options& o) { TwoStreams(i, Hardened(WithoutAPool(o))); }, 40},
       {"CopyNaivelyWithChecksums", [](Injector& i, const Options& o) { CopyNaively(i, WithChecksums(o)); }, 20},
   };
   return scenarios;

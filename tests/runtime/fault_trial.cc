@@ -32,6 +32,7 @@ void Trial::Finish() {
   EXPECT_EQ(statistics.device.live, 0u);
   EXPECT_EQ(statistics.pinned.live, 0u);
   EXPECT_EQ(statistics.pageable.live, 0u);
+  EXPECT_EQ(statistics.file.live, 0u);
   EXPECT_TRUE(runtime->health().ok()) << runtime->health();
   for (const Stream stream : streams) EXPECT_TRUE(device->DestroyStream(stream).ok());
   if (memory != nullptr) {
@@ -61,11 +62,13 @@ void Trial::CheckInvariants() {
   if (runtime == nullptr) return;
   const Statistics statistics = runtime->statistics();
   ExpectBookedOnce(statistics.total);
-  for (const TierStatistics* tier : {&statistics.device, &statistics.pinned, &statistics.pageable}) {
+  for (const TierStatistics* tier : {&statistics.device, &statistics.pinned, &statistics.pageable, &statistics.file}) {
     EXPECT_EQ(tier->live + tier->waste + tier->cached + tier->pending, tier->reserved);
   }
   const DeviceTier& tier = runtime->core()->tier(0);
-  for (const BlockPool* pool : {tier.pool.get(), tier.pinned.get(), tier.pageable.get()}) pool->CheckInvariants();
+  tier.pool->CheckInvariants();
+  if (tier.direct != nullptr) tier.direct->CheckInvariants();
+  for (const BlockPool* pool : tier.HostPools()) pool->CheckInvariants();
 }
 
 Allocation Trial::Make(const Bytes& bytes, Holds holds, int stream) {

@@ -1,4 +1,6 @@
 // The file tier: what is in it when a value is asked for is what was written there, or the value is lost with a status.
+#include <errno.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -8,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "allocator/numa_topology.h"
 #include "base/failpoint.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -73,6 +76,17 @@ class FileIntegrity : public testing::TestWithParam<OffloadMode> {
 
 char* OnHost(const Saved& saved) { return static_cast<char*>(saved.value()->snapshot->host[0].buffer->data()); }
 
+// The file loses what it has of the value from byte `begin` on: zeros are there, as where nothing was written yet.
+// False where its file system cannot do that.
+bool DropFromFile(const Saved& saved, std::uint64_t begin) {
+  char* const from = OnHost(saved) + begin;
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(from) % PageBytes(), 0u);
+  if (madvise(from, kValue - begin, MADV_REMOVE) == 0) return true;
+  EXPECT_EQ(errno, EOPNOTSUPP);
+  return false;
+}
+constexpr const char* kNoHoles = "the file system of the test's folder has no holes";
+
 void ExpectLost(Program& p, const Saved& saved, const std::string& why) {
   for (int i = 0; i < 2; ++i) {  // for good
     const Status status = p.runtime->Unpack(saved, p.compute()).status();
@@ -137,6 +151,33 @@ TEST_P(FileIntegrity, AFileThatWasCutShortIsAStatus) {
   ASSERT_EQ(ftruncate(descriptor, 100), 0);
   for (const int i : {2, 3, 4}) ExpectLost(p, values[i].saved, "the file ends");
   for (const int i : {0, 1}) EXPECT_EQ(p.Unpack(values[i].saved), values[i].bytes);
+}
+
+// Writing pages back fails behind the program's back: the kernel drops them, and the file has what it had before, here
+// for all of a value or for its end.
+TEST_P(FileIntegrity, APageThatWasNotWrittenBackIsFound) {
+  Program p(SmallHost());
+  const std::vector<SavedBytes> values = PackFive(p);
+  ASSERT_TRUE(p.runtime->Drain().ok());
+  if (!DropFromFile(values[2].saved, 0)) GTEST_SKIP() << kNoHoles;
+  ASSERT_TRUE(DropFromFile(values[4].saved, kValue - PageBytes()));
+  ExpectLost(p, values[2].saved, "checksum");
+  ExpectLost(p, values[4].saved, "checksum");
+  for (const int i : {0, 1, 3}) EXPECT_EQ(p.Unpack(values[i].saved), values[i].bytes);
+  EXPECT_EQ(p.runtime->health().code(), StatusCode::kDataLoss);
+}
+
+// A write that ends short, and is told of by nobody, comes before the file's checksum is taken: the device's finds it.
+TEST_P(FileIntegrity, AShortWriteIsFoundByTheChecksumOfTheDevice) {
+  Options options = SmallHost();
+  options.checksums = true;
+  Program p(options);
+  const std::vector<SavedBytes> values = PackFive(p);
+  ASSERT_TRUE(p.device->Synchronize().ok());  // copied, and not yet seen to be
+  if (!DropFromFile(values[3].saved, kValue - PageBytes())) GTEST_SKIP() << kNoHoles;
+  ASSERT_TRUE(p.runtime->Drain().ok());
+  ExpectLost(p, values[3].saved, "checksum");
+  for (const int i : {0, 1, 2, 4}) EXPECT_EQ(p.Unpack(values[i].saved), values[i].bytes);
 }
 
 // There is no checksum yet: the copy in follows the copy out.

@@ -1,7 +1,9 @@
 // A forked child and its parent's runtime: refused with a status, let go without a trace, and untouched in the parent.
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -112,7 +114,45 @@ TEST_F(Fork, RefusesEveryVerbInTheChildAndLetsEverythingGo) {
   }
 }
 
+TEST_F(Fork, RefusesCapturesAndLetsCapturedStepsGo) {
+  auto p = std::make_unique<Program>(ThreadedOptions());
+  const Allocation x = p->Make(Pattern(1));
+  CaptureOptions room;
+  room.device_bytes = room.pinned_bytes = 4 * kSize;
+  const auto capture = [&] {
+    const Stream stream = p->runtime->BeginCapture(0, room).value()[0];
+    const Allocation made = p->runtime->Allocate(kSize, Holds::kTransient, stream, "made").value();
+    EXPECT_TRUE(p->runtime->Pack({x.storage, WholeOf(kSize)}, nullptr, stream, "x").ok());
+    EXPECT_TRUE(p->runtime->Pack({made.storage, WholeOf(kSize)}, nullptr, stream, "made").ok());
+    return stream;
+  };
+  std::optional<CapturedStep> step = p->runtime->EndCapture(capture()).value();
+  const Stream under_way = capture();
+  const pid_t parent = getpid();
+  EXPECT_EQ(InChild([&] {
+              std::string wrong = Refusal("Launch", p->runtime->Launch(*step, p->compute()), parent);
+              wrong += Refusal("BeginCapture", p->runtime->BeginCapture(0, room).status(), parent);
+              wrong += Refusal("EndCapture", p->runtime->EndCapture(under_way).status(), parent);
+              wrong += Refusal("Pack", p->runtime->Pack({x.storage, WholeOf(kSize)}, nullptr, under_way, "x").status(),
+                               parent);
+              p->runtime->BeginBackward();
+              step.reset();
+              p->runtime.reset();
+              return wrong;
+            }),
+            "");
+  ASSERT_TRUE(p->runtime->EndCapture(under_way).ok());
+  ASSERT_TRUE(p->runtime->Launch(*step, p->compute()).ok());
+  ASSERT_TRUE(p->runtime->Synchronize(p->compute()).ok());
+  EXPECT_EQ(p->ledger().packs, 2u);
+}
+
+// The library's locks, at any point of what the parent's threads do. AddressSanitizer's allocator has one of its own,
+// which stays locked for good in a child that is forked while another thread allocates or frees.
 TEST_F(Fork, AsksForNoLockThatAThreadOfTheParentMayHold) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "a child may find AddressSanitizer's allocator locked";
+#endif
   auto p = std::make_unique<Program>(ThreadedOptions());
   const Allocation x = p->Make(Pattern(1));
   std::optional<Saved> kept = p->Pack(x.storage, WholeOf(kSize));
@@ -151,6 +191,24 @@ TEST_F(Fork, AsksForNoLockThatAThreadOfTheParentMayHold) {
   EXPECT_EQ(p->Unpack(*kept), Pattern(1));
 }
 
+bool OtherThreadsSleep() {
+  const std::string self = std::to_string(gettid());
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(thread.path() / "stat");
+    std::string stat;
+    if (thread.path().filename() == self || !std::getline(file, stat)) continue;
+    if (stat.substr(stat.rfind(')') + 2, 1) != "S") return false;
+  }
+  return true;
+}
+
+// All work has ended, and what it left is gone: nobody allocates.
+void Settle(Program& p) {
+  EXPECT_TRUE(p.runtime->Drain().ok());
+  for (const Stream stream : p.streams) EXPECT_TRUE(p.runtime->Synchronize(stream).ok());
+  while (!OtherThreadsSleep()) std::this_thread::yield();
+}
+
 std::string MakeOneAndUseIt(const Options& options) {
   Program own(options);
   const Allocation x = own.Make(Pattern(2));
@@ -163,9 +221,11 @@ TEST_F(Fork, AChildMayMakeARuntimeOfItsOwn) {
   Program p(ThreadedOptions());
   const Allocation x = p.Make(Pattern(1));
   const Saved saved = p.Pack(x.storage, WholeOf(kSize));
+  Settle(p);
   EXPECT_EQ(InChild([&] {
               std::string wrong = MakeOneAndUseIt(ThreadedOptions());
               Program own(ThreadedOptions());
+              Settle(own);
               const pid_t child = getpid();
               wrong += InChild([&] {  // and so may its own child
                 return Refusal("grandchild", own.runtime->Drain(), child) + MakeOneAndUseIt(ThreadedOptions());
@@ -206,7 +266,9 @@ TEST_F(Fork, WritesNothingToTheParentsTrace) {
   const Allocation x = p.Make(Pattern(1));
   std::optional<Saved> saved = p.Pack(x.storage, WholeOf(kSize));
   ASSERT_TRUE(p.runtime->Drain().ok());
-  const std::string before = ReadWhole(options.trace);
+  // Behind the header, in which the parent's own thread notes what its clocks say, once a second.
+  const auto records = [&] { return ReadWhole(options.trace).substr(4096); };
+  const std::string before = records();
   EXPECT_EQ(InChild([&] {
               p.runtime->BeginStep(1);
               p.runtime->EndStep();
@@ -215,9 +277,9 @@ TEST_F(Fork, WritesNothingToTheParentsTrace) {
               return std::string();
             }),
             "");
-  EXPECT_TRUE(ReadWhole(options.trace) == before);
+  EXPECT_TRUE(records() == before);
   p.runtime->BeginStep(1);
-  EXPECT_FALSE(ReadWhole(options.trace) == before) << "the parent goes on";
+  EXPECT_FALSE(records() == before) << "the parent goes on";
 }
 
 // "rd wr ... dc ..." of the mapping that has the address.

@@ -60,6 +60,8 @@ TEST(HardenedRuntime, GivesTheSameBytes) {
     EXPECT_TRUE(RunProgram(options) == plain);
     options.devices[0].emulated = EmulatedOptions{.kernel_threads = 2};
     EXPECT_TRUE(RunProgram(options) == plain) << "on threads";
+    options.devices[0].backing = DeviceBacking::kMallocAsync;
+    EXPECT_TRUE(RunProgram(options) == plain) << "without a pool";
     EXPECT_GT(plain.size(), MiB(1));
   }
 }
@@ -110,6 +112,20 @@ TEST_F(HardenedRuntimeDeathTest, AKernelThatWritesBehindItsStorage) {
       "write behind the end of a block: 1000 bytes at offset 256 of the device pool \\(activations\\); byte 0 ";
   EXPECT_DEATH(misuse(/*retires=*/true), expected);
   EXPECT_DEATH(misuse(/*retires=*/false), expected);
+}
+
+TEST_F(HardenedRuntimeDeathTest, AKernelThatWritesBehindItsStorageWithoutAPool) {
+  const auto misuse = [] {
+    Options options = HardenedOptions();
+    options.devices[0].backing = DeviceBacking::kMallocAsync;
+    Program p(options);
+    const Allocation x = p.Make(Pattern(1, 1000));
+    p.Write(x.data, Pattern(2, 1001), p.compute());
+    p.Retire(x.storage);
+  };
+  EXPECT_DEATH(
+      misuse(),
+      "write behind the end of a block: 1000 bytes at 0x[0-9a-f]+ of device memory \\(activations\\); byte 0 ");
 }
 
 TEST_F(HardenedRuntimeDeathTest, AKernelThatWritesAfterItsStorageWasRetired) {

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/program.h"
+#include "runtime/tier_sums.h"
 #include "trace/reader.h"
 #include "trace/summary.h"
 
@@ -60,10 +61,6 @@ std::vector<SavedBytes> PackMany(Program& p, std::uint64_t seed) {
   return values;
 }
 
-void ExpectBooked(const TierStatistics& tier) {
-  EXPECT_EQ(tier.live + tier.waste + tier.cached + tier.pending, tier.reserved);
-}
-
 TEST_F(HostLadder, PinnedThenPageableThenTheFileAndEveryBitComesBack) {
   for (const OffloadMode mode : {OffloadMode::kMarshal, OffloadMode::kNaive}) {
     Program p(SmallHost(5, mode));
@@ -80,7 +77,7 @@ TEST_F(HostLadder, PinnedThenPageableThenTheFileAndEveryBitComesBack) {
     EXPECT_EQ(now.fallbacks.to_file_bytes, (kValues - 4) * kValue);
     EXPECT_EQ(now.fallbacks.refused, 0u);
     EXPECT_EQ(now.device.live, 0u);
-    ExpectBooked(now.file);
+    ExpectAddsUp(now);
     Random random(3);
     for (int i = 0; i < 60; ++i) {
       const SavedBytes& value = values[random.UniformInt(values.size())];

@@ -1,12 +1,17 @@
 // Values that stay on the device, or come back there, beside other values of the same storage: each gets the bytes that
 // it shows, after the work that made them.
+#include <unistd.h>
+
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "runtime/program.h"
+#include "trace/reader.h"
+#include "trace/summary.h"
 
 namespace tierlib {
 namespace {
@@ -59,6 +64,38 @@ TEST(KeptValues, AScatteredViewIsNotTakenFromWhatCameBackForAnother) {
   }
 }
 
+// Why it stays is in the trace, and it does not stay for nothing where the host has its whole storage.
+TEST(KeptValues, AScatteredViewStaysForThatReason) {
+  const std::string path = testing::TempDir() + "kept_values_test." + std::to_string(getpid()) + ".tlt";
+  const Bytes bytes = Pattern(1, kLarge);
+  for (const bool whole_before : {false, true}) {
+    Options options = LargeOptions();
+    options.trace = path;
+    {
+      Program p(options);
+      const Allocation x = p.Make(bytes);
+      Saved whole;
+      if (whole_before) whole = p.Pack(x.storage, WholeOf(kLarge));
+      const Saved scattered = p.Pack(x.storage, Scattered());
+      EXPECT_EQ(p.ledger().kept, whole_before ? 0u : kLarge / 2);
+      EXPECT_EQ(p.ledger().avoided_identity, whole_before ? kLarge / 2 : 0u);
+      p.Retire(x.storage);
+      ASSERT_TRUE(p.runtime->Drain().ok());
+      EXPECT_EQ(p.runtime->statistics().device.live, whole_before ? 0u : kLarge);
+      EXPECT_EQ(p.Unpack(scattered), ElementsOf(bytes.data(), Scattered()));
+      ExpectBookedOnce(p.ledger());
+    }
+    const StatusOr<trace::Trace> read = trace::ReadTraceFile(path);
+    ASSERT_TRUE(read.ok()) << read.status();
+    std::uint64_t scattered_bytes = 0;
+    for (const trace::DecisionSummary& decision : trace::Summarize(*read).decisions) {
+      if (decision.reason == trace::DecisionReason::kScattered) scattered_bytes += decision.bytes;
+    }
+    EXPECT_EQ(scattered_bytes, whole_before ? 0u : kLarge / 2);
+  }
+  std::filesystem::remove(path);
+}
+
 TEST(KeptValues, AScatteredViewIsNotMadeFromARecipeForLess) {
   const Bytes bytes = Pattern(1, kLarge);
   Program p(LargeOptions());
@@ -73,6 +110,41 @@ TEST(KeptValues, AScatteredViewIsNotMadeFromARecipeForLess) {
   EXPECT_EQ(p.Unpack(rows), Slice(bytes, 0, kSize));
   EXPECT_EQ(p.Unpack(scattered), ElementsOf(bytes.data(), Scattered()));
   ExpectBookedOnce(p.ledger());
+}
+
+// --- storages that the program holds ---------------------------------------------------------------------------------
+
+// Policy all copies when a value is packed, and whether the program lets the storage go is known later: where it does
+// not, the copy freed nothing, and the ledger says so. Nothing is copied back.
+TEST(KeptValues, WhatTheProgramHoldsIsMovedInVainAndBookedSo) {
+  for (const bool retired_before : {false, true}) {
+    Program p(DeterministicOptions(1));
+    const Allocation x = p.Make(Pattern(1));
+    Saved saved = p.Pack(x.storage, WholeOf(kSize));
+    if (retired_before) p.Retire(x.storage);
+    EXPECT_EQ(p.Unpack(saved), Pattern(1));
+    EXPECT_EQ(p.ledger().moved_in, retired_before ? kSize : 0u);
+    EXPECT_EQ(p.ledger().freed_nothing, 0u) << "the program may still let it go";
+    saved = Saved();
+    EXPECT_EQ(p.ledger().moved, kSize);
+    EXPECT_EQ(p.ledger().freed, retired_before ? kSize : 0u);
+    EXPECT_EQ(p.ledger().freed_nothing, retired_before ? 0u : kSize);
+    if (!retired_before) p.Retire(x.storage);
+  }
+}
+
+// Policy fit asks when memory is short, and passes over what would free nothing.
+TEST(KeptValues, UnderFitWhatTheProgramHoldsDoesNotMove) {
+  Program p(DeterministicOptions(1, OffloadMode::kMarshal, OffloadPolicy::kFit));
+  const Allocation x = p.Make(Pattern(1));
+  const Saved saved = p.Pack(x.storage, WholeOf(kSize));
+  EXPECT_EQ(p.runtime->Reclaim(0, kSize).value(), 0u);
+  EXPECT_EQ(p.ledger().moved, 0u);
+  p.Retire(x.storage);
+  EXPECT_EQ(p.runtime->Reclaim(0, kSize).value(), kSize);
+  EXPECT_EQ(p.ledger().moved, kSize);
+  EXPECT_EQ(p.ledger().freed, kSize);
+  EXPECT_EQ(p.Unpack(saved), Pattern(1));
 }
 
 // --- several streams -------------------------------------------------------------------------------------------------

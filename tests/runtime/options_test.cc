@@ -1,6 +1,7 @@
 // Options and arguments that cannot hold: one clear line that names the thing.
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <string>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "gtest/gtest.h"
+#include "io/temporary_folder.h"
 #include "tierlib/tierlib.h"
 
 namespace tierlib {
@@ -52,6 +54,37 @@ TEST(RuntimeOptions, ThatCannotHoldAreRefusedByName) {
     row.change(options);
     ExpectOneLine(Runtime::Create(std::move(options)).status(), row);
   }
+}
+
+// What the environment says of the trace, where the options do not.
+class TraceEnvironment : public testing::Test {
+ protected:
+  void TearDown() override {
+    for (const char* name : {"TIERLIB_TRACE_LAST", "TIERLIB_TRACE_SLOW_STEP"}) unsetenv(name);
+  }
+  Status Open() const {
+    Options options;
+    options.trace = folder_ / "run.tlt";
+    return Runtime::Create(std::move(options)).status();
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(TraceEnvironment, IsReadAndRefusedByName) {
+  EXPECT_TRUE(Open().ok());
+  setenv("TIERLIB_TRACE_LAST", "4 MiB", 1);
+  EXPECT_TRUE(Open().ok());
+  setenv("TIERLIB_TRACE_SLOW_STEP", "2.5", 1);
+  EXPECT_TRUE(Open().ok());
+  setenv("TIERLIB_TRACE_SLOW_STEP", "twice", 1);
+  EXPECT_NE(Open().message().find("TIERLIB_TRACE_SLOW_STEP: \"twice\" is not a number"), std::string::npos) << Open();
+  setenv("TIERLIB_TRACE_SLOW_STEP", "1", 1);
+  EXPECT_NE(Open().message().find("a step is slow at more than 1"), std::string::npos) << Open();
+  setenv("TIERLIB_TRACE_SLOW_STEP", "", 1);
+  setenv("TIERLIB_TRACE_LAST", "much", 1);
+  EXPECT_NE(Open().message().find("TIERLIB_TRACE_LAST: \"much\" is not a size"), std::string::npos) << Open();
+  setenv("TIERLIB_TRACE_LAST", "64KiB", 1);
+  EXPECT_NE(Open().message().find("at least 1 MiB"), std::string::npos) << Open();
 }
 
 TEST(RuntimeOptions, TheDefaultsHold) {

@@ -49,6 +49,7 @@ TEST(Prefetch, IsOffUnlessAskedFor) {
   const std::vector<Saved> saved = PackAway(p, 4);
   p.runtime->BeginBackward();
   EXPECT_EQ(TakeBack(p, saved, {3, 2, 1, 0}), 0u);
+  EXPECT_EQ(p.ledger().prefetch_missed, 0u) << "where nothing is brought ahead nothing is missed";
 }
 
 TEST(Prefetch, FollowsReversePackOrder) {
@@ -63,6 +64,7 @@ TEST(Prefetch, FollowsReversePackOrder) {
   EXPECT_EQ(ledger.copies_in, 6u);
   EXPECT_EQ(ledger.prefetched, 5 * kSize);
   EXPECT_EQ(ledger.prefetched_in_vain, 0u);
+  EXPECT_EQ(ledger.prefetch_missed, kSize) << "the first, which was asked for before anything was known of it";
   EXPECT_EQ(ledger.moved_in, ledger.engine_in);
 }
 
@@ -162,6 +164,23 @@ TEST(Prefetch, WhatIsDroppedUnaskedGivesAllBack) {
   EXPECT_EQ(p.runtime->statistics().device.live, 0u);
   EXPECT_EQ(p.runtime->statistics().pinned.live, 0u);
   EXPECT_EQ(p.ledger().prefetched_in_vain, 4 * kSize);
+}
+
+// The stream that used a value waited for its copy in. Who gets its memory does not wait for those that came after it.
+TEST(Prefetch, MemoryOfAUsedValueWaitsForNoLaterCopyIn) {
+  for (const bool used : {false, true}) {
+    Program p(With(2 * kSize, 8 * kSize));
+    std::vector<Saved> saved = PackAway(p, 3);
+    Saved first = std::move(saved[2]);
+    p.runtime->BeginBackward();  // the last value and the one before it are on their way
+    if (used) (void)p.runtime->Unpack(first, p.compute()).value();
+    first = Saved();
+    const std::uint64_t stalls = p.ledger().stalls;
+    const Allocation next = p.runtime->Allocate(kSize, Holds::kTransient, p.compute(), "next").value();
+    EXPECT_EQ(p.ledger().stalls - stalls, used ? 0u : 1u) << "what nobody waited for may still be under way";
+    p.Retire(next.storage);
+    EXPECT_EQ(TakeBack(p, saved, {1, 0}), used ? 0u : kSize);
+  }
 }
 
 // A slice at either end of a storage: the copy brings two pieces, the block holds what lies between them too.

@@ -1,5 +1,8 @@
 // The ledger of time through the runtime: what a program gets to read, and that its figures fit together.
+#include <unistd.h>
+
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -89,6 +92,68 @@ TEST(StepTimes, MemoryThatIsBeingCopiedOutIsWaitedFor) {
   ASSERT_EQ(step.steps, 1u);
   EXPECT_GT(step.streams.at(0).stalls.copy_out_tail_ns, 0u);
   ExpectFitTogether(step);
+}
+
+// Memory waits for the copy out that reads it, and not for those that were enqueued later.
+TEST(StepTimes, MemoryWaitsForItsOwnCopyOutAlone) {
+  int later_copy_under_way = 0;
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    Program p(DeterministicOptions(seed));
+    Random random(1);
+    const Allocation first = p.Make(RandomBytes(random, kSize));
+    const Allocation second = p.Make(RandomBytes(random, kSize));
+    const Saved saved_first = p.Pack(first.storage, WholeOf(kSize));
+    p.Retire(first.storage);
+    const Saved saved_second = p.Pack(second.storage, WholeOf(kSize));
+    const Allocation next = p.Make(RandomBytes(random, kSize));
+    EXPECT_EQ(next.data, first.data);
+    ASSERT_TRUE(p.runtime->Synchronize(p.compute()).ok());
+    TransferEngine& transfers = *p.runtime->core()->tier(0).transfers;
+    transfers.Poll();
+    later_copy_under_way += transfers.bytes_in_flight() > 0 ? 1 : 0;
+    p.Retire(second.storage);
+    p.Retire(next.storage);
+  }
+  EXPECT_GT(later_copy_under_way, 0);
+}
+
+// Each wait of the host is booked to the storage that it waited for, by its cause, and to the step.
+TEST(StepTimes, WaitsOfTheHostAreBookedByStorageAndCause) {
+  const std::string folder = testing::TempDir() + "step_times_test." + std::to_string(getpid());
+  std::filesystem::create_directory(folder);
+  Options options = DeterministicOptions(1);
+  options.pinned_limit = 2 * kSize;
+  options.pageable_limit = 0;
+  options.file_directory = folder;
+  options.devices[0].in_flight_limit = kSize;
+  options.checksums = true;
+  {
+    Program p(options);
+    Random random(1);
+    RunStep(p, random, 1);
+    RunStep(p, random, 2);
+    ASSERT_TRUE(p.runtime->Drain().ok());
+    for (const Stream stream : p.streams) ASSERT_TRUE(p.runtime->Synchronize(stream).ok());
+    const DeviceTimes times = p.runtime->statistics().times.at(0);
+    ASSERT_EQ(times.total.steps, 2u);
+    const HostWaitTimes& total = times.total.host_waits;
+    EXPECT_GT(total.contention_ns, 0u);
+    EXPECT_GT(total.disk_ns, 0u);
+    EXPECT_GT(total.checksum_ns, 0u);
+    EXPECT_GT(total.host_pool_ns, 0u) << "the first blocks of each tier come from the system";
+    EXPECT_EQ(total.allocation_ns, 0u);
+    EXPECT_LT(times.last_step.host_waits.disk_ns, total.disk_ns);
+    EXPECT_LE(total.contention_ns + total.disk_ns + total.checksum_ns + total.host_pool_ns, times.total.host_ns);
+    const std::vector<StorageStalls> by_storage = p.runtime->StallsByStorage(0);
+    ASSERT_EQ(by_storage.back().label, "saved");
+    const StorageStalls& saved = by_storage.back();
+    EXPECT_EQ(saved.host_times.contention_ns, total.contention_ns);
+    EXPECT_EQ(saved.host_times.disk_ns, total.disk_ns);
+    EXPECT_EQ(saved.host_times.checksum_ns, total.checksum_ns);
+    EXPECT_EQ(saved.host_times.host_pool_ns, total.host_pool_ns);
+    EXPECT_GE(saved.host_count, 16u) << "each of eight values has a checksum, and a wait for copies or a read";
+  }
+  std::filesystem::remove_all(folder);
 }
 
 TEST(StepTimes, ProgramsWithoutStepsHaveNone) {

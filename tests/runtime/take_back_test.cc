@@ -43,11 +43,15 @@ std::vector<Saved> PackAwayApart(Program& p, std::size_t count) {
 }
 
 TEST(TakesBack, OnlyWhenAskedTo) {
-  Program p(With(false));
-  const Saved saved = PackAway(p, 1);
-  EXPECT_EQ(p.Unpack(saved), Pattern(1));
-  EXPECT_EQ(p.ledger().taken_back, 0u);
-  EXPECT_EQ(p.ledger().copies_in, 1u);
+  Options spare_alone = With(true);
+  spare_alone.devices[0].takes_back = false;
+  for (const Options& options : {With(false), spare_alone}) {
+    Program p(options);
+    const Saved saved = PackAway(p, 1);
+    EXPECT_EQ(p.Unpack(saved), Pattern(1));
+    EXPECT_EQ(p.ledger().taken_back, 0u);
+    EXPECT_EQ(p.ledger().copies_in, 1u);
+  }
 }
 
 TEST(TakesBack, WhatNobodyElseHad) {

@@ -1,5 +1,6 @@
 // Several threads of a program use one Runtime at once. Under ThreadSanitizer this is where missing locks show.
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "gtest/gtest.h"
 #include "runtime/program.h"
+#include "runtime/tier_sums.h"
 
 namespace tierlib {
 namespace {
@@ -64,6 +66,20 @@ void OnThreads(const std::function<void(int)>& body) {
   for (std::thread& thread : threads) thread.join();
 }
 
+// Runs `body` on the threads while another one looks at the figures again and again, and holds that they add up.
+void OnWatchedThreads(const Runtime& runtime, const std::function<void(int)>& body) {
+  std::atomic<bool> ended{false};
+  std::thread watching([&] {
+    while (!ended) {
+      ExpectAddsUp(runtime.statistics());
+      std::this_thread::sleep_for(std::chrono::microseconds(50));  // the processors are for the others
+    }
+  });
+  OnThreads(body);
+  ended = true;
+  watching.join();
+}
+
 void ExpectNothingLeft(Runtime& runtime) {
   ASSERT_TRUE(runtime.Drain().ok());
   const Statistics statistics = runtime.statistics();
@@ -106,7 +122,7 @@ TEST(Threads, EachGetsItsOwnBytesBack) {
                                                               {OffloadMode::kMarshal, OffloadPolicy::kFit}};
   for (const auto& [mode, policy] : treatments) {
     const std::unique_ptr<Runtime> runtime = Runtime::Create(ThreadedOptions(mode, policy)).value();
-    OnThreads([&](int thread) {
+    OnWatchedThreads(*runtime, [&](int thread) {
       Worker worker(*runtime, static_cast<std::uint64_t>(thread) + 10);
       WorkAlone(worker, rounds);
     });
@@ -126,7 +142,7 @@ TEST(Threads, EachGetsItsOwnBytesBackWhereEventsAreLateAndReordered) {
       Options options = ThreadedOptions(OffloadMode::kMarshal, policy);
       options.devices[0].faults = std::make_shared<Faults>(plan);
       const std::unique_ptr<Runtime> runtime = Runtime::Create(options).value();
-      OnThreads([&](int thread) {
+      OnWatchedThreads(*runtime, [&](int thread) {
         Worker worker(*runtime, static_cast<std::uint64_t>(thread) + 10 * seed);
         WorkAlone(worker, rounds);
       });

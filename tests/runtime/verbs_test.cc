@@ -5,12 +5,15 @@
 #include <numeric>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "runtime/core.h"
 #include "tierlib/tierlib.h"
 
 namespace tierlib {
 namespace {
+
+using testing::HasSubstr;
 
 Options SmallOptions(OffloadMode mode = OffloadMode::kMarshal, OffloadPolicy policy = OffloadPolicy::kAll) {
   Options options;
@@ -85,6 +88,40 @@ TEST(Verbs, RefuseStreamsOfAnotherDevice) {
   }
   EXPECT_EQ(b.runtime->Retire(x.storage, elsewhere).code(), StatusCode::kInvalidArgument);
   EXPECT_TRUE(b.runtime->Retire(x.storage, b.stream).ok()) << "the refused one changed nothing";
+}
+
+TEST(Verbs, AllocateAtTheAlignmentThatIsAskedFor) {
+  Options options = SmallOptions();
+  options.devices[0].capacity = KiB(64);
+  Bench b(options);
+  const auto at = [&](std::uint64_t bytes, std::uint64_t alignment) {
+    return b.runtime->Allocate(bytes, Holds::kPersistent, b.stream, "x", alignment);
+  };
+  const auto address = [](const StatusOr<Allocation>& made) { return reinterpret_cast<std::uintptr_t>(made->data); };
+  (void)at(100, 1).value();
+  const StatusOr<Allocation> page = at(KiB(4), KiB(4));
+  ASSERT_TRUE(page.ok());
+  EXPECT_EQ(address(page) % KiB(4), 0u);
+  EXPECT_EQ(address(at(256, 512)) % 512, 0u);
+  const auto message = [&](std::uint64_t alignment) { return at(256, alignment).status().ToString(); };
+  EXPECT_THAT(message(0), HasSubstr("allocate 'x': alignment 0 is no power of two"));
+  EXPECT_THAT(message(768), HasSubstr("allocate 'x': alignment 768 is no power of two"));
+  EXPECT_THAT(message(KiB(8)), HasSubstr("allocate 'x': alignment 8192, and emulated:0 has at most 4096"));
+  EXPECT_EQ(at(256, 3).status().code(), StatusCode::kInvalidArgument);
+  // Full but for one page that begins between two borders.
+  std::vector<StorageId> rest;
+  for (StatusOr<Allocation> made = at(256, 1); made.ok(); made = at(256, 1)) rest.push_back(made->storage);
+  for (std::size_t i = rest.size() - 20; i < rest.size() - 4; ++i) {
+    ASSERT_TRUE(b.runtime->Retire(rest[i], b.stream).ok());
+  }
+  EXPECT_THAT(at(KiB(4), KiB(4)).status().ToString(), HasSubstr("asked 4 KiB at a multiple of 4 KiB, free 4 KiB of"));
+  const Shortage shortage = b.runtime->LastShortage(0).value();
+  EXPECT_EQ(shortage.alignment, KiB(4));
+  EXPECT_EQ(shortage.reason, Shortage::Reason::kFragmentation);
+  EXPECT_EQ(shortage.more_capacity, KiB(4));
+  EXPECT_TRUE(at(KiB(4), 256).ok()) << "which is there at another address";
+  ASSERT_TRUE(b.runtime->Retire(page->storage, b.stream).ok());
+  EXPECT_EQ(at(KiB(4), KiB(4)).value().data, page->data) << "no more is needed than the page itself";
 }
 
 // Table 1 of the eDKM paper: x0 of 4 MiB and x1, a view of it, both to the host.
