@@ -107,14 +107,13 @@ Status AdamW::Step(double learning_rate) {
     }
   }
   host::AdamWArguments arguments;
-  arguments.tensors = absl::MakeConstSpan(*tensors);
+  arguments.tensors = *tensors;
   arguments.learning_rate = learning_rate;
   arguments.beta1 = state_->options.beta1;
   arguments.beta2 = state_->options.beta2;
   arguments.epsilon = state_->options.epsilon;
   arguments.step = state_->steps + 1;
-  TIERLIB_RETURN_IF_ERROR(state_->launcher.Launch(
-      "adamw", operands, [arguments, tensors](KernelContext& context) { host::AdamW(context, arguments); }));
+  TIERLIB_RETURN_IF_ERROR(state_->launcher.Launch("adamw", operands, host::AdamW, arguments, tensors));
   ++state_->steps;
   return OkStatus();
 }

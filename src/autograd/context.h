@@ -8,6 +8,8 @@
 #include <string_view>
 
 #include "allocator/device_backend.h"
+#include "autograd/kernels/device_kernels.h"
+#include "autograd/upload_buffers.h"
 #include "runtime/core.h"
 #include "tierlib/autograd/tensor.h"
 #include "tierlib/saved.h"
@@ -22,6 +24,8 @@ struct Context::State {
   DeviceBackend* backend = nullptr;     // the core's
   trace::Recorder* recorder = nullptr;  // the core's; null: no trace
   Stream stream;
+  std::shared_ptr<DeviceKernels> kernels;  // null where the device runs the host's
+  std::unique_ptr<UploadBuffers> uploads;  // null where host kernels copy
   std::atomic<std::uint64_t> launches{0};  // kernels enqueued so far; numbers ops in the trace
 };
 

@@ -41,16 +41,14 @@ Status ClipGradientNorm(Context& context, const std::vector<Parameter*>& paramet
   norm.writes.push_back(&coefficient);
   if (workspace.defined()) norm.writes.push_back(&workspace);
   scale.reads.push_back(&coefficient);
-  const host::GradientNormArguments find{.tensors = absl::MakeConstSpan(*tensors),
+  const host::GradientNormArguments find{.tensors = *tensors,
                                          .max_norm = max_norm,
                                          .coefficient = static_cast<double*>(coefficient.data()),
                                          .workspace = AddressOrNull(workspace)};
-  TIERLIB_RETURN_IF_ERROR(launcher.Launch(
-      "gradient norm", norm, [find, tensors](KernelContext& kernel) { host::GradientNorm(kernel, find); }));
-  const host::ScaleGradientsArguments apply{.tensors = absl::MakeConstSpan(*tensors),
+  TIERLIB_RETURN_IF_ERROR(launcher.Launch("gradient norm", norm, host::GradientNorm, find, tensors));
+  const host::ScaleGradientsArguments apply{.tensors = *tensors,
                                             .coefficient = static_cast<const double*>(coefficient.data())};
-  return launcher.Launch("scale gradients", scale,
-                         [apply, tensors](KernelContext& kernel) { host::ScaleGradients(kernel, apply); });
+  return launcher.Launch("scale gradients", scale, host::ScaleGradients, apply, tensors);
 }
 
 void ClearGradients(const std::vector<Parameter*>& parameters) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "autograd/kernels/cast.h"
@@ -39,6 +40,26 @@ Status Launcher::Launch(const char* name, const Operands& operands, std::functio
     };
   }
   return state.backend->Launch(state.stream, std::move(kernel));
+}
+
+bool Launcher::runs_host_kernels() const { return context_.state().backend->info().runs_host_kernels; }
+
+Status Launcher::LaunchOnDevice(const char* name, const Operands& operands, const KernelArguments& arguments) const {
+  DeviceKernels& kernels = *context_.state().kernels;
+  TIERLIB_ASSIGN_OR_RETURN(const Tensor workspace, Workspace(kernels.WorkspaceBytes(arguments)));
+  const Status status = LaunchNative(
+      operands, [&](Stream stream) { return kernels.Enqueue(stream, arguments, AddressOrNull(workspace)); });
+  if (status.ok()) return status;
+  return Status(status.code(), std::string(name) + ": " + std::string(status.message()));
+}
+
+Status Launcher::LaunchNative(const Operands& operands, absl::FunctionRef<Status(Stream)> enqueue) const {
+  Context::State& state = context_.state();
+  for (const Tensor* tensor : operands.updates) {
+    TIERLIB_RETURN_IF_ERROR(state.runtime->BeginWrite(tensor->storage(), state.stream));
+  }
+  state.launches.fetch_add(1, std::memory_order_relaxed);
+  return state.backend->EnqueueNative([&] { return enqueue(state.stream); });
 }
 
 StatusOr<Tensor> Launcher::New(DType dtype, const Dims& sizes) const {

@@ -8,11 +8,14 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/functional/function_ref.h"
 #include "autograd/context.h"
+#include "autograd/kernels/device_kernels.h"
 #include "autograd/kernels/operand.h"
 #include "tierlib/autograd/tensor.h"
 
@@ -40,10 +43,25 @@ class Launcher {
 
   Status Launch(const char* name, const Operands& operands, std::function<void(KernelContext&)> run) const;
 
+  // False where the device takes kernels of its own kind alone.
+  bool runs_host_kernels() const;
+  bool has_device_kernels() const { return context_.state().kernels != nullptr; }
+  // Enqueues one of the autograd's kernels (kernels/device_kernels.h) there. `name` is told where it fails.
+  Status LaunchOnDevice(const char* name, const Operands& operands, const KernelArguments& arguments) const;
+  // Enqueues other kernels there: calls `enqueue` with the stream, and the device as the thread's current one. Writes
+  // to `updates` are announced. (Not recorded in the trace: what a device takes for its own kernels is not known here.)
+  Status LaunchNative(const Operands& operands, absl::FunctionRef<Status(Stream)> enqueue) const;
+
+  // Enqueues the device's own form of the kernel where the device takes no others. `keep` is what arguments point to on
+  // the host.
   template <typename Arguments>
   Status Launch(const char* name, const Operands& operands, void (*kernel)(KernelContext&, const Arguments&),
-                Arguments arguments) const {
-    return Launch(name, operands, [kernel, arguments](KernelContext& context) { kernel(context, arguments); });
+                Arguments arguments, std::shared_ptr<const void> keep = nullptr) const {
+    if constexpr (kIsDeviceKernel<Arguments>) {
+      if (has_device_kernels()) return LaunchOnDevice(name, operands, arguments);
+    }
+    return Launch(name, operands,
+                  [kernel, arguments, keep = std::move(keep)](KernelContext& context) { kernel(context, arguments); });
   }
 
   // A row-major tensor for results: an activation in the forward pass, a gradient in the backward pass.

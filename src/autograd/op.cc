@@ -33,14 +33,12 @@ Tape* CheckInputs(const char* name, absl::Span<const Value* const> inputs) {
 }
 
 template <typename Result>
-Result Run(const char* name, std::initializer_list<const Value*> inputs,
-           absl::FunctionRef<StatusOr<Result>(Op&)> body) {
-  const absl::Span<const Value* const> span(inputs.begin(), inputs.size());
-  Tape* tape = CheckInputs(name, span);
+Result Run(const char* name, absl::Span<const Value* const> inputs, absl::FunctionRef<StatusOr<Result>(Op&)> body) {
+  Tape* tape = CheckInputs(name, inputs);
   if (tape == nullptr) return Result();
   Status status;
   try {
-    Op op(*tape, tape->state().scope + name, span);
+    Op op(*tape, tape->state().scope + name, inputs);
     StatusOr<Result> result = body(op);
     if (result.ok()) return *std::move(result);
     status = Status(result.status().code(), op.label() + ": " + std::string(result.status().message()));
@@ -122,12 +120,16 @@ StatusOr<std::vector<Value>> Op::RecordAll(std::vector<Tensor> outputs, Backward
 
 Value RunOp(const char* name, std::initializer_list<const Value*> inputs,
             absl::FunctionRef<StatusOr<Value>(Op&)> body) {
+  return Run<Value>(name, {inputs.begin(), inputs.size()}, body);
+}
+
+Value RunOp(const char* name, const std::vector<const Value*>& inputs, absl::FunctionRef<StatusOr<Value>(Op&)> body) {
   return Run<Value>(name, inputs, body);
 }
 
 std::vector<Value> RunOpAll(const char* name, std::initializer_list<const Value*> inputs,
                             absl::FunctionRef<StatusOr<std::vector<Value>>(Op&)> body) {
-  return Run<std::vector<Value>>(name, inputs, body);
+  return Run<std::vector<Value>>(name, {inputs.begin(), inputs.size()}, body);
 }
 
 Status RequireFloat(std::initializer_list<const Value*> values) {

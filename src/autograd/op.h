@@ -57,6 +57,7 @@ class Op : public Launcher {
 // Runs `body` where all inputs are defined, of one tape, and the tape has not failed; otherwise returns an undefined
 // Value. An error of `body` sticks to the tape, with the op's label in front of its message.
 Value RunOp(const char* name, std::initializer_list<const Value*> inputs, absl::FunctionRef<StatusOr<Value>(Op&)> body);
+Value RunOp(const char* name, const std::vector<const Value*>& inputs, absl::FunctionRef<StatusOr<Value>(Op&)> body);
 std::vector<Value> RunOpAll(const char* name, std::initializer_list<const Value*> inputs,
                             absl::FunctionRef<StatusOr<std::vector<Value>>(Op&)> body);
 

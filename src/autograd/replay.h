@@ -3,6 +3,7 @@
 #define TIERLIB_SRC_AUTOGRAD_REPLAY_H_
 
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "autograd/kernels/operand.h"
@@ -17,7 +18,27 @@ using ReplayKernel = std::function<void(KernelContext&, const host::Source&, con
 // besides its source is named in `also`: small tensors, which stay on the device for as long as the replay may be asked
 // for, and are not written. Nothing but the order of the context's stream protects them, so such a replay answers
 // FailedPrecondition, by its name, when it is asked for on another stream.
+// A host kernel, so Unimplemented where the device runs none.
 Replay KernelReplay(Context& context, const char* name, ReplayKernel kernel, std::vector<Tensor> also = {});
+// The same with the way back: `inverse` makes the source from the output, and reads nothing else.
+Replay KernelReplayBothWays(Context& context, const char* name, ReplayKernel kernel, ReplayKernel inverse);
+
+// The same by one of the autograd's kernels (kernels/device_kernels.h), without workspace: on a device that takes
+// kernels of its own kind alone, by that. `arguments` gives what it gets for a source and a target.
+Replay DeviceKernelReplay(Context& context, const char* name,
+                          std::function<KernelArguments(const host::Source&, const host::Target&)> arguments);
+
+template <typename Arguments>
+Replay KernelReplay(Context& context, const char* name, void (*kernel)(KernelContext&, const Arguments&),
+                    std::function<Arguments(const host::Source&, const host::Target&)> arguments) {
+  static_assert(kIsDeviceKernel<Arguments>);
+  if (context.state().kernels != nullptr) return DeviceKernelReplay(context, name, std::move(arguments));
+  return KernelReplay(context, name,
+                      [kernel, arguments = std::move(arguments)](KernelContext& kernel_context,
+                                                                 const host::Source& from, const host::Target& to) {
+                        kernel(kernel_context, arguments(from, to));
+                      });
+}
 
 }  // namespace tierlib::autograd
 

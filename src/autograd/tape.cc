@@ -128,7 +128,9 @@ bool Tape::recording() const { return state_->recording; }
 Status Tape::Backward(const Value& loss, bool retain) {
   if (!state_->status.ok()) return state_->status;
   if (!loss.defined() || loss.tape() != this || !loss.requires_grad() || loss.node()->epoch != state_->epoch) {
-    return FailedPreconditionError("backward: the loss was not recorded on this tape or depends on no leaf");
+    return FailedPreconditionError(
+        "backward: the loss was not recorded on this tape or depends on no leaf (gradients are constants: passes are "
+        "not recorded)");
   }
   FirstGradients first;
   Status status;

@@ -13,6 +13,7 @@
 #include "autograd/launch.h"
 #include "autograd/shape.h"
 #include "base/check.h"
+#include "base/fork_mark.h"
 
 namespace tierlib::autograd {
 namespace {
@@ -22,15 +23,14 @@ constexpr std::size_t kStagedBytes = std::size_t{1} << 20;
 
 // Copies between host and device memory in stream order. Where the device runs host kernels, one of them does it: the
 // copy engines then carry the traffic of the offload alone. `staged` keeps host bytes alive until the work ran; it may
-// be null.
+// be null, then the caller does.
 Status TransferHostBytes(Context::State& state, void* device, void* host, std::size_t bytes, bool to_device,
                          std::shared_ptr<void> staged) {
   if (bytes == 0) return OkStatus();
   if (!state.backend->info().runs_host_kernels) {
     const CopyRun run{to_device ? device : host, to_device ? host : device, bytes};
     const auto direction = to_device ? CopyDirection::kHostToDevice : CopyDirection::kDeviceToHost;
-    TIERLIB_RETURN_IF_ERROR(state.backend->Copy(absl::MakeConstSpan(&run, 1), direction, state.stream));
-    return staged == nullptr ? OkStatus() : state.backend->SynchronizeStream(state.stream);
+    return state.backend->Copy(absl::MakeConstSpan(&run, 1), direction, state.stream);
   }
   HostKernel kernel;
   kernel.name = to_device ? "from host" : "to host";
@@ -42,6 +42,7 @@ Status TransferHostBytes(Context::State& state, void* device, void* host, std::s
 }
 
 Status WriteFromHost(Context::State& state, void* device, const void* data, std::size_t bytes) {
+  if (bytes <= kStagedBytes && state.uploads != nullptr) return state.uploads->Copy(device, data, bytes);
   if (bytes <= kStagedBytes) {
     auto staged = std::make_shared<std::vector<std::byte>>(bytes);
     if (bytes > 0) std::memcpy(staged->data(), data, bytes);
@@ -64,7 +65,10 @@ Status CheckUsable(const Tensor& tensor, std::size_t bytes, const char* what) {
 }  // namespace
 
 Context::Context(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Context::~Context() = default;
+Context::~Context() {
+  // The device is not there in a child.
+  if (state_->core->store()->fork().in_child()) LeaveBehind(std::move(state_->uploads));
+}
 Runtime& Context::runtime() const { return *state_->runtime; }
 int Context::device() const { return state_->stream.device; }
 Stream Context::stream() const { return state_->stream; }
@@ -76,6 +80,10 @@ StatusOr<std::unique_ptr<Context>> Context::Create(Runtime& runtime, int device)
   TIERLIB_ASSIGN_OR_RETURN(state->stream, runtime.CreateStream(device, "compute"));
   state->backend = &state->core->backend(device);
   state->recorder = state->core->recorder();
+  if (!state->backend->info().runs_host_kernels) {
+    state->kernels = MakeCudaKernels();
+    state->uploads = std::make_unique<UploadBuffers>(*state->backend, state->stream);
+  }
   return std::unique_ptr<Context>(new Context(std::move(state)));
 }
 

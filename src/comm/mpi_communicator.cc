@@ -1,4 +1,4 @@
-#include "comm/mpi_communicator.h"
+#include "tierlib/comm/mpi_communicator.h"
 
 #include <algorithm>
 #include <cstring>
@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "comm/call.h"
+#include "comm/call_message.h"
 #include "comm/mpi_channel.h"
-#include "comm/mpi_message.h"
 #include "comm/reduce.h"
 
 namespace tierlib::comm {

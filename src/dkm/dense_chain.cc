@@ -11,7 +11,7 @@ namespace {
 
 using autograd::Value;
 
-constexpr double kSmallestAttention = 1e-7;  // the paper's clamp
+constexpr double kSmallestAttention = 1e-7;  // the paper's clamp, where the options have none
 
 // f(w_i, c_j) [N, k].
 Value ReferenceDistance(const Value& w, const Value& c, Metric metric) {
@@ -43,11 +43,14 @@ Value NewCentroids(const Value& attention, const Value& w, const Value& c, bool 
 
 using DistanceFunction = Value (*)(const Value&, const Value&, Metric);
 
+// `floor` 0: attention is not clamped.
 ChainResult Chain(const Value& w, const Value& start, const ChainOptions& options, DistanceFunction distance,
-                  bool clamp) {
+                  double floor) {
   const auto attend = [&](const Value& c) {
-    const Value attention = Softmax(MulScalar(distance(w, c, options.metric), -1 / options.tau), 1);
-    return clamp ? Clamp(attention, kSmallestAttention, 1) : attention;
+    Value distances = distance(w, c, options.metric);
+    if (options.distance_bias.defined()) distances = Add(distances, w.tape()->Constant(options.distance_bias));
+    const Value attention = Softmax(MulScalar(distances, -1 / options.tau), 1);
+    return floor > 0 ? Clamp(attention, floor, 1) : attention;
   };
   MapCodec codec(w.tape()->context(), w.tensor(), options.uniquify, options.sharding);
   const bool keeps = options.uniquify || options.sharding.learners != nullptr;
@@ -67,12 +70,13 @@ ChainResult Chain(const Value& w, const Value& start, const ChainOptions& option
 
 ChainResult ReferenceChain(const Value& w, const Value& c, const ChainOptions& options) {
   if (!w.defined() || !c.defined()) return {};
-  return Chain(w, c, options, ReferenceDistance, /*clamp=*/false);
+  return Chain(w, c, options, ReferenceDistance, options.attention_floor);
 }
 
 ChainResult PaperChain(const Value& w, const Value& c, const ChainOptions& options) {
   if (!w.defined() || !c.defined()) return {};
-  return Chain(w, c, options, PaperDistance, /*clamp=*/true);
+  return Chain(w, c, options, PaperDistance,
+               options.attention_floor > 0 ? options.attention_floor : kSmallestAttention);
 }
 
 }  // namespace tierlib::dkm

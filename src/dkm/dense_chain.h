@@ -14,6 +14,10 @@ struct ChainOptions {
   int iterations = 3;
   Metric metric = Metric::kSquared;
   Attention attention = Attention::kLast;
+  // Attention is raised to it; 0: none, but the paper's chain, which has one always, takes 1e-7.
+  double attention_floor = 0;
+  // [1, k] of the dtype of w, added to the distances; undefined: none. Not differentiated.
+  autograd::Tensor distance_bias;
   bool contiguous_transpose = false;  // copy A's transpose before multiplying by it, as some programs do
   // How what the chain saves is kept (map_codec.h): results do not depend on it. Marshaling is the runtime's mode.
   bool uniquify = false;  // maps as tables of their distinct rows, where w has 16-bit values and d is 1
@@ -31,9 +35,9 @@ struct ChainResult {
 // kernels/tiled.h; every op rounds its result to the dtype. Undefined where the tape failed.
 //
 // kReference, per iteration: difference, square, [sum over d, where d > 1], [root, for the Euclidean metric], scale,
-// softmax, A' w / sum A. For d = 1, the squared metric and T iterations naively saved: 3T + 1 maps (T differences, T
-// attentions, T transposes, and the attention of the output) and T copies of W; with storage identity 2T maps and one
-// W.
+// softmax, [clamp, where there is an attention_floor], A' w / sum A. For d = 1, the squared metric and T iterations
+// naively saved: 3T + 1 maps (T differences, T attentions, T transposes, and the attention of the output) and T copies
+// of W; with storage identity 2T maps and one W.
 ChainResult ReferenceChain(const autograd::Value& w, const autograd::Value& c, const ChainOptions& options);
 
 // The chain of eDKM's Table 2, per iteration: distance, square (not for the Euclidean metric), scale, softmax, clamp at

@@ -1,11 +1,12 @@
-// The exact form of DKM as ops: saves the weight's own view, and T + 1 sets of centroids with their masses. W~ can be
-// made again from the two.
+// The exact form of DKM as ops: saves the weight's own view, and for each group T + 1 sets of centroids with their
+// masses. W~ can be made again from the two.
 #ifndef TIERLIB_SRC_DKM_EXACT_FORM_H_
 #define TIERLIB_SRC_DKM_EXACT_FORM_H_
 
 #include <memory>
 
 #include "autograd/launch.h"
+#include "dkm/groups.h"
 #include "dkm/kernels/exact.h"
 #include "tierlib/autograd/tape.h"
 
@@ -13,11 +14,12 @@ namespace tierlib::dkm {
 
 // What the form needs to know besides the weight.
 struct ExactProblem {
-  host::ExactShape shape;
-  autograd::Tensor start;   // the centroids f32 [k, 1], constants
-  autograd::Tensor newest;  // f32 [k, 1], written with C_T
+  host::ExactShape shape;  // of each group; `vectors` is that of all but the last
+  Groups groups;
+  autograd::Tensor start;   // the centroids f32 [groups * k, 1], constants
+  autograd::Tensor newest;  // f32 [groups * k, 1], written with C_T
   std::shared_ptr<host::FirstNonFinite> non_finite;
-  std::shared_ptr<host::IterationCount> iterations_run;  // written
+  std::shared_ptr<host::IterationCount> iterations_run;  // written: the most of any group
   DType table = DType::kF32;                             // what palettizing rounds C_T to
 };
 

@@ -20,9 +20,11 @@ struct WeightedValues {
 // centroid and the last is repeated. In float64 on one thread; no random numbers, so the same for every run.
 //
 // Dynamic programming over runs of the sorted values, as in Wang and Song, "Ckmeans.1d.dp" (R Journal 3/2, 2011), each
-// layer by divide and conquer over the monotone left ends of the last run, O(k U log U) for U distinct values, as
-// Gronlund et al., "Fast exact k-means, k-medians and Bregman divergence clustering in 1D" (arXiv 1701.07204), lay out.
-// Memory: 2 k U bytes.
+// layer by divide and conquer over the monotone left ends of the last run, as Gronlund et al., "Fast exact k-means,
+// k-medians and Bregman divergence clustering in 1D" (arXiv 1701.07204), lay out. Each layer looks only where its
+// border can be (border_bands.h): O(U log U) for the bands of U distinct values as a rule, and O(k U log U) at worst,
+// where the bands cannot be narrow (all cuts between two numbers of runs cost the same at some price). Of cuts that are
+// equally good, but for the rounding of sums, one is taken, the same one in every run. Memory: 2 k U bytes at worst.
 //
 // REQUIRES: clusters >= 1, 1 <= U <= kMostDistinctValues.
 std::vector<double> KMeans1d(const WeightedValues& sorted, int clusters);

@@ -1,5 +1,6 @@
 #include "dkm/shard.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -28,12 +29,27 @@ Tensor ShareOf(const Tensor& tensor, const comm::Communicator& learners) {
       flat, 0, begin, begin + static_cast<std::int64_t>(shares[static_cast<std::size_t>(learners.rank())]), 1));
 }
 
+// CUDA's driver may run the host kernels of all streams on one thread, where one that waits for another learner's keeps
+// that from ever running.
+bool IsCuda(const Context& context) {
+  const std::vector<DeviceOptions>& devices = context.runtime().options().devices;
+  return std::any_of(devices.begin(), devices.end(), [&](const DeviceOptions& each) {
+    return each.device == context.device() && each.kind == DeviceKind::kCuda;
+  });
+}
+
 // All learners' shares in `whole`. Waits for the stream: what failed is this operator's error, and the learners' work
 // is at one point of their order.
 Status Gather(const Launcher& launcher, comm::Communicator& learners, std::uint64_t tag, const Tensor& share,
               const Tensor& whole) {
   std::vector<std::uint64_t> bytes = comm::EvenShares(static_cast<std::uint64_t>(whole.elements()), learners.size());
   for (std::uint64_t& one : bytes) one *= ElementBytes(whole.dtype());
+  const Context::State& state = launcher.context().state();
+  if (launcher.runs_host_kernels() && IsCuda(launcher.context())) {
+    // The host reaches this device's memory: the caller gathers, between the stream's work.
+    TIERLIB_RETURN_IF_ERROR(state.runtime->Synchronize(state.stream));
+    return learners.AllGather(autograd::AddressOrNull(share), bytes, whole.data(), tag);
+  }
   const auto status = std::make_shared<Status>();
   autograd::Operands operands{.writes = {&whole}};
   if (share.defined()) operands.reads.push_back(&share);
@@ -41,7 +57,6 @@ Status Gather(const Launcher& launcher, comm::Communicator& learners, std::uint6
       launcher.Launch("all_gather", operands,
                       [status, &learners, tag, bytes = std::move(bytes), part = autograd::AddressOrNull(share),
                        to = whole.data()](KernelContext&) { *status = learners.AllGather(part, bytes, to, tag); }));
-  const Context::State& state = launcher.context().state();
   TIERLIB_RETURN_IF_ERROR(state.runtime->Synchronize(state.stream));
   return *status;
 }

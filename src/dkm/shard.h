@@ -2,7 +2,8 @@
 //
 // Synchronous data-parallel learners hold the same tensors, so each packs the slice of its rank alone: the others hold
 // the rest. Loading gathers the slices. The collective runs in the order of the operator's stream, within a kernel, and
-// the operator waits for it: no gradient is made of bytes that did not come.
+// the operator waits for it: no gradient is made of bytes that did not come. On a CUDA device of managed memory the
+// calling thread runs it, between the stream's work: kernels of the host may not wait for each other there.
 #ifndef TIERLIB_SRC_DKM_SHARD_H_
 #define TIERLIB_SRC_DKM_SHARD_H_
 

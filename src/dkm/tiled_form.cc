@@ -1,10 +1,12 @@
 #include "dkm/tiled_form.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
 
 #include "autograd/op.h"
+#include "dkm/cuda_form.h"
 #include "dkm/kernels/palettize.h"
 
 namespace tierlib::dkm {
@@ -25,69 +27,133 @@ StatusOr<Tensor> InComputeType(const Launcher& launcher, const Tensor& x) {
   return copy;
 }
 
-// The pointers of a problem on the device, for kernels in which T is computed in.
+// Vectors of a group whose tiles are enough for all threads.
+constexpr std::int64_t kEnoughVectors = std::int64_t{1} << 16;
+constexpr std::int64_t kMostLanes = 16;
+
+// Where the groups of a problem lie on the device, for kernels in which T is computed in.
+template <typename T>
+struct Places {
+  host::TiledShape shape;  // of all groups but the last
+  Groups groups;
+  std::int64_t lanes = 1;
+  const T* weights = nullptr;
+  T* trajectories = nullptr;
+  std::byte* workspaces = nullptr;
+  std::size_t workspace_bytes = 0;  // of a lane
+
+  host::TiledShape Shape(std::int64_t group) const {
+    host::TiledShape own = shape;
+    own.vectors = groups.Vectors(group);
+    return own;
+  }
+  std::int64_t FirstElement(std::int64_t group) const { return groups.FirstVector(group) * shape.dim; }
+  std::size_t FirstCentroid(std::int64_t group) const {
+    return static_cast<std::size_t>(group) * host::TiledCentroidOffset(shape, 1);
+  }
+  T* Trajectory(std::int64_t group) const {
+    return trajectories + static_cast<std::size_t>(group) * host::TiledTrajectoryElements(shape);
+  }
+  T* Last(std::int64_t group) const { return Trajectory(group) + host::TiledCentroidOffset(shape, shape.iterations); }
+  void* Workspace(std::int64_t lane) const { return workspaces + static_cast<std::size_t>(lane) * workspace_bytes; }
+};
+
+std::int64_t Lanes(const Groups& groups) { return LanesOf(groups, kEnoughVectors, kMostLanes); }
+
+std::size_t LaneBytes(const host::TiledShape& shape, std::size_t element_bytes) {
+  return (host::TiledWorkspaceBytes(shape, element_bytes) + 63) / 64 * 64;
+}
+
+StatusOr<Tensor> NewWorkspace(const Launcher& launcher, const TiledProblem& problem, std::size_t element_bytes) {
+  return launcher.Workspace(static_cast<std::size_t>(Lanes(problem.groups)) * LaneBytes(problem.shape, element_bytes));
+}
+
+template <typename T>
+Places<T> PlacesOf(const TiledProblem& problem, const Tensor& weights, const Tensor& trajectories,
+                   const Tensor& workspace) {
+  return {problem.shape,
+          problem.groups,
+          Lanes(problem.groups),
+          static_cast<const T*>(weights.data()),
+          static_cast<T*>(trajectories.data()),
+          static_cast<std::byte*>(workspace.data()),
+          LaneBytes(problem.shape, sizeof(T))};
+}
+
+// Takes the centroids from `start` to `newest`.
 template <typename T>
 struct Iterations {
-  host::TiledShape shape;
-  const T* weights;
+  Places<T> places;
   const float* start;
-  T* trajectory;
   float* newest;
-  void* workspace;
   std::shared_ptr<host::IterationCount> run;
 
-  // Takes the centroids from `start` to `newest`. output [N][d]: W~; null: not wanted.
+  // output [N][d]: W~; null: not wanted.
   void Run(KernelContext& context, T* output) const {
-    const std::size_t values = host::TiledCentroidOffset(shape, 1);
-    for (std::size_t i = 0; i < values; ++i) trajectory[i] = static_cast<T>(start[i]);
-    host::TiledForward(context, shape, weights, trajectory, output, workspace);
-    for (std::size_t i = 0; i < values; ++i) newest[i] = static_cast<float>(last()[i]);
-    run->store(host::IterationsRun(shape, trajectory), std::memory_order_relaxed);
+    ForEachGroup(context, places.groups, places.lanes, [&](std::int64_t group, std::int64_t lane) {
+      const std::size_t values = host::TiledCentroidOffset(places.shape, 1);
+      const std::size_t first = places.FirstCentroid(group);
+      T* const trajectory = places.Trajectory(group);
+      for (std::size_t i = 0; i < values; ++i) trajectory[i] = static_cast<T>(start[first + i]);
+      const std::int64_t element = places.FirstElement(group);
+      host::TiledForward(context, places.Shape(group), places.weights + element, trajectory,
+                         output == nullptr ? nullptr : output + element, places.Workspace(lane));
+      const T* const last = places.Last(group);
+      for (std::size_t i = 0; i < values; ++i) newest[first + i] = static_cast<float>(last[i]);
+    });
+    int most = 0;
+    for (std::int64_t group = 0; group < places.groups.count; ++group) {
+      most = std::max(most, host::IterationsRun(places.shape, places.Trajectory(group)));
+    }
+    run->store(most, std::memory_order_relaxed);
   }
-  T* last() const { return trajectory + host::TiledCentroidOffset(shape, shape.iterations); }
 };
 
 template <typename T>
-Iterations<T> IterationsOf(const TiledProblem& problem, const Tensor& weights, const Tensor& trajectory,
+Iterations<T> IterationsOf(const TiledProblem& problem, const Tensor& weights, const Tensor& trajectories,
                            const Tensor& workspace) {
-  return {problem.shape,
-          static_cast<const T*>(weights.data()),
-          static_cast<const float*>(problem.start.data()),
-          static_cast<T*>(trajectory.data()),
-          static_cast<float*>(problem.newest.data()),
-          workspace.data(),
-          problem.iterations_run};
+  return {PlacesOf<T>(problem, weights, trajectories, workspace), static_cast<const float*>(problem.start.data()),
+          static_cast<float*>(problem.newest.data()), problem.iterations_run};
 }
 
 template <typename T>
 Status LaunchForward(const Launcher& launcher, const TiledProblem& problem, const Tensor& weights,
-                     const Tensor& trajectory, const Tensor& output) {
-  TIERLIB_ASSIGN_OR_RETURN(const Tensor workspace,
-                           launcher.Workspace(host::TiledWorkspaceBytes(problem.shape, sizeof(T))));
-  return launcher.Launch(
-      "dkm tiled",
-      {.reads = {&weights, &problem.start}, .writes = {&trajectory, &output, &workspace}, .updates = {&problem.newest}},
-      [iterations = IterationsOf<T>(problem, weights, trajectory, workspace),
-       y = static_cast<T*>(output.data())](KernelContext& context) { iterations.Run(context, y); });
+                     const Tensor& trajectories, const Tensor& output) {
+  if (!launcher.runs_host_kernels()) {
+    return LaunchTiledForwardCuda(launcher, problem, weights, trajectories, output, /*rounds=*/false);
+  }
+  TIERLIB_ASSIGN_OR_RETURN(const Tensor workspace, NewWorkspace(launcher, problem, sizeof(T)));
+  return launcher.Launch("dkm tiled",
+                         {.reads = {&weights, &problem.start},
+                          .writes = {&trajectories, &output, &workspace},
+                          .updates = {&problem.newest}},
+                         [iterations = IterationsOf<T>(problem, weights, trajectories, workspace),
+                          y = static_cast<T*>(output.data())](KernelContext& context) { iterations.Run(context, y); });
 }
 
 template <typename T>
-Status LaunchBackward(const Launcher& launcher, const host::TiledShape& shape, const Tensor& weights,
-                      const Tensor& trajectory, const Tensor& gradient, const Tensor& weight_gradient) {
-  TIERLIB_ASSIGN_OR_RETURN(const Tensor workspace, launcher.Workspace(host::TiledWorkspaceBytes(shape, sizeof(T))));
+Status LaunchBackward(const Launcher& launcher, const TiledProblem& problem, const Tensor& weights,
+                      const Tensor& trajectories, const Tensor& gradient, const Tensor& weight_gradient) {
+  if (!launcher.runs_host_kernels()) {
+    return LaunchTiledBackwardCuda(launcher, problem, weights, trajectories, gradient, weight_gradient);
+  }
+  TIERLIB_ASSIGN_OR_RETURN(const Tensor workspace, NewWorkspace(launcher, problem, sizeof(T)));
   return launcher.Launch(
-      "dkm tiled gradient", {.reads = {&weights, &trajectory, &gradient}, .writes = {&weight_gradient, &workspace}},
-      [shape, w = static_cast<const T*>(weights.data()), path = static_cast<const T*>(trajectory.data()),
-       g = static_cast<const T*>(gradient.data()), dw = static_cast<T*>(weight_gradient.data()),
-       work = workspace.data()](KernelContext& context) {
-        host::TiledBackward(context, shape, w, path, g, dw, nullptr, work);
+      "dkm tiled gradient", {.reads = {&weights, &trajectories, &gradient}, .writes = {&weight_gradient, &workspace}},
+      [places = PlacesOf<T>(problem, weights, trajectories, workspace), g = static_cast<const T*>(gradient.data()),
+       dw = static_cast<T*>(weight_gradient.data())](KernelContext& context) {
+        ForEachGroup(context, places.groups, places.lanes, [&](std::int64_t group, std::int64_t lane) {
+          const std::int64_t element = places.FirstElement(group);
+          host::TiledBackward(context, places.Shape(group), places.weights + element, places.Trajectory(group),
+                              g + element, dw + element, nullptr, places.Workspace(lane));
+        });
       });
 }
 
-Status TiledBackwardPass(BackwardPass& pass, const host::TiledShape& shape, int weight_slot, int trajectory_slot) {
+Status TiledBackwardPass(BackwardPass& pass, const TiledProblem& problem, int weight_slot, int trajectory_slot) {
   TIERLIB_ASSIGN_OR_RETURN(const Tensor packed, pass.Unpack(weight_slot));
   TIERLIB_ASSIGN_OR_RETURN(const Tensor weights, InComputeType(pass, packed));
-  TIERLIB_ASSIGN_OR_RETURN(const Tensor trajectory, pass.Unpack(trajectory_slot));
+  TIERLIB_ASSIGN_OR_RETURN(const Tensor trajectories, pass.Unpack(trajectory_slot));
   TIERLIB_ASSIGN_OR_RETURN(const Tensor gradient, InComputeType(pass, pass.gradient()));
   TIERLIB_ASSIGN_OR_RETURN(Tensor result, pass.NewRowMajorGradient(0));
   Tensor computed = result;
@@ -95,14 +161,15 @@ Status TiledBackwardPass(BackwardPass& pass, const host::TiledShape& shape, int 
     TIERLIB_ASSIGN_OR_RETURN(computed, pass.New(weights.dtype(), weights.sizes()));
   }
   TIERLIB_RETURN_IF_ERROR(weights.dtype() == DType::kF64
-                              ? LaunchBackward<double>(pass, shape, weights, trajectory, gradient, computed)
-                              : LaunchBackward<float>(pass, shape, weights, trajectory, gradient, computed));
+                              ? LaunchBackward<double>(pass, problem, weights, trajectories, gradient, computed)
+                              : LaunchBackward<float>(pass, problem, weights, trajectories, gradient, computed));
   if (result.dtype() != weights.dtype()) TIERLIB_RETURN_IF_ERROR(pass.Copy(computed, result));
   return pass.Give(0, std::move(result));
 }
 
-StatusOr<Tensor> NewTrajectory(const Launcher& launcher, const host::TiledShape& shape, DType compute) {
-  return launcher.New(compute, {static_cast<std::int64_t>(host::TiledTrajectoryElements(shape))});
+StatusOr<Tensor> NewTrajectories(const Launcher& launcher, const TiledProblem& problem, DType compute) {
+  return launcher.New(compute,
+                      {problem.groups.count * static_cast<std::int64_t>(host::TiledTrajectoryElements(problem.shape))});
 }
 
 // `computed`: the weight in the type that is computed in.
@@ -110,25 +177,39 @@ template <typename T>
 Status LaunchPalettize(const Launcher& launcher, const TiledProblem& problem, const Tensor& weight,
                        const Tensor& computed, const Tensor& output) {
   const host::TiledShape& shape = problem.shape;
-  TIERLIB_ASSIGN_OR_RETURN(const Tensor trajectory, NewTrajectory(launcher, shape, computed.dtype()));
-  TIERLIB_ASSIGN_OR_RETURN(const Tensor workspace, launcher.Workspace(host::TiledWorkspaceBytes(shape, sizeof(T))));
+  TIERLIB_ASSIGN_OR_RETURN(const Tensor trajectories, NewTrajectories(launcher, problem, computed.dtype()));
+  if (!launcher.runs_host_kernels()) {
+    TIERLIB_RETURN_IF_ERROR(
+        LaunchTiledForwardCuda(launcher, problem, computed, trajectories, Tensor(), /*rounds=*/true));
+    return LaunchPalettizeCuda(launcher, problem, weight, trajectories, output);
+  }
+  TIERLIB_ASSIGN_OR_RETURN(const Tensor workspace, NewWorkspace(launcher, problem, sizeof(T)));
   host::PalettizeArguments<T> arguments;
   arguments.dtype = weight.dtype();
-  arguments.vectors = shape.vectors;
   arguments.dim = shape.dim;
   arguments.clusters = shape.clusters;
-  arguments.weights = weight.data();
-  arguments.output = output.data();
-  const Iterations<T> iterations = IterationsOf<T>(problem, computed, trajectory, workspace);
-  arguments.centroids = iterations.last();
+  arguments.metric = shape.metric;
+  arguments.prune_threshold = shape.prune_threshold;
   return launcher.Launch("dkm palettize",
                          {.reads = {&weight, &computed, &problem.start},
-                          .writes = {&trajectory, &workspace, &output},
+                          .writes = {&trajectories, &workspace, &output},
                           .updates = {&problem.newest}},
-                         [arguments, iterations, table = problem.table](KernelContext& context) {
+                         [arguments, iterations = IterationsOf<T>(problem, computed, trajectories, workspace),
+                          table = problem.table, from = static_cast<const std::byte*>(weight.data()),
+                          to = static_cast<std::byte*>(output.data())](KernelContext& context) {
                            iterations.Run(context, nullptr);
-                           host::RoundTable(table, host::TiledCentroidOffset(iterations.shape, 1), iterations.last());
-                           host::Palettize(context, arguments);
+                           const Places<T>& places = iterations.places;
+                           ForEachGroup(context, places.groups, places.lanes, [&](std::int64_t group, std::int64_t) {
+                             host::RoundTable(table, host::TiledCentroidOffset(places.shape, 1), places.Last(group));
+                             const std::size_t first =
+                                 static_cast<std::size_t>(places.FirstElement(group)) * ElementBytes(arguments.dtype);
+                             host::PalettizeArguments<T> own = arguments;
+                             own.vectors = places.groups.Vectors(group);
+                             own.weights = from + first;
+                             own.centroids = places.Last(group);
+                             own.output = to + first;
+                             host::Palettize(context, own);
+                           });
                          });
 }
 
@@ -137,22 +218,22 @@ Status LaunchPalettize(const Launcher& launcher, const TiledProblem& problem, co
 Value TiledForm(const Value& weight, const TiledProblem& problem) {
   return autograd::RunOp("dkm_tiled", {&weight}, [&](Op& op) -> StatusOr<Value> {
     TIERLIB_RETURN_IF_ERROR(autograd::RequireFloat({&weight}));
-    const host::TiledShape shape = problem.shape;
     TIERLIB_ASSIGN_OR_RETURN(const Tensor weights, InComputeType(op, weight.tensor()));
     const DType compute = weights.dtype();
-    TIERLIB_ASSIGN_OR_RETURN(const Tensor trajectory, NewTrajectory(op, shape, compute));
+    TIERLIB_ASSIGN_OR_RETURN(const Tensor trajectories, NewTrajectories(op, problem, compute));
     TIERLIB_ASSIGN_OR_RETURN(Tensor output, op.New(compute, weight.sizes()));
     const int weight_slot = op.Save(weight.tensor(), "weight");
-    TIERLIB_RETURN_IF_ERROR(compute == DType::kF64 ? LaunchForward<double>(op, problem, weights, trajectory, output)
-                                                   : LaunchForward<float>(op, problem, weights, trajectory, output));
-    const int trajectory_slot = op.Save(trajectory, "centroids");
+    TIERLIB_RETURN_IF_ERROR(compute == DType::kF64 ? LaunchForward<double>(op, problem, weights, trajectories, output)
+                                                   : LaunchForward<float>(op, problem, weights, trajectories, output));
+    const int trajectory_slot = op.Save(trajectories, "centroids");
     if (compute != weight.dtype()) {
       TIERLIB_ASSIGN_OR_RETURN(Tensor rounded, op.New(weight.dtype(), weight.sizes()));
       TIERLIB_RETURN_IF_ERROR(op.Copy(output, rounded));
       output = std::move(rounded);
     }
-    return op.Record(std::move(output), [shape, weight_slot, trajectory_slot](BackwardPass& pass) {
-      return TiledBackwardPass(pass, shape, weight_slot, trajectory_slot);
+    TiledProblem backward{problem.shape, problem.groups, Tensor(), Tensor(), nullptr, problem.table};
+    return op.Record(std::move(output), [backward, weight_slot, trajectory_slot](BackwardPass& pass) {
+      return TiledBackwardPass(pass, backward, weight_slot, trajectory_slot);
     });
   });
 }

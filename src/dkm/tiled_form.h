@@ -1,22 +1,25 @@
-// The tiled form of DKM as ops: saves the weight's own view, and T + 1 sets of centroids with their masses.
+// The tiled form of DKM as ops: saves the weight's own view, and for each group T + 1 sets of centroids with their
+// masses.
 #ifndef TIERLIB_SRC_DKM_TILED_FORM_H_
 #define TIERLIB_SRC_DKM_TILED_FORM_H_
 
 #include <memory>
 
 #include "autograd/launch.h"
+#include "dkm/groups.h"
 #include "dkm/kernels/tiled.h"
 #include "tierlib/autograd/tape.h"
 
 namespace tierlib::dkm {
 
-// What the form needs to know besides the weight. REQUIRES: shape holds (kernels/tiled.h), and shape.vectors *
-// shape.dim is the number of elements of the weight.
+// What the form needs to know besides the weight. REQUIRES: shape holds (kernels/tiled.h), and the groups' vectors of
+// shape.dim are the elements of the weight.
 struct TiledProblem {
-  host::TiledShape shape;
-  autograd::Tensor start;                                // the centroids f32 [k, d], constants
-  autograd::Tensor newest;                               // f32 [k, d], written with C_T
-  std::shared_ptr<host::IterationCount> iterations_run;  // written, too
+  host::TiledShape shape;  // of each group; `vectors` is that of all but the last
+  Groups groups;
+  autograd::Tensor start;                                // the centroids f32 [groups * k, d], constants
+  autograd::Tensor newest;                               // f32 [groups * k, d], written with C_T
+  std::shared_ptr<host::IterationCount> iterations_run;  // written, too: the most of any group
   DType table = DType::kF32;                             // what palettizing rounds C_T to
 };
 

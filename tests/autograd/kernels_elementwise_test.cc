@@ -369,6 +369,24 @@ TEST(CastKernel, ConvertsBetweenAllFloatTypesAndLayouts) {
   }
 }
 
+// All values of 16 bits, NaNs that are not quiet among them.
+TEST(CastKernel, IsUndoneToTheBit) {
+  constexpr std::int64_t kValues = 65'536;
+  for (const DType narrow : {DType::kBF16, DType::kF16}) {
+    ASSERT_TRUE(IsUndoable(narrow, DType::kF32));
+    TestTensor x(narrow, {256, 256}, {1, 256});
+    auto* bits = static_cast<std::uint16_t*>(x.data());
+    for (std::int64_t i = 0; i < kValues; ++i) bits[i] = static_cast<std::uint16_t>(i);
+    TestTensor wide(DType::kF32, {256, 256});
+    RunOnPools(wide, [&](KernelContext& k, TestTensor& out) { Cast(k, {x.source(), out.target()}); });
+    TestTensor back(narrow, {256, 256}, {1, 256});
+    RunOnPools(back, [&](KernelContext& k, TestTensor& out) { UndoCast(k, {wide.source(), out.target()}); });
+    EXPECT_EQ(std::memcmp(back.data(), x.data(), kValues * sizeof(std::uint16_t)), 0) << DTypeName(narrow);
+  }
+  EXPECT_FALSE(IsUndoable(DType::kF32, DType::kBF16));
+  EXPECT_FALSE(IsUndoable(DType::kF32, DType::kF64)) << "a NaN that is not quiet becomes so";
+}
+
 TEST(CastKernel, KeepsTheBitsOfEqualTypes) {
   for (const DType dtype :
        {DType::kF32, DType::kF64, DType::kF16, DType::kI32, DType::kI64, DType::kBool, DType::kU16}) {

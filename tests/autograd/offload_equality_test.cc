@@ -35,7 +35,14 @@ Options With(OffloadMode mode, OffloadPolicy policy = OffloadPolicy::kAll, Optio
   return options;
 }
 
-// Every mode, threads 1 to 3, and seeded schedules with closed and poisoned memory.
+// Copies go whole, in chunks, or gathered, by `which`: 0, 1, 2 and on.
+Options WithCopies(std::uint64_t which, Options options) {
+  if (which % 3 == 1) options.devices[0].chunk_bytes = 1000;
+  if (which % 3 == 2) options.devices[0].coalesce_bytes = KiB(256);
+  return options;
+}
+
+// Every mode, threads 1 to 3, and seeded schedules with closed and poisoned memory; copies of every kind in each.
 template <typename Run>
 void ExpectEqualEverywhere(const Run& train) {
   const RunRecord reference = train(With(OffloadMode::kOff));
@@ -43,7 +50,7 @@ void ExpectEqualEverywhere(const Run& train) {
   ExpectSameBits(train(With(OffloadMode::kOff)), reference, "a second run");
   for (int threads = 1; threads <= 3; ++threads) {
     for (const OffloadMode mode : {OffloadMode::kOff, OffloadMode::kNaive, OffloadMode::kMarshal}) {
-      Options options = With(mode);
+      Options options = WithCopies(static_cast<std::uint64_t>(threads), With(mode));
       options.devices[0].emulated.kernel_threads = threads;
       const RunRecord run = train(options);
       const std::string what =
@@ -58,7 +65,7 @@ void ExpectEqualEverywhere(const Run& train) {
   const std::uint64_t seeds = std::max(1, 6 / TIERLIB_RANDOM_SCALE);
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     for (const OffloadMode mode : {OffloadMode::kNaive, OffloadMode::kMarshal}) {
-      const RunRecord run = train(With(mode, OffloadPolicy::kAll, StrictOptions(seed)));
+      const RunRecord run = train(WithCopies(seed, With(mode, OffloadPolicy::kAll, StrictOptions(seed))));
       ExpectSameBits(run, reference,
                      "strict, mode " + std::to_string(static_cast<int>(mode)) + ", seed " + std::to_string(seed));
     }

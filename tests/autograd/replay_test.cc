@@ -5,8 +5,10 @@
 
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "autograd/test_device.h"
+#include "tierlib/autograd/ops.h"
 
 namespace tierlib::autograd {
 namespace {
@@ -39,6 +41,41 @@ TEST(KernelReplay, ReadsOtherTensorsOnTheirStreamOnly) {
   const Status status = AskOn(device, elsewhere, /*also=*/true);
   EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
   EXPECT_NE(std::string(status.message()).find("replay test copy reads tensors"), std::string::npos) << status;
+}
+
+// The gradient of sum(f32(x)^2) + sum(x^2) by the bf16 leaf that x is made of. The wide value is saved first, and the
+// narrow one can be had back from it.
+std::vector<std::uint8_t> GradientOfBoth(OffloadMode mode, Ledger* ledger) {
+  Options options = SmallOptions();
+  options.mode = mode;
+  options.devices[0].spare_bytes = 0;
+  TestDevice device(options);
+  std::vector<std::uint16_t> bits(4096);
+  for (std::size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<std::uint16_t>(0x3f00 + i % 256);  // 0.5 to 2
+  Parameter leaf{"leaf", device.Make(DType::kBF16, {64, 64}, bits, Holds::kPersistent), {}};
+  Tape tape(device.context());
+  const auto forward = [&] {  // keeps no value in between
+    const Value x = MulScalar(tape.Leaf(leaf), 3);
+    const Value wide = Sum(Square(Cast(x, DType::kF32)));
+    return Add(wide, Sum(Cast(Square(x), DType::kF32)));
+  };
+  const Value loss = forward();
+  EXPECT_TRUE(tape.status().ok()) << tape.status();
+  const Status status = tape.Backward(loss);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_TRUE(device.runtime().Synchronize(device.context().stream()).ok());
+  *ledger = device.runtime().statistics().total;
+  return ReadBytes(leaf.gradient);
+}
+
+TEST(KernelReplay, ACastToAWiderTypeIsTakenBack) {
+  Ledger without, with;
+  const std::vector<std::uint8_t> expected = GradientOfBoth(OffloadMode::kOff, &without);
+  EXPECT_EQ(GradientOfBoth(OffloadMode::kMarshal, &with), expected);
+  EXPECT_EQ(with.moved, 4096 * sizeof(float)) << "the wide value alone";
+  EXPECT_EQ(with.avoided_lineage, 4096 * sizeof(std::uint16_t));
+  EXPECT_EQ(with.replayed, 4096 * sizeof(std::uint16_t));
+  EXPECT_EQ(with.freed_made_again, 4096 * sizeof(std::uint16_t));
 }
 
 }  // namespace

@@ -174,6 +174,23 @@ TEST_F(TapeTest, ASecondPassNeedsRetain) {
   EXPECT_EQ(third.message(), "sum: backward ran through it before and dropped what it saved; retain keeps it");
 }
 
+TEST_F(TapeTest, GradientsOfGradientsAreNotRecorded) {
+  Parameter a = MakeParameter("a", {3, 4});
+  Tape tape(device_.context());
+  ASSERT_TRUE(tape.Backward(Sum(Square(tape.Leaf(a))), /*retain=*/true).ok());
+  const std::vector<float> first = Read<float>(a.gradient);
+  const Status status = tape.Backward(Sum(Square(tape.Constant(a.gradient))));
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("gradients are constants"), std::string_view::npos) << status;
+  EXPECT_TRUE(tape.status().ok()) << "the tape goes on";
+  // As a leaf of its own it ends there: what it was computed from is not reached.
+  Parameter leaf = {"gradient", a.gradient, Tensor()};
+  ASSERT_TRUE(tape.Backward(Sum(Square(tape.Leaf(leaf)))).ok());
+  const std::vector<float> second = Read<float>(leaf.gradient);
+  for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(second[i], 2 * first[i]);
+  EXPECT_EQ(Read<float>(a.gradient), first);
+}
+
 TEST_F(TapeTest, GradientsAccumulateOverPassesAndUses) {
   Parameter a = MakeParameter("a", {3, 4});
   const std::vector<float> values = Read<float>(a.value);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "allocator/test_device_kind.h"
 #include "base/random.h"
 #include "tierlib/autograd/tape.h"
 #include "tierlib/runtime.h"
@@ -21,6 +22,7 @@ inline Options SmallOptions() {
   options.devices[0].emulated.kernel_threads = 2;
   options.pinned_limit = MiB(64);
   options.pageable_limit = MiB(16);
+  if (TestsRunOnCuda()) MoveToCuda(options.devices[0]);
   return options;
 }
 

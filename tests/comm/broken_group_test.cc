@@ -42,6 +42,23 @@ TEST(BrokenGroup, ALateLearnerIsAStatusOnAll) {
   }
 }
 
+// Where learner 0 decides, it may be late as any other.
+TEST(BrokenGroup, ALateFirstLearnerIsAStatusOnAll) {
+  for (const int learners : {2, 5}) {
+    const auto statuses = RunLearners<Status>(learners, kShortNs, [&](std::unique_ptr<Communicator>& me) {
+      EXPECT_TRUE(me->Barrier().ok());
+      if (me->rank() == 0) SleepNs(2 * kShortNs);
+      const Status status = me->Barrier();
+      EXPECT_EQ(me->Barrier(), status) << "it stays broken";
+      return status;
+    });
+    for (const Status& status : statuses) {
+      EXPECT_EQ(status.code(), StatusCode::kDeadlineExceeded) << status;
+      EXPECT_TRUE(Names(status, "learner 0 did not come within 1000 ms")) << status;
+    }
+  }
+}
+
 TEST(BrokenGroup, StaysBrokenForEveryLaterCall) {
   const auto statuses = RunLearners<Status>(3, kShortNs, [](std::unique_ptr<Communicator>& me) {
     if (me->rank() == 2) SleepNs(2 * kShortNs);

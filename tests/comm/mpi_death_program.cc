@@ -9,7 +9,7 @@
 #include <string_view>
 #include <thread>
 
-#include "comm/mpi_communicator.h"
+#include "tierlib/comm/mpi_communicator.h"
 
 namespace {
 

@@ -28,6 +28,20 @@ TEST(PieceMap, FillsTheLowestGapThatHoldsThePiece) {
   EXPECT_EQ(map.FindGap(41), std::nullopt);
 }
 
+TEST(PieceMap, SaysWhichRangesAreFree) {
+  PieceMap map(100);
+  map.Take(0, 20, 1);
+  map.Take(30, 30, 3);
+  EXPECT_TRUE(map.IsFree(20, 10));
+  EXPECT_TRUE(map.IsFree(60, 40));
+  EXPECT_FALSE(map.IsFree(20, 11)) << "the next piece is in the way";
+  EXPECT_FALSE(map.IsFree(19, 5));
+  EXPECT_FALSE(map.IsFree(0, 20));
+  EXPECT_FALSE(map.IsFree(40, 5)) << "inside a piece";
+  EXPECT_FALSE(map.IsFree(60, 41)) << "beyond the end";
+  EXPECT_FALSE(map.IsFree(101, 1));
+}
+
 TEST(PieceMap, GivesBackWholePiecesOnly) {
   PieceMap map(100);
   map.Take(10, 20, 7);

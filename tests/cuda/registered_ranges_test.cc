@@ -28,6 +28,16 @@ TEST(RegisteredRanges, FindsTheNextBorder) {
   EXPECT_EQ(ranges.NextBorder(36864), kNone);
 }
 
+TEST(RegisteredRanges, KnowsWhatIsInARange) {
+  RegisteredRanges ranges;
+  EXPECT_FALSE(ranges.Contains(At(0)));
+  ranges.Add(At(4096), 4096);
+  EXPECT_FALSE(ranges.Contains(At(4095)));
+  EXPECT_TRUE(ranges.Contains(At(4096)));
+  EXPECT_TRUE(ranges.Contains(At(8191)));
+  EXPECT_FALSE(ranges.Contains(At(8192)));
+}
+
 TEST(RegisteredRanges, ForgetsWhatIsRemoved) {
   RegisteredRanges ranges;
   ranges.Add(At(4096), 4096);

@@ -12,6 +12,7 @@
 
 #include "autograd/test_device.h"
 #include "base/random.h"
+#include "dkm/form_choice.h"
 #include "dkm/golden.h"
 #include "dkm/start.h"
 #include "dkm/trainer.h"
@@ -309,12 +310,12 @@ TEST(Clustering, LeavesWeightsBeyondTheExactFormToTheTiledOne) {
   layout.sizes = {std::int64_t{1} << 35};
   layout.strides = {0};
   const Tensor large = one.WithLayout(layout);
-  EXPECT_EQ(FormFor({}, large), Form::kTiled);
+  EXPECT_EQ(FormFor({}, large.layout(), /*host_kernels=*/true), Form::kTiled);
   EXPECT_TRUE(CheckWeight("w", {}, large).ok());
   ExpectFailure(CheckWeight("w", {.form = Form::kExact}, large),
                 "has 34359738368 values; form exact takes fewer than 34359738368: use form tiled");
   layout.sizes[0] -= 1;
-  EXPECT_EQ(FormFor({}, one.WithLayout(layout)), Form::kExact);
+  EXPECT_EQ(FormFor({}, layout, /*host_kernels=*/true), Form::kExact);
   EXPECT_TRUE(CheckWeight("w", {.form = Form::kExact}, one.WithLayout(layout)).ok());
 }
 
@@ -347,6 +348,22 @@ TEST(Clustering, NamesAWeightThatIsNotFiniteAtTheStart) {
     ExpectFailure(tape.status(), "weight layer.w: value 308, at [12,8], is NaN or infinite");
     EXPECT_TRUE(clustering.Centroids().value().empty());
   }
+}
+
+// A row of nearly equal weights over half of what lies between them: each weight fits f16, its quotient does not.
+TEST(Clustering, NamesAWeightThatIsBeyondItsTypeOnceItIsScaledAndRounded) {
+  TestDevice device;
+  Tape tape(device.context());
+  dkm::Options options;
+  options.per_channel_scale = ChannelScale::kMinMax;
+  options.round_to = DType::kF16;
+  Clustering clustering("layer.w", options);
+  std::vector<float> values = NormalWeights(1, 600);
+  for (std::size_t i = 50; i < 75; ++i) values[i] = 1 + (i % 2 == 0 ? 5e-6f : -5e-6f);
+  const Tensor weight = device.Make(DType::kF32, {24, 25}, values);
+  EXPECT_FALSE(clustering.Apply(tape, tape.Constant(weight)).defined());
+  ExpectFailure(tape.status(), "weight layer.w: value 50, at [2,0], is NaN or infinite once rounded to f16");
+  EXPECT_TRUE(clustering.Centroids().value().empty());
 }
 
 // Later the host does not look at the weight: a kernel does, and the next call that asks finds what it saw.

@@ -39,11 +39,12 @@ inline std::vector<double> Dense(const TiledShape& shape, const std::vector<doub
         double f = 0;
         for (std::size_t e = 0; e < d; ++e) f += std::pow(w[i * d + e] - c[j * d + e], 2);
         if (shape.metric == Metric::kEuclidean) f = std::sqrt(f);
+        if (j == 0) f -= shape.prune_threshold;
         a[i * k + j] = -f / shape.tau;
         largest = std::max(largest, a[i * k + j]);
       }
       for (std::size_t j = 0; j < k; ++j) sum += a[i * k + j] = std::exp(a[i * k + j] - largest);
-      for (std::size_t j = 0; j < k; ++j) a[i * k + j] /= sum;
+      for (std::size_t j = 0; j < k; ++j) a[i * k + j] = std::max(a[i * k + j] / sum, shape.attention_floor);
     }
   };
   for (int t = 1; t <= shape.iterations; ++t) {

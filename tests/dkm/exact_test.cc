@@ -74,12 +74,12 @@ INSTANTIATE_TEST_SUITE_P(Cases, ExactGolden, testing::ValuesIn(FlatGoldenNames()
 
 // --- All options ----------------------------------------------------------------------------------------------------
 
-class ExactOption : public testing::TestWithParam<std::tuple<Metric, Attention, int, int>> {
+class ExactOption : public testing::TestWithParam<std::tuple<Metric, Attention, int, int, double, double>> {
  protected:
   // Few distinct values, each of several weights.
   ExactShape shape() const {
-    const auto [metric, attention, clusters, iterations] = GetParam();
-    return {{90, 1, clusters, iterations, metric, attention, 0.3}, DType::kF32, DType::kBF16};
+    const auto [metric, attention, clusters, iterations, floor, prune] = GetParam();
+    return {{90, 1, clusters, iterations, metric, attention, 0.3, 0, floor, prune}, DType::kF32, DType::kBF16};
   }
   std::vector<double> weights() const {
     std::vector<double> values = NormalValues(21, 90, 1);
@@ -124,7 +124,13 @@ TEST_P(ExactOption, GradientIsThatOfFiniteDifferences) {
 INSTANTIATE_TEST_SUITE_P(Options, ExactOption,
                          testing::Combine(testing::Values(Metric::kSquared, Metric::kEuclidean),
                                           testing::Values(Attention::kLast, Attention::kRecomputed),
-                                          testing::Values(1, 4, 7, 8, 256), testing::Values(1, 3, 6)));
+                                          testing::Values(1, 4, 7, 8, 256), testing::Values(1, 3, 6),
+                                          testing::Values(0.0), testing::Values(0.0)));
+INSTANTIATE_TEST_SUITE_P(Compatibility, ExactOption,
+                         testing::Combine(testing::Values(Metric::kSquared, Metric::kEuclidean),
+                                          testing::Values(Attention::kLast, Attention::kRecomputed),
+                                          testing::Values(4, 7), testing::Values(1, 3), testing::Values(0.0, 0.03),
+                                          testing::Values(0.2)));
 
 // --- Pieces and threads ---------------------------------------------------------------------------------------------
 

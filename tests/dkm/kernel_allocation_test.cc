@@ -83,6 +83,21 @@ TEST(DkmKernelAllocations, AreNoneInTheExactForm) {
   }
 }
 
+// Small groups side by side, and what only tiles with a floor run.
+TEST(DkmKernelAllocations, AreNoneOfGroupsAndScales) {
+  for (const Form form : {Form::kTiled, Form::kExact, Form::kReference}) {
+    for (const std::int64_t group_rows : {0, 5}) {
+      dkm::Options options{.bits = 2, .iterations = 2, .form = form};
+      if (form != Form::kReference) options.round_to = DType::kBF16;
+      options.group_rows = group_rows;
+      options.per_channel_scale = ChannelScale::kAbs;
+      options.attention_floor = 1e-7;
+      options.prune_threshold = 1e-7;
+      EXPECT_EQ(AllocationsOf(options, DType::kF32), 0u) << group_rows;
+    }
+  }
+}
+
 TEST(DkmKernelAllocations, AreNoneInTheDenseChains) {
   for (const DType dtype : {DType::kF32, DType::kF64}) {
     for (const Form form : {Form::kReference, Form::kPaper}) {

@@ -149,6 +149,18 @@ std::vector<Option> AllOptions() {
       {"SevenIterations", {29, 3, 4, 7, kSq, kLast, 0.5}},
       {"OddClusters", {100, 1, 7, 3, kSq, kLast, 0.1}},
       {"WideVectors", {12, 40, 3, 2, kSq, kLast, 30.0}},
+      {"FloorLast", {61, 1, 4, 3, kSq, kLast, 0.3, 0, 0.03}},
+      {"FloorRecomputed", {61, 1, 4, 3, kSq, kAgain, 0.3, 0, 0.03}},
+      {"FloorEuclidean", {61, 1, 4, 3, kL2, kLast, 0.3, 0, 0.03}},
+      {"FloorEuclideanRecomputed", {61, 1, 4, 3, kL2, kAgain, 0.3, 0, 0.03}},
+      {"FloorPairs", {50, 2, 5, 2, kSq, kLast, 0.7, 0, 0.03}},
+      {"FloorBySixteen", {300, 1, 16, 3, kSq, kLast, 0.05, 0, 1e-4}},
+      {"Prune", {61, 1, 4, 3, kSq, kLast, 0.3, 0, 0, 0.2}},
+      {"PruneByEight", {61, 1, 8, 3, kSq, kLast, 0.3, 0, 0, 0.2}},
+      {"PruneEuclideanRecomputed", {61, 1, 4, 3, kL2, kAgain, 0.3, 0, 0, 0.2}},
+      {"PrunePairs", {50, 2, 5, 2, kSq, kLast, 0.7, 0, 0, 0.3}},
+      {"FloorAndPrune", {61, 1, 4, 3, kSq, kLast, 0.3, 0, 0.02, 0.2}},
+      {"FloorAndPruneEuclideanPairs", {50, 2, 5, 3, kL2, kAgain, 0.4, 0, 0.02, 0.2}},
   };
 }
 
@@ -278,13 +290,18 @@ TEST(Tiled, TakesTheSlopeOfThePlainDistanceAtZeroForZero) {
 }
 
 TEST(Tiled, ShowsAWeightThatIsNotANumberAsNaN) {
-  const TiledShape shape{300, 1, 4, 2, Metric::kSquared, Attention::kLast, 1e-2};
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    std::vector<float> weights(300, 0.25f);
-    weights[299] = bad;
-    const Result<float> result = Solve<float>(shape, weights, {0, 0.2f, 0.3f, 1}, std::vector<float>(300, 1.0f));
-    EXPECT_TRUE(std::isnan(result.output[299]));
-    EXPECT_TRUE(std::isnan(result.Last(shape)[1]));
+  for (const double floor : {0.0, 1e-3}) {
+    for (const double prune : {0.0, 1e-3}) {
+      const TiledShape shape{300, 1, 4, 2, Metric::kSquared, Attention::kLast, 1e-2, 0, floor, prune};
+      for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+        std::vector<float> weights(300, 0.25f);
+        weights[299] = bad;
+        const Result<float> result = Solve<float>(shape, weights, {0, 0.2f, 0.3f, 1}, std::vector<float>(300, 1.0f));
+        EXPECT_TRUE(std::isnan(result.output[299])) << floor << " " << prune;
+        EXPECT_TRUE(std::isnan(result.Last(shape)[1]));
+        EXPECT_TRUE(std::isnan(result.weight_gradient[299]));
+      }
+    }
   }
 }
 

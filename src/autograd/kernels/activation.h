@@ -2,7 +2,7 @@
 #ifndef TIERLIB_SRC_AUTOGRAD_KERNELS_ACTIVATION_H_
 #define TIERLIB_SRC_AUTOGRAD_KERNELS_ACTIVATION_H_
 
-#include "allocator/device_backend.h"
+#include "allocator/kernel_context.h"
 #include "autograd/kernels/operand.h"
 
 namespace tierlib::autograd::host {

@@ -4,9 +4,9 @@
 #define TIERLIB_SRC_AUTOGRAD_KERNELS_ADAMW_H_
 
 #include <cstdint>
+#include <span>
 
-#include "absl/types/span.h"
-#include "allocator/device_backend.h"
+#include "allocator/kernel_context.h"
 #include "autograd/kernels/operand.h"
 
 namespace tierlib::autograd::host {
@@ -29,7 +29,7 @@ struct AdamWTensor {
 //   value  -= learning_rate / (1 - beta1^t) * avg / (sqrt(avg_sq) / sqrt(1 - beta2^t) + epsilon)
 // The span's memory is the host's and must live until the kernel has run.
 struct AdamWArguments {
-  absl::Span<const AdamWTensor> tensors;
+  std::span<const AdamWTensor> tensors;
   double learning_rate = 0;
   double beta1 = 0.9;
   double beta2 = 0.99;

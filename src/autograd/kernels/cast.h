@@ -2,7 +2,7 @@
 #ifndef TIERLIB_SRC_AUTOGRAD_KERNELS_CAST_H_
 #define TIERLIB_SRC_AUTOGRAD_KERNELS_CAST_H_
 
-#include "allocator/device_backend.h"
+#include "allocator/kernel_context.h"
 #include "autograd/kernels/operand.h"
 
 namespace tierlib::autograd::host {
@@ -15,6 +15,15 @@ struct CastArguments {
   Target y;
 };
 void Cast(KernelContext& context, const CastArguments& a);
+
+// Whether a cast keeps every bit, NaNs included, so that UndoCast can take it back: bf16 or f16 to f32. (f64 makes NaNs
+// quiet.)
+constexpr bool IsUndoable(DType from, DType to) {
+  return (from == DType::kBF16 || from == DType::kF16) && to == DType::kF32;
+}
+// y = the bits that Cast made x of. REQUIRES: IsUndoable(y's dtype, x's), equal sizes, no element of y twice, and that
+// x holds what such a cast gave.
+void UndoCast(KernelContext& context, const CastArguments& a);
 
 }  // namespace tierlib::autograd::host
 

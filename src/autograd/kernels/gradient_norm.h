@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
-#include "absl/types/span.h"
-#include "allocator/device_backend.h"
+#include "allocator/kernel_context.h"
 #include "autograd/kernels/operand.h"
 
 namespace tierlib::autograd::host {
@@ -21,17 +21,17 @@ struct GradientTensor {
 // float64 in fixed blocks. A NaN or infinity anywhere gives what torch.nn.utils.clip_grad_norm_ gives (NaN, or 0 for
 // infinity). The span's memory is the host's and must live until the kernel has run.
 struct GradientNormArguments {
-  absl::Span<const GradientTensor> tensors;
+  std::span<const GradientTensor> tensors;
   double max_norm = 1;
   double* coefficient = nullptr;  // two values of device memory
   void* workspace = nullptr;      // GradientNormWorkspaceBytes
 };
 void GradientNorm(KernelContext& context, const GradientNormArguments& a);
-std::size_t GradientNormWorkspaceBytes(absl::Span<const GradientTensor> tensors);
+std::size_t GradientNormWorkspaceBytes(std::span<const GradientTensor> tensors);
 
 // Multiplies every gradient by coefficient[0]; where that is 1, nothing is touched.
 struct ScaleGradientsArguments {
-  absl::Span<const GradientTensor> tensors;
+  std::span<const GradientTensor> tensors;
   const double* coefficient = nullptr;
 };
 void ScaleGradients(KernelContext& context, const ScaleGradientsArguments& a);

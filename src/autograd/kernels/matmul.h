@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "allocator/device_backend.h"
+#include "allocator/kernel_context.h"
 #include "autograd/kernels/operand.h"
 
 namespace tierlib::autograd::host {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "autograd/context.h"
+#include "autograd/kernels/causal_mask.h"
 #include "autograd/op.h"
 #include "autograd/shape.h"
 #include "autograd/tape_state.h"
@@ -39,11 +40,8 @@ StatusOr<Tensor> CausalMask(Op& op, std::int64_t length) {
   TIERLIB_ASSIGN_OR_RETURN(Tensor fresh, AllocateTensor(op.tape().context(), DType::kBool, {1, 1, length, length},
                                                         Holds::kPersistent, "causal mask", trace::Tag::kActivation));
   TIERLIB_RETURN_IF_ERROR(
-      op.Launch("causal mask", {.writes = {&fresh}}, [data = static_cast<bool*>(fresh.data()), length](KernelContext&) {
-        for (std::int64_t i = 0; i < length; ++i) {
-          for (std::int64_t j = 0; j < length; ++j) data[i * length + j] = j > i;
-        }
-      }));
+      op.Launch("causal mask", {.writes = {&fresh}}, host::CausalMask,
+                host::CausalMaskArguments{.length = length, .mask = static_cast<bool*>(fresh.data())}));
   mask = fresh;
   return fresh;
 }

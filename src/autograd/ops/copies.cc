@@ -17,6 +17,20 @@ StatusOr<Value> RowMajorCopy(Op& op, const Value& x) {
   return op.Record(std::move(y), [](BackwardPass& pass) { return pass.Give(0, pass.gradient()); });
 }
 
+// Rounding is a function of the source's bits, so a cast to either side gives the same bits again. One that keeps all
+// of them can be taken back too, by the host's kernels.
+Replay ReplayOfCast(Context& context, const Tensor& from, DType to) {
+  if (host::IsUndoable(from.dtype(), to) && from.layout().is_contiguous() && context.state().kernels == nullptr) {
+    const auto by = [](void (*kernel)(KernelContext&, const host::CastArguments&)) -> ReplayKernel {
+      return [kernel](KernelContext& at, const host::Source& x, const host::Target& y) { kernel(at, {x, y}); };
+    };
+    return KernelReplayBothWays(context, "cast", by(host::Cast), by(host::UndoCast));
+  }
+  return KernelReplay<host::CastArguments>(
+      context, "cast", host::Cast,
+      [](const host::Source& x, const host::Target& y) { return host::CastArguments{.x = x, .y = y}; });
+}
+
 }  // namespace
 
 Value Contiguous(const Value& x) {
@@ -36,13 +50,7 @@ Value Cast(const Value& x, DType dtype) {
       return InvalidArgumentError(std::string("to ") + DTypeName(dtype) + ", which is not a float type");
     TIERLIB_ASSIGN_OR_RETURN(Tensor y, op.New(dtype, x.sizes()));
     TIERLIB_RETURN_IF_ERROR(op.Copy(x.tensor(), y));
-    // Rounding is a function of the source's bits, so either direction gives the same bits again.
-    TIERLIB_RETURN_IF_ERROR(
-        op.Derive(y, x.tensor(),
-                  KernelReplay(op.context(), "cast",
-                               [](KernelContext& context, const host::Source& source, const host::Target& target) {
-                                 host::Cast(context, host::CastArguments{.x = source, .y = target});
-                               })));
+    TIERLIB_RETURN_IF_ERROR(op.Derive(y, x.tensor(), ReplayOfCast(op.context(), x.tensor(), dtype)));
     return op.Record(std::move(y), [](BackwardPass& pass) -> Status {
       TIERLIB_ASSIGN_OR_RETURN(Tensor dx, pass.NewGradient(0));
       TIERLIB_RETURN_IF_ERROR(pass.Copy(pass.gradient(), dx));

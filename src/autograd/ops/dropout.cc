@@ -42,12 +42,12 @@ Value Dropout(const Value& x, double p, std::uint64_t seed, std::uint64_t counte
     if (x.tensor().layout().is_contiguous()) {
       TIERLIB_RETURN_IF_ERROR(op.Derive(
           y, x.tensor(),
-          KernelReplay(op.context(), "dropout",
-                       [mask](KernelContext& context, const host::Source& from, const host::Target& to) {
-                         TIERLIB_CHECK(from.layout.is_contiguous() && to.layout.is_contiguous(),
-                                       "dropout is replayed through other layouts than it was derived with");
-                         host::Dropout(context, mask.On(to.layout.dtype, to.layout.elements(), from.data, to.data));
-                       })));
+          KernelReplay<host::DropoutArguments>(
+              op.context(), "dropout", host::Dropout, [mask](const host::Source& from, const host::Target& to) {
+                TIERLIB_CHECK(from.layout.is_contiguous() && to.layout.is_contiguous(),
+                              "dropout is replayed through other layouts than it was derived with");
+                return mask.On(to.layout.dtype, to.layout.elements(), from.data, to.data);
+              })));
     }
     return op.Record(std::move(y), [mask](BackwardPass& pass) -> Status {
       TIERLIB_ASSIGN_OR_RETURN(const Tensor dy, pass.RowMajor(pass.gradient()));

@@ -90,12 +90,10 @@ Value Clamp(const Value& x, double low, double high) {
     TIERLIB_RETURN_IF_ERROR(Compute(op, host::UnaryOp::kClamp, x.tensor(), y, low, high));
     TIERLIB_RETURN_IF_ERROR(op.Derive(
         y, x.tensor(),
-        KernelReplay(op.context(), "clamp",
-                     [low, high](KernelContext& context, const host::Source& from, const host::Target& to) {
-                       host::Unary(context,
-                                   host::UnaryArguments{
-                                       .op = host::UnaryOp::kClamp, .c0 = low, .c1 = high, .x = from, .y = to});
-                     })));
+        KernelReplay<host::UnaryArguments>(
+            op.context(), "clamp", host::Unary, [low, high](const host::Source& from, const host::Target& to) {
+              return host::UnaryArguments{.op = host::UnaryOp::kClamp, .c0 = low, .c1 = high, .x = from, .y = to};
+            })));
     return op.Record(std::move(y), FromSaved(host::BinaryOp::kClampGradient, slot, low, high));
   });
 }

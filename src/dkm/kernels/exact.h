@@ -27,16 +27,6 @@
 
 namespace tierlib::dkm::host {
 
-// A piece's counts have 32 bits, and there are 8 pieces at most.
-inline constexpr std::int64_t kExactWeightLimit = std::int64_t{1} << 35;
-
-// REQUIRES everywhere: 1 <= weights < kExactWeightLimit, and `table` as in tiled.h, with dim 1.
-struct ExactShape {
-  TiledShape table;              // vectors: N
-  DType stored = DType::kBF16;   // of weights, output and gradients: bf16 or f16, or f32
-  DType pattern = DType::kBF16;  // bf16 or f16: `stored`, or what f32 weights are rounded to
-};
-
 // Elements of `trajectory`: as in tiled.h, then the smallest and the largest pattern but zero that a weight has,
 // without signs (1 and 0 where there is none).
 std::size_t ExactTrajectoryElements(const ExactShape& shape);

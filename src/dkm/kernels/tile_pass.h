@@ -29,6 +29,8 @@ struct Tile {
   double tau = 1;
   const T* centroids = nullptr;     // [clusters][dim]: what the attention is taken against
   const T* multiplicity = nullptr;  // [vectors]: how often each counts in sums over weights (n_i); null: once
+  double attention_floor = 0;       // attention is raised to it; 0: none
+  double prune_threshold = 0;       // what the distance to centroid 0 is lowered by, >= 0
 };
 
 // mass[j] += sum_i n_i A_ij;  moment[j][c] += sum_i n_i A_ij (w_ic - c_jc).

@@ -11,6 +11,9 @@
 // With epsilon > 0 the first iteration t that moves no centroid further, max_j ||c_tj - c_(t-1)j|| <= epsilon, is the
 // last: T is then that t. Centroids are compared as they are stored. Backward takes the number that ran for given: W~
 // has a step where a small change of w changes it.
+// With prune_threshold > 0 the distance to centroid 0 is lowered by it, f(w_i, c_0) - prune_threshold, in every A. With
+// attention_floor > 0 every A_ij above, once normalised, is raised to it; a weight's attention then adds up to more
+// than 1.
 // phi = 1e-30 (kMassFloor) makes an empty cluster keep its centroid without a branch; where s_tj > 1e-20 it changes no
 // bit. The second form of c_tj is the one computed: it sums small numbers, so that float32 lanes suffice, and equal
 // weights give exactly themselves.
@@ -26,6 +29,9 @@
 //   a_ij = (u_j - G_i) . (w_i - target_j)        with target = c_t; u = u_t, or 0 where A only makes the output
 //   (kRecomputed);
 //                                                G = 0 where A does not reach the output
+// With attention_floor the sum over j is not 1: a_ij = u_j . (w_i - target_j) + G_i . target_j where A_ij was not
+// raised and 0 where it was, and below, x_ij has A_ij as it was before, while what w_i and the centroids get directly
+// has the raised one.
 // Softmax and distance, with c = c_(t-1), the centroids that A was taken against:
 //   x_ij = A_ij (a_ij - sum_l A_il a_il)                    adjoint of -f/tau
 //   h_ij = x_ij 2/tau (squared), x_ij / (tau ||w_i - c_j||) (Euclidean; 0 where w_i = c_j)
@@ -47,24 +53,9 @@
 #include <cstdint>
 
 #include "allocator/device_backend.h"
-#include "tierlib/dkm/clustering.h"
+#include "dkm/kernels/clustering_shape.h"
 
 namespace tierlib::dkm::host {
-
-inline constexpr double kMassFloor = 1e-30;
-
-// REQUIRES everywhere: vectors >= 1, 1 <= dim <= 256, 1 <= clusters <= 256, 1 <= iterations < 2^24, tau > 0,
-// epsilon >= 0.
-struct TiledShape {
-  std::int64_t vectors = 0;  // N
-  int dim = 1;               // d
-  int clusters = 0;          // k
-  int iterations = 3;        // T
-  Metric metric = Metric::kSquared;
-  Attention attention = Attention::kLast;
-  double tau = 1;
-  double epsilon = 0;  // 0: all iterations run
-};
 
 // Bytes of workspace for TiledForward and TiledBackward alike, aligned to 64; `element_bytes` is 4 or 8.
 std::size_t TiledWorkspaceBytes(const TiledShape& shape, std::size_t element_bytes);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "autograd/kernels/host/chunk.h"
+#include "autograd/kernels/host/float16.h"
 #include "autograd/kernels/host/strided_loop.h"
 
 namespace tierlib::autograd::host {
@@ -24,7 +25,25 @@ void CopyBits(ThreadPool& pool, const StridedLoop& loop, const void* x, void* y)
   });
 }
 
+template <typename Undo>
+void UndoEach(ThreadPool& pool, const StridedLoop& loop, const CastArguments& a, Undo&& undo) {
+  const auto* source = static_cast<const std::uint32_t*>(static_cast<const void*>(a.x.data));
+  auto* target = static_cast<std::uint16_t*>(static_cast<void*>(a.y.data));
+  loop.Run(pool, 4 * kChunk, [&](const std::int64_t* at, const std::int64_t* step, std::int64_t n) {
+    for (std::int64_t i = 0; i < n; ++i) target[at[0] + i * step[0]] = undo(source[at[1] + i * step[1]]);
+  });
+}
+
 }  // namespace
+
+void UndoCast(KernelContext& context, const CastArguments& a) {
+  const StridedLoop loop(a.y.layout.sizes, {a.y.layout.strides, BroadcastStrides(a.x.layout, a.y.layout.sizes)});
+  if (a.y.layout.dtype == DType::kBF16) {
+    UndoEach(context.pool, loop, a, [](std::uint32_t bits) { return static_cast<std::uint16_t>(bits >> 16); });
+  } else {
+    UndoEach(context.pool, loop, a, F16FromWidened);
+  }
+}
 
 void Cast(KernelContext& context, const CastArguments& a) {
   const DType from_type = a.x.layout.dtype;

@@ -16,6 +16,11 @@ class DropoutMask {
   DropoutMask(double p, std::uint64_t seed, std::uint64_t counter)
       : seed_(seed), counter_(counter), threshold_(Threshold(p)) {}
 
+  // A number below it is dropped: 2^32 (nothing is kept) for p = 1, hence 64 bits.
+  static std::uint64_t Threshold(double p) {
+    return p <= 0 ? 0 : p >= 1 ? std::uint64_t{1} << 32 : static_cast<std::uint64_t>(p * 0x1p32);
+  }
+
   // factors[i] = keep(first + i) ? kept : 0.
   template <typename T>
   void Draw(std::uint64_t first, std::int64_t n, T kept, T* factors) const {
@@ -29,10 +34,6 @@ class DropoutMask {
   }
 
  private:
-  static std::uint64_t Threshold(double p) {  // 2^32 (nothing is kept) for p = 1, hence 64 bits
-    return p <= 0 ? 0 : p >= 1 ? std::uint64_t{1} << 32 : static_cast<std::uint64_t>(p * 0x1p32);
-  }
-
   std::uint64_t seed_;
   std::uint64_t counter_;
   std::uint64_t threshold_;

@@ -40,6 +40,12 @@ constexpr std::uint16_t F16FromFloat(float value) {
   return static_cast<std::uint16_t>(sign | ((magnitude - 0x38000000 + 0xfff + odd) >> 13));
 }
 
+// The bits of which FloatFromF16 made a float with these bits: a NaN comes back as it was, quiet or not.
+constexpr std::uint16_t F16FromWidened(std::uint32_t bits) {
+  if ((bits & 0x7fffffff) < 0x7f800000) return F16FromFloat(std::bit_cast<float>(bits));
+  return static_cast<std::uint16_t>(((bits >> 16) & 0x8000) | 0x7c00 | ((bits >> 13) & 0x3ff));
+}
+
 }  // namespace tierlib::autograd::host
 
 #endif  // TIERLIB_SRC_AUTOGRAD_KERNELS_HOST_FLOAT16_H_

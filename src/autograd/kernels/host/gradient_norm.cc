@@ -32,7 +32,7 @@ void GradientNorm(KernelContext& context, const GradientNormArguments& a) {
   a.coefficient[1] = norm;
 }
 
-std::size_t GradientNormWorkspaceBytes(absl::Span<const GradientTensor> tensors) {
+std::size_t GradientNormWorkspaceBytes(std::span<const GradientTensor> tensors) {
   return static_cast<std::size_t>(TensorBlocks(tensors)) * sizeof(double);
 }
 

@@ -4,9 +4,11 @@
 #include "autograd/kernels/reduce.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "autograd/kernels/host/chunk.h"
 #include "autograd/kernels/host/lanes_rows.h"
+#include "autograd/kernels/summed_dims.h"
 #include "base/thread_pool.h"
 
 namespace tierlib::autograd::host {
@@ -16,90 +18,16 @@ constexpr std::int64_t kBlockElements = 32768;  // of x, that one block of one r
 constexpr std::int64_t kManyResults = 16384;    // from here on there is enough to share out without blocks
 constexpr std::int64_t kMostBlocks = 64;
 
-// Some dimensions of x, densest last, joined where they can be.
-struct Dimensions {
-  int rank = 0;
-  std::int64_t sizes[Dims::kMaxRank] = {};
-  std::int64_t x_strides[Dims::kMaxRank] = {};
-  std::int64_t y_strides[Dims::kMaxRank] = {};
-
-  void Add(std::int64_t size, std::int64_t x_stride, std::int64_t y_stride) {
-    int at = rank++;
-    for (; at > 0 && x_strides[at - 1] < x_stride; --at) Move(at - 1, at);
-    sizes[at] = size;
-    x_strides[at] = x_stride;
-    y_strides[at] = y_stride;
-  }
-
-  void Join() {
-    if (rank == 0) Add(1, 0, 0);
-    int last = 0;
-    for (int i = 1; i < rank; ++i) {
-      if (x_strides[last] == x_strides[i] * sizes[i] && y_strides[last] == y_strides[i] * sizes[i]) {
-        sizes[last] *= sizes[i];
-        x_strides[last] = x_strides[i];
-        y_strides[last] = y_strides[i];
-      } else {
-        Move(i, ++last);
-      }
-    }
-    rank = last + 1;
-  }
-
-  std::int64_t elements() const {
-    std::int64_t product = 1;
-    for (int i = 0; i < rank; ++i) product *= sizes[i];
-    return product;
-  }
-  std::int64_t inner_size() const { return sizes[rank - 1]; }
-  std::int64_t inner_stride() const { return x_strides[rank - 1]; }
-  std::int64_t XOffset(std::int64_t index) const { return Offset(x_strides, index); }
-  std::int64_t YOffset(std::int64_t index) const { return Offset(y_strides, index); }
-
- private:
-  void Move(int from, int to) {
-    sizes[to] = sizes[from];
-    x_strides[to] = x_strides[from];
-    y_strides[to] = y_strides[from];
-  }
-  std::int64_t Offset(const std::int64_t* strides, std::int64_t index) const {
-    std::int64_t offset = 0;
-    for (int i = rank - 1; i > 0; --i) {
-      offset += index % sizes[i] * strides[i];
-      index /= sizes[i];
-    }
-    return offset + index * strides[0];
-  }
-};
-
 std::int64_t BlockCount(std::int64_t results, std::int64_t terms) {
   if (results >= kManyResults || results == 0) return 1;
   const std::int64_t wanted = std::max<std::int64_t>(1, terms / std::max<std::int64_t>(1, kBlockElements / results));
   return std::min({wanted, kMostBlocks, std::max<std::int64_t>(1, terms)});
 }
 
-// The size that y has in x's dimension i; missing ones are 1.
-std::int64_t ResultSize(const Dims& x, const Dims& y, int i) {
-  const int missing = x.rank() - y.rank();
-  return i < missing ? 1 : y[i - missing];
-}
-
 class Sum {
  public:
   explicit Sum(const SumToArguments& a) : a_(a), dtype_(a.x.layout.dtype) {
-    const Layout& x = a.x.layout;
-    const Layout& y = a.y.layout;
-    const int missing = x.rank() - y.rank();
-    for (int i = 0; i < x.rank(); ++i) {
-      if (x.sizes[i] == 1) continue;
-      if (ResultSize(x.sizes, y.sizes, i) == 1) {
-        reduced_.Add(x.sizes[i], x.strides[i], 0);
-      } else {
-        kept_.Add(x.sizes[i], x.strides[i], y.strides[i - missing]);
-      }
-    }
-    kept_.Join();
-    reduced_.Join();
+    std::tie(kept_, reduced_) = SplitDims(a);
     results_ = kept_.elements();
     terms_ = reduced_.elements();
     blocks_ = BlockCount(results_, terms_);
@@ -192,8 +120,8 @@ class Sum {
 
   const SumToArguments& a_;
   DType dtype_;
-  Dimensions kept_;
-  Dimensions reduced_;
+  SummedDims kept_;
+  SummedDims reduced_;
   std::int64_t results_ = 0;  // elements of y
   std::int64_t terms_ = 0;    // of x that make one of them
   std::int64_t blocks_ = 1;

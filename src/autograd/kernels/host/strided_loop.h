@@ -27,6 +27,11 @@ class StridedLoop {
   // (element order does not matter to the caller), and joined where every operand allows it.
   StridedLoop(const Dims& sizes, std::initializer_list<Dims> strides);
 
+  // The dimensions after sorting and joining, the first operand's densest last. The rank is at least 1.
+  int rank() const { return rank_; }
+  std::int64_t size(int dim) const { return sizes_[dim]; }
+  std::int64_t stride(int operand, int dim) const { return strides_[operand][dim]; }
+
   // Calls body for runs of at most `longest` elements that together cover every element once, on the pool's threads.
   void Run(ThreadPool& pool, std::int64_t longest, Body body) const;
 

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 
-#include "absl/types/span.h"
 #include "base/thread_pool.h"
 
 namespace tierlib::autograd::host {
@@ -14,7 +14,7 @@ namespace tierlib::autograd::host {
 inline constexpr std::int64_t kTensorBlock = 16384;
 
 template <class Tensor>
-std::int64_t TensorBlocks(absl::Span<const Tensor> tensors) {
+std::int64_t TensorBlocks(std::span<const Tensor> tensors) {
   std::int64_t blocks = 0;
   for (const Tensor& tensor : tensors) blocks += (tensor.count + kTensorBlock - 1) / kTensorBlock;
   return blocks;
@@ -23,7 +23,7 @@ std::int64_t TensorBlocks(absl::Span<const Tensor> tensors) {
 // Calls body(tensor, block, begin, end): elements [begin, end) of the tensor are block `block` of all. A block lies in
 // one tensor, and which elements it has depends on the tensors' sizes only.
 template <class Tensor, class Body>
-void ForEachTensorBlock(ThreadPool& pool, absl::Span<const Tensor> tensors, const Body& body) {
+void ForEachTensorBlock(ThreadPool& pool, std::span<const Tensor> tensors, const Body& body) {
   pool.ParallelFor(TensorBlocks(tensors), 1, [&](std::int64_t block, std::int64_t /*end*/) {
     std::int64_t rest = block;
     for (const Tensor& tensor : tensors) {

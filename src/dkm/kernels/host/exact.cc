@@ -7,28 +7,14 @@
 #include "dkm/kernels/palettize.h"
 #include "dkm/kernels/table.h"
 #include "dkm/kernels/tile_pass.h"
+#include "dkm/kernels/workspace_carver.h"
 
 namespace tierlib::dkm::host {
 namespace {
 
 namespace chunk = autograd::host;
 
-// Cuts a workspace up, or, from null, counts its bytes.
-class Carver {
- public:
-  explicit Carver(void* workspace) : begin_(static_cast<std::byte*>(workspace)) {}
-  template <typename T>
-  T* Take(std::size_t elements) {
-    T* const taken = begin_ == nullptr ? nullptr : reinterpret_cast<T*>(begin_ + bytes_);
-    bytes_ += (elements * sizeof(T) + 63) / 64 * 64;
-    return taken;
-  }
-  std::size_t bytes() const { return bytes_; }
-
- private:
-  std::byte* begin_;
-  std::size_t bytes_ = 0;
-};
+using Carver = WorkspaceCarver<64>;
 
 TiledShape ShapeOfTable(const ExactShape& shape, std::int64_t values) {
   TiledShape table = shape.table;
@@ -156,7 +142,9 @@ void Forward(KernelContext& context, const ExactForwardArguments<T>& a) {
                                              .clusters = table.clusters,
                                              .weights = w.distinct.values,
                                              .centroids = last,
-                                             .output = w.values});
+                                             .output = w.values,
+                                             .prune_threshold = table.prune_threshold,
+                                             .metric = table.metric});
   }
   Spread(a.shape, w.distinct, w.values, w.table);
   Gather(context, a.shape, a.weights, w.table, a.output);
@@ -177,6 +165,8 @@ void AttendPatterns(const ExactShape& shape, const T* trajectory, std::int64_t b
   tile.metric = shape.table.metric;
   tile.tau = shape.table.tau;
   tile.centroids = AttendedCentroids(shape.table, trajectory);
+  tile.attention_floor = shape.table.attention_floor;
+  tile.prune_threshold = shape.table.prune_threshold;
   AttendTile(tile, trajectory + TiledCentroidOffset(shape.table, shape.table.iterations), results);
   for (std::int64_t u = begin; u < end; ++u) chunk::WriteElement<T>(shape.stored, table, u, results[u - begin]);
 }

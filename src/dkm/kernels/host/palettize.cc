@@ -14,6 +14,7 @@ namespace chunk = autograd::host;
 
 template <typename T>
 int Nearest(const PalettizeArguments<T>& a, const T* weight) {
+  const bool prune = a.prune_threshold > 0;
   T least = std::numeric_limits<T>::infinity();
   int nearest = 0;
   for (int j = 0; j < a.clusters; ++j) {
@@ -22,6 +23,8 @@ int Nearest(const PalettizeArguments<T>& a, const T* weight) {
       const T difference = weight[c] - a.centroids[j * a.dim + c];
       distance += difference * difference;
     }
+    if (prune && a.metric == Metric::kEuclidean) distance = std::sqrt(distance);
+    if (prune && j == 0) distance -= static_cast<T>(a.prune_threshold);
     if (distance < least) {
       least = distance;
       nearest = j;

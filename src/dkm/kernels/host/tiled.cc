@@ -66,7 +66,9 @@ Tile<T> TileAt(const TiledShape& shape, const Rows<T>& rows, const T* centroids,
           shape.metric,
           shape.tau,
           centroids,
-          rows.multiplicity == nullptr ? nullptr : rows.multiplicity + begin};
+          rows.multiplicity == nullptr ? nullptr : rows.multiplicity + begin,
+          shape.attention_floor,
+          shape.prune_threshold};
 }
 
 // Runs body(tile, begin, partial) over all tiles, `partial` being `elements` zeroed doubles of the tile, and adds the
@@ -264,11 +266,11 @@ std::size_t TiledTrajectoryElements(const TiledShape& shape) {
 
 void TiledForward(KernelContext& context, const TiledShape& shape, const float* weights, float* trajectory,
                   float* output, void* workspace) {
-  Forward(context, shape, Rows{weights}, trajectory, output, workspace);
+  Forward(context, shape, Rows<float>{weights}, trajectory, output, workspace);
 }
 void TiledForward(KernelContext& context, const TiledShape& shape, const double* weights, double* trajectory,
                   double* output, void* workspace) {
-  Forward(context, shape, Rows{weights}, trajectory, output, workspace);
+  Forward(context, shape, Rows<double>{weights}, trajectory, output, workspace);
 }
 
 void TiledBackward(KernelContext& context, const TiledShape& shape, const float* weights, const float* trajectory,
@@ -282,11 +284,11 @@ void TiledBackward(KernelContext& context, const TiledShape& shape, const double
 
 void TableForward(KernelContext& context, const TiledShape& shape, const float* values, const float* counts,
                   float* trajectory, float* table, void* workspace) {
-  Forward(context, shape, Rows{values, counts}, trajectory, table, workspace);
+  Forward(context, shape, Rows<float>{values, counts}, trajectory, table, workspace);
 }
 void TableForward(KernelContext& context, const TiledShape& shape, const double* values, const double* counts,
                   double* trajectory, double* table, void* workspace) {
-  Forward(context, shape, Rows{values, counts}, trajectory, table, workspace);
+  Forward(context, shape, Rows<double>{values, counts}, trajectory, table, workspace);
 }
 
 void TableBackward(KernelContext& context, const TiledShape& shape, const float* values, const float* counts,

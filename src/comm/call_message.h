@@ -1,7 +1,7 @@
-// What learners over MPI tell each other: which collective one comes to, and what learner 0 says to it. Of plain bytes,
-// for processes of one program on machines of one kind.
-#ifndef TIERLIB_SRC_COMM_MPI_MESSAGE_H_
-#define TIERLIB_SRC_COMM_MPI_MESSAGE_H_
+// What learners that are processes tell each other: which collective one comes to, and what learner 0 says to it. Of
+// plain bytes, for processes of one program on machines of one kind.
+#ifndef TIERLIB_SRC_COMM_CALL_MESSAGE_H_
+#define TIERLIB_SRC_COMM_CALL_MESSAGE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -58,4 +58,4 @@ Status StatusOf(const VerdictMessage& verdict);
 
 }  // namespace tierlib::comm
 
-#endif  // TIERLIB_SRC_COMM_MPI_MESSAGE_H_
+#endif  // TIERLIB_SRC_COMM_CALL_MESSAGE_H_

@@ -1,4 +1,4 @@
-#include "comm/mpi_message.h"
+#include "comm/call_message.h"
 
 #include <algorithm>
 #include <cstring>
@@ -12,6 +12,12 @@ void CopyText(std::string_view from, char (&to)[kSize]) {
   const std::size_t length = std::min(from.size(), kSize - 1);
   if (length > 0) std::memcpy(to, from.data(), length);  // an empty text may have no data
   to[length] = '\0';
+}
+
+// Of what came from elsewhere.
+template <std::size_t kSize>
+void EndText(char (&text)[kSize]) {
+  text[kSize - 1] = '\0';
 }
 
 template <typename T>
@@ -55,6 +61,9 @@ HeardCall::HeardCall(const std::vector<std::byte>& bytes)
     : shares_((bytes.size() - sizeof message_) / sizeof(std::uint64_t)) {
   std::memcpy(&message_, bytes.data(), sizeof message_);
   std::memcpy(shares_.data(), bytes.data() + sizeof message_, bytes.size() - sizeof message_);
+  EndText(message_.name);
+  EndText(message_.refusal);
+  EndText(message_.left);
 }
 
 Call HeardCall::call() const {
