@@ -54,6 +54,9 @@ const char* StallCauseName(StallCause cause) {
     case StallCause::kWriteFence: return "write fence";
     case StallCause::kHostPool: return "host pool";
     case StallCause::kProducer: return "work on another stream";
+    case StallCause::kDisk: return "disk";
+    case StallCause::kContention: return "contention";
+    case StallCause::kChecksum: return "checksum";
   }
   return "?";
 }
@@ -83,6 +86,7 @@ const char* DecisionReasonName(DecisionReason reason) {
     case DecisionReason::kCheaper: return "cheaper";
     case DecisionReason::kClaimed: return "claimed";
     case DecisionReason::kPeak: return "peak";
+    case DecisionReason::kScattered: return "scattered";
   }
   return "?";
 }

@@ -31,16 +31,19 @@ inline constexpr std::size_t kTagCount = 9;
 const char* TagName(Tag tag);
 std::optional<Tag> FindTag(std::string_view name);  // the reverse
 
-// Why a stream of the program had to wait.
+// Why a stream of the program had to wait, or the host did.
 enum class StallCause : std::uint8_t {
   kAllocation,   // memory that work of another stream still used, or that there was none of
   kCopyOutTail,  // memory that was still being copied out
   kLateCopyIn,
   kWriteFence,  // what it was to write was still being read, by a copy out or on another stream
-  kHostPool,
-  kProducer,  // work on another stream that makes what it was to read
+  kHostPool,    // the host: memory of its own that was not there yet
+  kProducer,    // work on another stream that makes what it was to read
+  kDisk,        // the host: reads of a file
+  kContention,  // the host: copies of others, which the cap on bytes in flight lets end first
+  kChecksum,    // the host: checksums, and the work that takes them
 };
-inline constexpr std::size_t kStallCauseCount = 6;
+inline constexpr std::size_t kStallCauseCount = 9;
 const char* StallCauseName(StallCause cause);
 
 // What was decided about a packed value (Decision's detail is action * 256 + reason). Bytes of each action are booked
@@ -68,8 +71,9 @@ enum class DecisionReason : std::uint8_t {
   kCheaper,  // than a copy out and in
   kClaimed,  // by a checkpointed region of the program
   kPeak,     // moving it lowers the peak of the step before to its target; where it is kept: would not lower it further
+  kScattered,  // its bytes lie in more ranges than a copy is made of
 };
-inline constexpr std::size_t kDecisionReasonCount = 11;
+inline constexpr std::size_t kDecisionReasonCount = 12;
 const char* DecisionReasonName(DecisionReason reason);
 
 constexpr std::uint16_t DecisionDetail(DecisionAction action, DecisionReason reason) {

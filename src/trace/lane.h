@@ -29,6 +29,7 @@ struct alignas(64) Lane {
   std::uint64_t chunk_index = 0;
   std::uint32_t number = 0;
   std::uint32_t sequence = 0;
+  std::uint64_t records = 0;  // in the chunks before this one
 };
 
 // Thread-safety: ThisThread from any thread. Destroyed when no thread uses a lane of it any more.

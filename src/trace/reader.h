@@ -2,6 +2,8 @@
 #ifndef TIERLIB_SRC_TRACE_READER_H_
 #define TIERLIB_SRC_TRACE_READER_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,6 +21,26 @@ struct Problem {
   std::string what;          // one line
 };
 
+// Why events are missing. The codes are written to files that are made of others.
+enum class GapReason : std::uint8_t {
+  kOverwritten = 0,  // by a flight recorder
+  kDropped = 1,      // the file could not grow, or reached its limit
+  kTorn = 2,         // a record that was being written when the program ended
+  kTruncated = 3,    // the program did not end the trace, or the file was cut: nothing is known after it
+  kDamaged = 4,      // a part of the file cannot be read
+};
+inline constexpr std::size_t kGapReasonCount = 5;
+const char* GapReasonName(GapReason reason);
+
+// A time in which events are missing.
+struct Gap {
+  std::int64_t begin_ns = 0;
+  std::int64_t end_ns = 0;  // equal to begin_ns where the end is not known
+  GapReason reason = GapReason::kDamaged;
+  std::uint32_t lane = 0;     // of one thread; 0: of all
+  std::uint64_t records = 0;  // how many are missing; 0: not known
+};
+
 struct Trace {
   // From the header.
   std::int32_t rank = 0;
@@ -28,11 +50,17 @@ struct Trace {
   std::uint64_t device_capacity = 0;
   std::uint64_t pinned_capacity = 0;
   std::string device;
+  // What copies of the link achieve at most, by DirectionCode out and in, in bytes per second; 0: not known.
+  std::array<std::uint64_t, 2> ceiling_bytes_per_s = {};
   bool closed = false;        // the program ended the trace itself
+  bool is_copy = false;       // or copied it, and went on
   std::uint64_t dropped = 0;  // records that the program could not write
 
   std::vector<Record> records;  // in the order of time; those of one thread keep their order at equal times
   absl::flat_hash_map<std::uint32_t, std::string> labels;
+
+  static constexpr std::size_t kGapsMost = 1000;
+  std::vector<Gap> gaps;  // at most kGapsMost are kept
 
   // What is wrong, in the order of the file; at most kProblemsMost are kept, `problem_count` counts all.
   static constexpr std::size_t kProblemsMost = 100;
@@ -43,12 +71,16 @@ struct Trace {
   std::string LabelText(std::uint32_t label) const;
 };
 
-// Reads a whole trace. Never crashes or hangs; takes memory in proportion to `bytes`, whatever they claim. Problems are
-// listed and what is readable is returned. DataLoss where nothing is (not a trace, or less than a header),
-// Unimplemented for a version of the format that this one does not know.
+// Reads a whole trace. Never crashes or hangs; takes memory in proportion to `bytes`, whatever they claim: a record
+// for every two bytes at most, half as much to sort them, and little else. (Who looks at each record once needs none of
+// that: record_stream.h.) Problems are listed and what is readable is returned. DataLoss where nothing is (not a trace,
+// or less than a header), Unimplemented for a version of the format that this one does not know.
 StatusOr<Trace> ReadTrace(std::string_view bytes);
 
-// The same for a file, or for what is read from a descriptor until its end (`name` is for messages). NotFound,
+// The same, with the records from `begin_ns` to `end_ns` alone. Blocks that have none are not decompressed.
+StatusOr<Trace> ReadTraceRange(std::string_view bytes, std::int64_t begin_ns, std::int64_t end_ns);
+
+// The whole trace of a file, or for what is read from a descriptor until its end (`name` is for messages). NotFound,
 // PermissionDenied or Unknown where it can not be read.
 StatusOr<Trace> ReadTraceFile(const std::string& path);
 StatusOr<Trace> ReadTraceDescriptor(int descriptor, const std::string& name);

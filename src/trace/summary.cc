@@ -22,38 +22,27 @@ std::int64_t EndingAt(std::int64_t end, std::uint64_t ns) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(end) - std::min(ns, most));
 }
 
-std::uint64_t Median(std::vector<std::uint64_t> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  const std::uint64_t below = *std::max_element(values.begin(), middle);
-  return below + (*middle - below) / 2;
-}
-
 // Goes over the records in the order of time and keeps what the summary needs.
 class Summarizer {
  public:
-  explicit Summarizer(const Trace& trace) : trace_(trace) {}
+  explicit Summarizer(RecordSource& source)
+      : source_(source), trace_(source.about()), extent_(source.extent()), steps_(trace_) {}
 
   Summary Run() {
     CopyFileFacts();
-    for (const Record& record : trace_.records) Take(record);
-    FinishSteps();
+    source_.ForEach([this](const Record& record) {
+      Take(record);
+      steps_.Take(record);
+    });
     FinishDecisions();
     FinishTransfers();
+    FinishSteps();
     FinishStalls();
     FinishTiers();
     return std::move(out_);
   }
 
  private:
-  struct Step {
-    std::uint64_t number = 0;
-    std::int64_t begin_ns = 0;
-    std::uint64_t ns = 0;
-    std::array<std::uint64_t, kStallCauseCount> stalled = {};
-  };
   struct Transfer {
     std::size_t direction = 0;
     std::uint64_t bytes = 0;
@@ -61,6 +50,7 @@ class Summarizer {
     std::int64_t end_ns = 0;
     bool began = false;
     bool ended = false;
+    bool failed = false;
   };
   struct Sum {
     std::uint64_t count = 0;
@@ -70,6 +60,8 @@ class Summarizer {
   struct Live {
     bool used = false;
     std::uint64_t total = 0;
+    std::uint64_t reserved = 0;
+    std::uint64_t reserved_at_peak = 0;
     std::array<std::uint64_t, kTagCount> by_tag = {};
     std::uint64_t peak = 0;
     std::int64_t peak_time_ns = 0;
@@ -85,24 +77,21 @@ class Summarizer {
     out_.device_capacity = trace_.device_capacity;
     out_.pinned_capacity = trace_.pinned_capacity;
     out_.start_wall_ns = trace_.start_wall_ns;
-    out_.records = trace_.records.size();
+    out_.records = extent_.records;
+    out_.duration_ns = Elapsed(extent_.first_ns, extent_.last_ns);
     out_.closed = trace_.closed;
     out_.dropped = trace_.dropped;
     out_.problems = trace_.problems;
     out_.problem_count = trace_.problem_count;
-    if (!trace_.records.empty()) {
-      first_ns_ = trace_.records.front().time_ns;
-      out_.duration_ns = Elapsed(first_ns_, trace_.records.back().time_ns);
-    }
   }
 
   void Take(const Record& record) {
     switch (record.event) {
-      case Event::kStepBegin:
-      case Event::kStepEnd: return TakeStep(record);
       case Event::kStorageRegister:
         if (record.label != 0) storage_labels_[record.subject] = record.label;
         return;
+      case Event::kPoolReserve:
+      case Event::kPoolRelease: return TakeReserved(record);
       case Event::kPoolAllocate:
       case Event::kPoolFree:
       case Event::kPoolFull: return TakePool(record);
@@ -113,6 +102,15 @@ class Summarizer {
         return;
       case Event::kUnpack: ++out_.unpacks; return;
       case Event::kReplay: return TakeReplay(record);
+      case Event::kReload: return TakeReload(record);
+      case Event::kReloadInVain: out_.prefetched_in_vain += record.value; return;
+      case Event::kTakeBack: out_.taken_back += record.value; return;
+      case Event::kReconsider: out_.reconsidered += record.value; return;
+      case Event::kFreedNothing: out_.freed_nothing += record.value; return;
+      case Event::kFreed:
+        out_.freed += record.value;
+        out_.freed_made_again += record.detail == 1 ? record.value : 0;
+        return;
       case Event::kDecision: return TakeDecision(record);
       case Event::kTransferAsk:
       case Event::kTransferBegin:
@@ -124,16 +122,9 @@ class Summarizer {
     }
   }
 
-  void TakeStep(const Record& record) {
-    if (record.event == Event::kStepBegin) {
-      if (in_step_) ++out_.steps.unfinished;
-      in_step_ = true;
-      step_ = {.number = record.subject, .begin_ns = record.time_ns};
-    } else if (in_step_) {
-      in_step_ = false;
-      step_.ns = Elapsed(step_.begin_ns, record.time_ns);
-      steps_.push_back(step_);
-    }
+  void TakeReserved(const Record& record) {
+    if (record.subject >= kTierCodeCount) return;
+    live_[record.subject].reserved += record.event == Event::kPoolReserve ? record.value : 0 - record.value;
   }
 
   void TakePool(const Record& record) {
@@ -155,6 +146,7 @@ class Summarizer {
       live.peak = live.total;
       live.peak_time_ns = record.time_ns;
       live.at_peak = live.by_tag;
+      live.reserved_at_peak = live.reserved;
     }
   }
 
@@ -162,6 +154,12 @@ class Summarizer {
     const bool by_the_program = record.detail == 1;
     (by_the_program ? out_.recomputed : out_.replayed) += record.value;
     out_.recomputes += by_the_program ? 1 : 0;
+  }
+
+  void TakeReload(const Record& record) {
+    out_.moved_in += record.value;
+    out_.prefetched += record.detail == 1 ? record.value : 0;
+    out_.prefetch_missed += record.detail == 2 ? record.value : 0;
   }
 
   void TakeFallback(const Record& record) {
@@ -187,6 +185,7 @@ class Summarizer {
     if (record.detail >= kDirectionCodeCount) return;
     Transfer& transfer = transfers_[record.subject];
     transfer.direction = record.detail;
+    transfer.failed = record.event == Event::kTransferEnd && record.value == 0 && transfer.bytes > 0;
     transfer.bytes = record.value;
     if (record.event == Event::kTransferBegin) {
       transfer.began = true;
@@ -207,7 +206,6 @@ class Summarizer {
     }
     ++out_.stall_count;
     out_.stall_ns += record.value;
-    if (in_step_) step_.stalled[record.detail] += record.value;
     std::uint32_t label = record.label;
     if (label == 0) {
       const auto found = storage_labels_.find(record.subject);
@@ -230,25 +228,28 @@ class Summarizer {
   }
 
   void FinishSteps() {
+    steps_.Finish(busy_, out_.time.compute_ns > 0, extent_.first_ns);
     StepSummary& steps = out_.steps;
-    if (in_step_) ++steps.unfinished;
-    steps.count = steps_.size();
-    if (steps_.empty()) return;
-    const auto median_of = [this](const auto& figure) {
+    steps.each = steps_.steps();
+    steps.unfinished = steps_.unfinished();
+    steps.count = steps.each.size();
+    if (steps.each.empty()) return;
+    const auto median_of = [&steps](const auto& figure) {
       std::vector<std::uint64_t> values;
-      values.reserve(steps_.size());
-      for (const Step& step : steps_) values.push_back(figure(step));
-      return Median(std::move(values));
+      values.reserve(steps.each.size());
+      for (const StepFigures& step : steps.each) values.push_back(figure(step));
+      return MedianOf(std::move(values));
     };
-    const Step& slowest =
-        *std::max_element(steps_.begin(), steps_.end(), [](const Step& a, const Step& b) { return a.ns < b.ns; });
-    steps.median_ns = median_of([](const Step& step) { return step.ns; });
+    const StepFigures& slowest = *std::max_element(
+        steps.each.begin(), steps.each.end(), [](const StepFigures& a, const StepFigures& b) { return a.ns < b.ns; });
+    steps.median_ns = median_of([](const StepFigures& step) { return step.ns; });
     steps.slowest_step = slowest.number;
     steps.slowest_ns = slowest.ns;
+    steps.slow = steps_.SlowSteps();
     for (std::size_t cause = 0; cause < kStallCauseCount; ++cause) {
-      const std::uint64_t median = median_of([cause](const Step& step) { return step.stalled[cause]; });
-      if (slowest.stalled[cause] > median) {
-        steps.slowest_excess.push_back({static_cast<StallCause>(cause), slowest.stalled[cause] - median});
+      const std::uint64_t median = median_of([cause](const StepFigures& step) { return step.stalled_ns[cause]; });
+      if (slowest.stalled_ns[cause] > median) {
+        steps.slowest_excess.push_back({static_cast<StallCause>(cause), slowest.stalled_ns[cause] - median});
       }
     }
     std::stable_sort(steps.slowest_excess.begin(), steps.slowest_excess.end(),
@@ -279,6 +280,7 @@ class Summarizer {
     for (const auto& [number, transfer] : transfers_) {
       TransferSummary& summary = out_.transfers[transfer.direction];
       ++summary.count;
+      summary.failed += transfer.failed ? 1 : 0;
       summary.bytes += transfer.bytes;
       if (!transfer.ended) {
         ++summary.unfinished;
@@ -291,6 +293,9 @@ class Summarizer {
     for (std::size_t direction = 0; direction < kDirectionCodeCount; ++direction) {
       const std::vector<Interval> united = UnionOf(std::move(copied[direction]));
       out_.transfers[direction].busy_ns = TotalLength(united);
+      if (direction < trace_.ceiling_bytes_per_s.size()) {
+        out_.transfers[direction].ceiling_bytes_per_s = trace_.ceiling_bytes_per_s[direction];
+      }
       if (direction != static_cast<std::size_t>(DirectionCode::kWithin)) {
         across.insert(across.end(), united.begin(), united.end());
       }
@@ -305,10 +310,11 @@ class Summarizer {
     out_.time.hidden_ns = LengthOutside(copying, waiting);
     const std::vector<Interval> computing = UnionOf(std::move(ops_));
     out_.time.compute_ns = TotalLength(computing);
-    if (computing.empty() || trace_.records.empty()) return;
+    if (computing.empty()) return;
     waits_.insert(waits_.end(), computing.begin(), computing.end());
-    const Interval whole = {first_ns_, trace_.records.back().time_ns};
-    out_.time.unknown_ns = LengthOutside({&whole, 1}, UnionOf(std::move(waits_)));
+    busy_ = UnionOf(std::move(waits_));
+    const Interval whole = {extent_.first_ns, extent_.last_ns};
+    out_.time.unknown_ns = LengthOutside({&whole, 1}, busy_);
   }
 
   void FinishStalls() {
@@ -328,12 +334,16 @@ class Summarizer {
       if (summary.tier == TierCode::kDevice) summary.capacity = trace_.device_capacity;
       if (summary.tier == TierCode::kPinned) summary.capacity = trace_.pinned_capacity;
       summary.peak_bytes = live.peak;
-      summary.peak_time_ns = live.peak == 0 ? 0 : static_cast<std::int64_t>(Elapsed(first_ns_, live.peak_time_ns));
+      summary.peak_time_ns =
+          live.peak == 0 ? 0 : static_cast<std::int64_t>(Elapsed(extent_.first_ns, live.peak_time_ns));
       for (std::size_t tag = 0; tag < kTagCount; ++tag) {
         if (live.at_peak[tag] != 0) summary.at_peak.push_back({static_cast<Tag>(tag), live.at_peak[tag]});
       }
       std::stable_sort(summary.at_peak.begin(), summary.at_peak.end(),
                        [](const TagBytes& a, const TagBytes& b) { return a.bytes > b.bytes; });
+      summary.untagged_at_peak = live.at_peak[static_cast<std::size_t>(Tag::kNone)];
+      if (static_cast<std::int64_t>(live.reserved_at_peak) > 0) summary.reserved_at_peak = live.reserved_at_peak;
+      if (summary.reserved_at_peak > live.peak) summary.unused_at_peak = summary.reserved_at_peak - live.peak;
       summary.live_at_end = static_cast<std::int64_t>(live.total) < 0 ? 0 : live.total;
       summary.times_full = live.times_full;
       summary.consistent = live.consistent;
@@ -341,12 +351,11 @@ class Summarizer {
     }
   }
 
+  RecordSource& source_;
   const Trace& trace_;
+  const RecordExtent extent_;
   Summary out_;
-  std::int64_t first_ns_ = 0;
-  bool in_step_ = false;
-  Step step_;
-  std::vector<Step> steps_;
+  StepCollector steps_;
   std::array<std::array<Sum, kDecisionReasonCount>, kDecisionActionCount> decisions_ = {};
   absl::flat_hash_map<std::uint64_t, Transfer> transfers_;
   absl::flat_hash_map<std::uint64_t, std::uint32_t> storage_labels_;
@@ -354,12 +363,18 @@ class Summarizer {
   std::vector<Interval> copy_waits_;                            // those that copies are the cause of
   absl::flat_hash_map<std::uint64_t, std::int64_t> op_begins_;  // of ops under way
   std::vector<Interval> ops_;
+  std::vector<Interval> busy_;  // an op ran or a stall was known; in a trace with ops
   std::map<std::pair<std::uint32_t, std::uint16_t>, Sum> stalls_;  // ordered, so that equal ones print in one order
   std::array<Live, kTierCodeCount> live_ = {};
 };
 
 }  // namespace
 
-Summary Summarize(const Trace& trace) { return Summarizer(trace).Run(); }
+Summary Summarize(RecordSource& source) { return Summarizer(source).Run(); }
+
+Summary Summarize(const Trace& trace) {
+  TraceRecords records(trace);
+  return Summarize(records);
+}
 
 }  // namespace tierlib::trace

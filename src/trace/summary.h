@@ -15,6 +15,8 @@
 
 #include "trace/event.h"
 #include "trace/reader.h"
+#include "trace/record_source.h"
+#include "trace/step_figures.h"
 
 namespace tierlib::trace {
 
@@ -30,6 +32,8 @@ struct StepSummary {
     std::uint64_t ns = 0;
   };
   std::vector<Excess> slowest_excess;
+  std::vector<SlowStep> slow;     // the slowest, and what they had more of than the median one
+  std::vector<StepFigures> each;  // in the order of time
 };
 
 struct DecisionSummary {
@@ -42,9 +46,11 @@ struct DecisionSummary {
 struct TransferSummary {
   std::uint64_t count = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t unfinished = 0;      // asked for, and no end in the trace
-  std::uint64_t finished_bytes = 0;  // of those with begin and end
-  std::uint64_t busy_ns = 0;         // time with at least one of them under way
+  std::uint64_t failed = 0;               // that were refused or failed; their bytes count nowhere
+  std::uint64_t unfinished = 0;           // asked for, and no end in the trace
+  std::uint64_t finished_bytes = 0;       // of those with begin and end
+  std::uint64_t busy_ns = 0;              // time with at least one of them under way
+  std::uint64_t ceiling_bytes_per_s = 0;  // what the link achieves at most, as the program says; 0: not known
   // finished_bytes per second of busy time; 0 where nothing was timed.
   double BytesPerSecond() const { return busy_ns == 0 ? 0 : static_cast<double>(finished_bytes) * 1e9 / busy_ns; }
 };
@@ -76,6 +82,11 @@ struct TierSummary {
   std::uint64_t peak_bytes = 0;
   std::int64_t peak_time_ns = 0;  // since the first record
   std::vector<TagBytes> at_peak;  // largest first
+  // What nobody accounts for: reserved at the time of the peak and live for nobody (it was free, or lay between
+  // blocks), and live without a tag that says what for.
+  std::uint64_t reserved_at_peak = 0;  // 0 where the tier does not tell
+  std::uint64_t unused_at_peak = 0;
+  std::uint64_t untagged_at_peak = 0;
   std::uint64_t live_at_end = 0;
   std::uint64_t times_full = 0;  // requests that found it full
   bool consistent = true;        // false: more was freed than allocated, so records are missing
@@ -112,6 +123,15 @@ struct Summary {
   std::uint64_t replayed = 0;              // made again on the device, from other bytes
   std::uint64_t recomputed = 0;            // by the program
   std::uint64_t recomputes = 0;            // how often (count)
+  std::uint64_t reconsidered = 0;          // booked a second time, as memory ran short or a source was written
+  std::uint64_t freed = 0;                 // of the program's device bytes, as the host has them or they are made again
+  std::uint64_t freed_made_again = 0;      // of those, what nothing was moved for
+  std::uint64_t freed_nothing = 0;         // moved, and the program held the storage all the time
+  std::uint64_t moved_in = 0;              // by copies in that were booked
+  std::uint64_t taken_back = 0;            // without a copy
+  std::uint64_t prefetched = 0;            // of moved_in, what came before it was asked for
+  std::uint64_t prefetched_in_vain = 0;    // of that, what went without being asked for
+  std::uint64_t prefetch_missed = 0;       // of moved_in, what came too late for that where values come back ahead
   std::vector<DecisionSummary> decisions;  // by action, then reason
 
   std::array<TransferSummary, kDirectionCodeCount> transfers;  // by DirectionCode
@@ -135,6 +155,8 @@ struct Summary {
   std::uint64_t problem_count = 0;
 };
 
+// Takes memory for each transfer, op, stall and step.
+Summary Summarize(RecordSource& source);
 Summary Summarize(const Trace& trace);
 
 }  // namespace tierlib::trace

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -28,6 +29,7 @@ constexpr std::uint64_t kChunksPerPiece = 32;
 
 Failpoint disk_is_full("trace.reserve");
 Failpoint page_is_refused("trace.touch");
+Failpoint no_memory_for_moves("trace.move_memory");
 Failpoint no_locks_here("trace.lock");
 
 std::string ErrnoText(int error) { return strerrordesc_np(error) != nullptr ? strerrordesc_np(error) : "error"; }
@@ -91,18 +93,6 @@ Status RemoveEarlierTrace(const std::string& path) {
   return result;
 }
 
-StatusOr<int> OpenExclusively(const std::string& path) {
-  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-  int descriptor = open(path.c_str(), kFlags, 0600);
-  if (descriptor < 0 && errno == EEXIST) {
-    TIERLIB_RETURN_IF_ERROR(RemoveEarlierTrace(path));
-    descriptor = open(path.c_str(), kFlags, 0600);
-    if (descriptor < 0 && errno == EEXIST) return Occupied(path, "another program created it just now");
-  }
-  if (descriptor < 0) return CannotCreate(path, errno);
-  return descriptor;
-}
-
 // Makes a chunk's pages present: one call instead of sixteen page faults; and where the file system cannot give a page
 // after all (a copy-on-write one that ran full), an error instead of SIGBUS. Returns an errno value, 0 where all is
 // well.
@@ -143,6 +133,18 @@ class SizeSignalBlock {
 
 }  // namespace
 
+StatusOr<int> CreateFileForTrace(const std::string& path) {
+  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  int descriptor = open(path.c_str(), kFlags, 0600);
+  if (descriptor < 0 && errno == EEXIST) {
+    TIERLIB_RETURN_IF_ERROR(RemoveEarlierTrace(path));
+    descriptor = open(path.c_str(), kFlags, 0600);
+    if (descriptor < 0 && errno == EEXIST) return Occupied(path, "another program created it just now");
+  }
+  if (descriptor < 0) return CannotCreate(path, errno);
+  return descriptor;
+}
+
 StatusOr<std::string> ExpandTracePath(const std::string& path, int rank) {
   std::string expanded;
   for (std::size_t i = 0; i < path.size(); ++i) {
@@ -174,7 +176,7 @@ StatusOr<std::unique_ptr<TraceFile>> TraceFile::Create(const std::string& path, 
     return InvalidArgumentError("the limit of a trace must be at least " + FormatBytes(kHeaderBytes + kChunkBytes));
   }
   std::unique_ptr<TraceFile> file(new TraceFile(path, limit_bytes));
-  TIERLIB_ASSIGN_OR_RETURN(file->descriptor_, OpenExclusively(path));
+  TIERLIB_ASSIGN_OR_RETURN(file->descriptor_, CreateFileForTrace(path));
   // From here on the file is ours, and goes away again where it does not become a trace.
   const Status begun = TryLock(file->descriptor_) ? file->MapHeader() : Occupied(path, "another program is writing it");
   if (!begun.ok()) {
@@ -247,6 +249,27 @@ bool TraceFile::Grow(std::uint64_t chunks) {
 }
 
 TraceFile::Chunk TraceFile::Claim() {
+  const bool is_first = claimed_ == 0;
+  Chunk chunk = ClaimAny();
+  if (is_first || chunk.base == nullptr || left_.base != nullptr) return chunk;
+  left_ = ClaimAny();
+  if (left_.base == nullptr) left_ = std::exchange(chunk, Chunk());
+  return chunk;
+}
+
+TraceFile::Chunk TraceFile::ClaimForBlocks() {
+  const Chunk chunk = ClaimAny();
+  return chunk.base != nullptr ? chunk : ClaimLast();
+}
+
+TraceFile::Chunk TraceFile::ClaimLast() { return std::exchange(left_, Chunk()); }
+
+TraceFile::Chunk TraceFile::ClaimAny() try {
+  if (!free_.empty()) {
+    const Chunk chunk = free_.back();
+    free_.pop_back();
+    return chunk;
+  }
   // Near a limit or on a disk that is nearly full a single chunk may still fit.
   if (claimed_ == chunks_ && !Grow(kChunksPerPiece) && !Grow(1)) return {};
   const Piece& piece = pieces_.back();
@@ -257,6 +280,9 @@ TraceFile::Chunk TraceFile::Claim() {
     return {};
   }
   return {base, claimed_++};
+} catch (const std::bad_alloc&) {
+  failure_ = "no memory";
+  return {};
 }
 
 void TraceFile::Retire(std::uint64_t index) {
@@ -270,10 +296,104 @@ void TraceFile::Retire(std::uint64_t index) {
   piece->mapping = nullptr;
 }
 
-void TraceFile::Truncate() {
-  if (ftruncate(descriptor_, static_cast<off_t>(kHeaderBytes + claimed_ * kChunkBytes)) != 0) {
+void TraceFile::GiveBack(Chunk chunk) {
+  try {
+    free_.push_back(chunk);
+  } catch (const std::bad_alloc&) {  // it is not used again: a hole, which readers skip
+  }
+}
+
+std::vector<TraceFile::Move> TraceFile::Compact() {
+  std::vector<Move> moves;
+  if (left_.base != nullptr) GiveBack(ClaimLast());
+  std::sort(free_.begin(), free_.end(), [](const Chunk& a, const Chunk& b) { return a.index > b.index; });
+  while (!free_.empty()) {
+    // The last chunks that are free themselves need no move.
+    const std::uint64_t last = claimed_ - 1;
+    if (free_.front().index == last) {
+      free_.erase(free_.begin());
+      --claimed_;
+      continue;
+    }
+    const std::uint64_t to = free_.back().index;
+    try {
+      if (no_memory_for_moves.Fails()) throw std::bad_alloc();
+      moves.push_back({last, to});
+    } catch (const std::bad_alloc&) {
+      break;
+    }
+    if (!CopyChunk(last, to)) {
+      moves.pop_back();
+      break;
+    }
+    free_.pop_back();
+    --claimed_;
+  }
+  return moves;
+}
+
+// The first word comes last: a chunk without it is nobody's.
+bool TraceFile::CopyChunk(std::uint64_t from, std::uint64_t to) {
+  alignas(8) unsigned char bytes[kChunkBytes];
+  constexpr std::size_t kWord = 8;
+  const auto begin = static_cast<off_t>(kHeaderBytes + to * kChunkBytes);
+  return pread(descriptor_, bytes, sizeof bytes, static_cast<off_t>(kHeaderBytes + from * kChunkBytes)) ==
+             static_cast<ssize_t>(sizeof bytes) &&
+         pwrite(descriptor_, bytes + kWord, sizeof bytes - kWord, begin + static_cast<off_t>(kWord)) ==
+             static_cast<ssize_t>(sizeof bytes - kWord) &&
+         pwrite(descriptor_, bytes, kWord, begin) == static_cast<ssize_t>(kWord);
+}
+
+std::uint64_t TraceFile::UsedBytes() const {
+  if (claimed_ == 0) return kHeaderBytes;
+  const std::uint64_t begin = kHeaderBytes + (claimed_ - 1) * kChunkBytes;
+  ChunkHeader header;
+  if (pread(descriptor_, &header, sizeof header, static_cast<off_t>(begin)) != static_cast<ssize_t>(sizeof header) ||
+      header.sealed != 1) {
+    return begin + kChunkBytes;
+  }
+  return begin + sizeof header + header.used_bytes;
+}
+
+void TraceFile::Truncate(std::uint64_t bytes) {
+  if (ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) {
     // The rest stays as free chunks, which readers skip.
   }
+}
+
+bool TraceFile::Append(std::uint64_t offset, const void* data, std::size_t bytes) {
+  if (limit_bytes_ != 0 && (bytes > limit_bytes_ || offset > limit_bytes_ - bytes)) return false;
+  if (Reserve(offset, bytes) != 0) return false;
+  const auto* next = static_cast<const unsigned char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = pwrite(descriptor_, next, bytes, static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    next += written;
+    offset += static_cast<std::uint64_t>(written);
+    bytes -= static_cast<std::size_t>(written);
+  }
+  return true;
+}
+
+Status TraceFile::CopyTo(int descriptor, std::uint64_t bytes) const {
+  SizeSignalBlock block;
+  alignas(8) unsigned char buffer[kChunkBytes];
+  for (std::uint64_t offset = 0; offset < bytes;) {
+    const std::size_t most = static_cast<std::size_t>(std::min<std::uint64_t>(sizeof buffer, bytes - offset));
+    const ssize_t count = pread(descriptor_, buffer, most, static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return ResourceExhaustedError("cannot read " + path_ + ": " + ErrnoText(count < 0 ? errno : EIO));
+    for (ssize_t done = 0; done < count;) {
+      const ssize_t written = pwrite(descriptor, buffer + done, static_cast<std::size_t>(count - done),
+                                     static_cast<off_t>(offset) + static_cast<off_t>(done));
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) return ResourceExhaustedError("cannot copy " + path_ + ": " + ErrnoText(errno));
+      done += written;
+    }
+    offset += static_cast<std::uint64_t>(count);
+  }
+  return OkStatus();
 }
 
 }  // namespace tierlib::trace

@@ -46,6 +46,11 @@ TEST(Event, CodesKeepTheirMeaning) {
   EXPECT_EQ(static_cast<int>(DecisionReason::kPeak), 10);
   EXPECT_EQ(static_cast<int>(StallCause::kHostPool), 4);
   EXPECT_EQ(static_cast<int>(StallCause::kProducer), 5);
+  EXPECT_EQ(static_cast<int>(StallCause::kChecksum), 8);
+  EXPECT_EQ(static_cast<int>(DecisionReason::kScattered), 11);
+  EXPECT_EQ(static_cast<int>(Event::kFreedNothing), 16);
+  EXPECT_EQ(static_cast<int>(Event::kReload), 36);
+  EXPECT_EQ(static_cast<int>(Event::kReconsider), 39);
   EXPECT_EQ(static_cast<int>(Tag::kClient), 8);
 }
 

@@ -1,7 +1,9 @@
-// Damaged and hostile files.
+// Damaged and hostile files of version 1. reader_blocks_test has those of version 2.
 #include "trace/reader.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -9,10 +11,10 @@
 #include <string>
 #include <utility>
 
+#include "base/allocation_count.h"
 #include "base/random.h"
 #include "io/temporary_folder.h"
 #include "trace/format.h"
-#include "trace/recorder.h"
 
 namespace tierlib::trace {
 namespace {
@@ -21,23 +23,57 @@ constexpr std::size_t kChunk0 = kHeaderBytes;  // texts: the first thing that th
 constexpr std::size_t kChunk1 = kHeaderBytes + kChunkBytes;
 constexpr std::uint64_t kRecords = 2 * kRecordsPerChunk + 100;
 
-// A closed trace: a chunk of texts and three of records, whose values count up.
+void AppendChunk(std::string& bytes, ChunkKind kind, std::uint32_t lane, std::uint32_t sequence,
+                 const std::string& payload) {
+  ChunkHeader header = {};
+  header.magic = kChunkMagic;
+  header.kind = static_cast<std::uint16_t>(kind);
+  header.sealed = 1;
+  header.lane = lane;
+  header.sequence = sequence;
+  header.used_bytes = static_cast<std::uint32_t>(payload.size());
+  header.crc = ChunkCrc(header, payload.data());
+  bytes.append(reinterpret_cast<const char*>(&header), sizeof header);
+  bytes += payload;
+  bytes.resize(bytes.size() + kPayloadBytes - payload.size());
+}
+
+std::string TextEntry(std::uint32_t label, const std::string& text) {
+  const TextHeader header = {label, static_cast<std::uint32_t>(text.size())};
+  std::string entry(reinterpret_cast<const char*>(&header), sizeof header);
+  entry += text;
+  entry.resize(TextEntryBytes(text.size()));
+  return entry;
+}
+
+// A closed trace of version 1, as its writer left it: a chunk of texts and three of records, whose values count up.
 const std::string& Sample() {
   static const std::string& sample = *new std::string([] {
-    TemporaryFolder folder;
-    RecorderOptions options;
-    options.path = folder / "a.tlt";
-    options.device = "emulated:0";
-    options.device_capacity = 1 << 20;
-    {
-      const auto recorder = std::move(Recorder::Open(options)).value();
-      const std::uint32_t label = recorder->Intern("some label");
-      recorder->Intern("another label");
-      for (std::uint64_t i = 0; i < kRecords; ++i) {
-        recorder->WriteAt(static_cast<std::int64_t>(i), Event::kPack, Tag::kSaved, 0, label, 1, i);
+    FileHeader header = {};
+    std::memcpy(header.magic, kMagic, sizeof kMagic);
+    header.version = kVersionOfRecordsOnly;
+    header.header_bytes = kHeaderBytes;
+    header.chunk_bytes = kChunkBytes;
+    std::memcpy(header.device, "emulated:0", 10);
+    header.device_capacity = 1 << 20;
+    header.crc = HeaderCrc(header);
+    header.closed = kEnded;
+    header.chunk_count = 4;
+    header.end_crc = HeaderEndCrc(header);
+    std::string bytes(reinterpret_cast<const char*>(&header), offsetof(FileHeader, stopped_ns));
+    bytes.resize(kHeaderBytes);
+    AppendChunk(bytes, ChunkKind::kTexts, 0, 0, TextEntry(1, "some label") + TextEntry(2, "another label"));
+    std::string payload;
+    std::uint32_t sequence = 0;
+    for (std::uint64_t i = 0; i < kRecords; ++i) {
+      const Record record = {static_cast<std::int64_t>(i), Event::kPack, Tag::kSaved, 0, 1, 1, i};
+      payload.append(reinterpret_cast<const char*>(&record), sizeof record);
+      if (payload.size() == kRecordsPerChunk * sizeof record || i + 1 == kRecords) {
+        AppendChunk(bytes, ChunkKind::kRecords, 1, sequence++, payload);
+        payload.clear();
       }
     }
-    return ReadWhole(options.path);
+    return bytes;
   }());
   return sample;
 }
@@ -110,13 +146,13 @@ TEST(Reader, ABadChunkIsLeftOutAndNamed) {
 }
 
 TEST(Reader, EveryBitOfASealedChunkIsCovered) {
-  // Of the header: all but the magic and the seal themselves, the reserved word, and the checksum's own bits.
+  // Of the header: all but the magic and the seal themselves, and the checksum's own bits.
   Random random(5);
   for (int i = 0; i < 300 / TIERLIB_RANDOM_SCALE + 20; ++i) {
     std::string bytes = Sample();
     const std::size_t used = sizeof(ChunkHeader) + kRecordsPerChunk * sizeof(Record);
     std::size_t at = 8 + random.UniformInt(used - 8);
-    if (at >= offsetof(ChunkHeader, reserved) && at < sizeof(ChunkHeader)) at = sizeof(ChunkHeader);
+    if (at >= offsetof(ChunkHeader, crc) && at < offsetof(ChunkHeader, first_record)) at = sizeof(ChunkHeader);
     bytes[kChunk1 + at] = static_cast<char>(bytes[kChunk1 + at] ^ (1 << random.UniformInt(8)));
     EXPECT_GT(Read(bytes).problem_count, 0u) << "byte " << at;
   }
@@ -196,6 +232,32 @@ TEST(Reader, KeepsABoundedListOfProblems) {
   const Trace trace = Read(bytes);
   EXPECT_EQ(trace.problems.size(), Trace::kProblemsMost);
   EXPECT_EQ(trace.problem_count, 500u);
+}
+
+// A text for each would be most of the time that reading a hostile file takes.
+TEST(Reader, BuildsNoTextsOfProblemsThatAreNotKept) {
+  std::string bytes = Sample();
+  for (std::size_t i = 0; i < kRecordsPerChunk; ++i) {
+    bytes[kChunk1 + sizeof(ChunkHeader) + i * sizeof(Record) + 8] = static_cast<char>(250);
+  }
+  Poke<std::uint16_t>(bytes, kChunk1 + offsetof(ChunkHeader, sealed), 0);
+  const std::int64_t before = AllocationCount();
+  const Trace trace = Read(bytes);
+  EXPECT_LT(AllocationCount() - before, 1'000);
+  EXPECT_EQ(trace.problem_count, kRecordsPerChunk + 1);
+}
+
+TEST(Reader, RefusesAFileThatNoMemoryHolds) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer ends a program that asks for as much";
+#endif
+  const int descriptor = memfd_create("sparse", MFD_CLOEXEC);
+  ASSERT_GE(descriptor, 0);
+  ASSERT_EQ(ftruncate(descriptor, off_t{5} << 60), 0);  // all of it a hole
+  const Status status = ReadTraceDescriptor(descriptor, "sparse").status();
+  close(descriptor);
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
+  EXPECT_NE(status.message().find("not enough memory to read sparse"), std::string::npos) << status;
 }
 
 TEST(Reader, SaysWhyAFileCannotBeRead) {

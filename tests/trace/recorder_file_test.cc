@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/failpoint.h"
+#include "base/random.h"
 #include "io/temporary_folder.h"
 #include "trace/format.h"
 #include "trace/reader.h"
@@ -198,7 +199,8 @@ TEST(RecorderFile, NamesAFolderThatMayNotBeWritten) {
 int RecordUntilRefused(const std::string& path) {
   auto recorder = OpenAt(path);
   if (!recorder.ok()) return 10;
-  for (std::uint64_t i = 0; i < 200'000; ++i) (*recorder)->Write(Event::kPack, Tag::kNone, 0, 0, 0, i);
+  Random random(3);  // so that sealing makes little of it
+  for (std::uint64_t i = 0; i < 500'000; ++i) (*recorder)->Write(Event::kPack, Tag::kNone, 0, 0, random.NextU64(), i);
   return (*recorder)->dropped() > 0 ? 0 : 11;
 }
 
@@ -207,7 +209,7 @@ void ExpectPrefix(const std::string& path) {
   ASSERT_TRUE(trace.ok()) << trace.status();
   EXPECT_TRUE(trace->closed);
   EXPECT_GT(trace->records.size(), 0u);
-  EXPECT_EQ(trace->records.size() + trace->dropped, 200'000u);
+  EXPECT_EQ(trace->records.size() + trace->dropped, 500'000u);
   for (std::size_t i = 0; i < trace->records.size(); ++i) ASSERT_EQ(trace->records[i].value, i);
   EXPECT_EQ(trace->problem_count, 1u);  // that records were dropped
 }
@@ -256,6 +258,52 @@ TEST(RecorderFile, AFileSizeLimitStopsTheTraceAndNotTheProgram) {
   ExpectPrefix(folder / "a.tlt");
 }
 
+// Where the file cannot grow before anything was sealed, sealing makes room all the same: the file ends up full of
+// blocks, and all that was written is in it.
+TEST(RecorderFile, UsesAllOfAFileThatCannotGrow) {
+  TemporaryFolder folder;
+  constexpr std::uint64_t kRecords = 400'000;
+  for (const std::uint64_t chunks : {1, 2, 3, 8}) {
+    const ScopedFailpoint none("trace.thread", {.persistent = true});  // nobody seals before it must be
+    RecorderOptions options;
+    options.path = folder / "a.tlt";
+    options.limit_bytes = kHeaderBytes + chunks * kChunkBytes;
+    std::uint64_t dropped = 0;
+    testing::internal::CaptureStderr();
+    {
+      const auto recorder = std::move(Recorder::Open(options)).value();
+      Random random(4);
+      for (std::uint64_t i = 0; i < kRecords; ++i) {
+        recorder->Write(Event::kPack, Tag::kNone, 0, 0, random.NextU64(), i);  // 11 bytes in a block
+      }
+      dropped = recorder->dropped();
+    }
+    const std::string message = testing::internal::GetCapturedStderr();
+    EXPECT_NE(message.find("recording stops, the program goes on"), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), message.size() - 1) << message;
+    const Trace trace = ReadTraceFile(options.path).value();
+    ASSERT_EQ(trace.records.size() + dropped, kRecords);
+    for (std::size_t i = 0; i < trace.records.size(); ++i) ASSERT_EQ(trace.records[i].value, i);
+    // The last chunk of records is what did not fit into the chunks of blocks, with two or three blocks each.
+    EXPECT_GE(trace.records.size(), (2 * (chunks - 1) + 1) * kRecordsPerChunk) << chunks;
+    EXPECT_LE(std::filesystem::file_size(options.path), options.limit_bytes);
+  }
+}
+
+// With texts the file is as full.
+TEST(RecorderFile, TextsUseWhatIsLeftForBlocks) {
+  TemporaryFolder folder;
+  RecorderOptions options;
+  options.path = folder / "a.tlt";
+  options.limit_bytes = kHeaderBytes + 2 * kChunkBytes;
+  {
+    const auto recorder = std::move(Recorder::Open(options)).value();
+    recorder->Write(Event::kPack, Tag::kNone, 0, 0, 1, 1);
+    EXPECT_NE(recorder->Intern("a text"), 0u);
+  }
+  EXPECT_EQ(ReadTraceFile(options.path).value().LabelText(1), "a text");
+}
+
 TEST(RecorderFile, AFullDiskStopsTheTraceAndNotTheProgram) {
   TemporaryFolder folder;
   TemporaryFolder log;
@@ -280,8 +328,10 @@ TEST(RecorderFile, AFullDiskStopsTheTraceAndNotTheProgram) {
   ASSERT_EQ(waitpid(child, &status, 0), child);
   ASSERT_TRUE(WIFEXITED(status)) << "killed by signal " << WTERMSIG(status);
   if (WEXITSTATUS(status) == kNotPermitted) GTEST_SKIP() << "mounting a small tmpfs is not permitted here";
-  ASSERT_EQ(WEXITSTATUS(status), 0) << ReadWhole(log / "errors");
-  EXPECT_NE(ReadWhole(log / "errors").find("No space left on device"), std::string::npos);
+  const std::string message = ReadWhole(log / "errors");
+  ASSERT_EQ(WEXITSTATUS(status), 0) << message;
+  EXPECT_NE(message.find("No space left on device"), std::string::npos) << message;
+  EXPECT_EQ(message.find('\n'), message.size() - 1) << message;
   ExpectPrefix(log / "copy.tlt");
 }
 

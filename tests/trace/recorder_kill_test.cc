@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "io/temporary_folder.h"
+#include "trace/format.h"
 #include "trace/reader.h"
 #include "trace/recorder.h"
 
@@ -63,6 +64,14 @@ void ExpectEveryRecord(const Trace& trace, const Progress& progress) {
   }
 }
 
+// Blocks begin with a word of their own.
+bool HasBlocks(const std::string& path) {
+  const std::string bytes = ReadWhole(path);
+  const std::uint32_t magic = kBlockMagic;
+  return bytes.find(std::string(reinterpret_cast<const char*>(&magic), sizeof magic)) != std::string::npos;
+}
+
+// With sealing on: chunks become blocks, and are used again, while the program is killed.
 TEST(RecorderKill, LosesNoCompleteRecord) {
   constexpr std::uint64_t kSeed = 31;
   SCOPED_TRACE(kSeed);
@@ -70,14 +79,17 @@ TEST(RecorderKill, LosesNoCompleteRecord) {
   void* const shared = mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(shared, MAP_FAILED);
   std::uint64_t records = 0;
-  for (int round = 0; round < 100 / TIERLIB_RANDOM_SCALE + 3; ++round) {
+  int rounds_with_blocks = 0;
+  // Few or slow rounds may all end before a block is written: then there are more, and longer ones.
+  for (int round = 0; round < 100 / TIERLIB_RANDOM_SCALE + 3 || (rounds_with_blocks == 0 && round < 100); ++round) {
     TemporaryFolder folder;
     const std::string path = folder / "a.tlt";
     Progress& progress = *new (shared) Progress{};
     const pid_t child = fork();
     if (child == 0) WriteUntilKilled(path, progress);
     while (progress.written[0].load() == 0) std::this_thread::yield();
-    usleep(static_cast<useconds_t>(random.UniformInt(8'000)));
+    const int longer = rounds_with_blocks == 0 ? round + 1 : 1;
+    usleep(static_cast<useconds_t>(random.UniformInt(8'000)) * static_cast<useconds_t>(longer));
     kill(child, SIGKILL);
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
@@ -92,9 +104,12 @@ TEST(RecorderKill, LosesNoCompleteRecord) {
     EXPECT_GE(trace->problem_count, 1u);
     EXPECT_LE(trace->problem_count, 1 + kThreads + 1);
     EXPECT_EQ(trace->problems.back().what, "the program did not end the trace; what it wrote until then is used");
+    EXPECT_EQ(trace->gaps.back().reason, GapReason::kTruncated);
     records += trace->records.size();
+    if (HasBlocks(path)) ++rounds_with_blocks;
   }
   EXPECT_GT(records, 0u);
+  EXPECT_GT(rounds_with_blocks, 0);
   munmap(shared, sizeof(Progress));
 }
 

@@ -16,6 +16,7 @@
 #include "base/allocation_count.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/random.h"
 #include "io/temporary_folder.h"
 #include "trace/format.h"
 #include "trace/reader.h"
@@ -128,7 +129,7 @@ TEST(Recorder, ThreadsThatEndLeaveTheirLaneToLaterOnes) {
   const Trace trace = ReadWithoutProblems(folder / "a.tlt");
   ASSERT_EQ(trace.records.size(), 300u);
   for (std::uint64_t i = 0; i < 300; ++i) EXPECT_EQ(trace.records[i].value, i);
-  EXPECT_EQ(std::filesystem::file_size(folder / "a.tlt"), kHeaderBytes + kChunkBytes);
+  EXPECT_LT(std::filesystem::file_size(folder / "a.tlt"), kHeaderBytes + kChunkBytes);
 }
 
 TEST(Recorder, ThreadsMayOutliveARecorder) {
@@ -180,9 +181,9 @@ TEST(Recorder, WritingAllocatesNothing) {
   const auto recorder = OpenAt(folder / "a.tlt");
   const std::uint32_t label = recorder->Intern("x");
   recorder->Write(Event::kPack, Tag::kNone, 0, label, 0, 0);
-  const std::int64_t before = AllocationCount();
+  const std::int64_t before = ThreadAllocationCount();
   for (std::uint64_t i = 0; i < kRecordsPerChunk - 1; ++i) recorder->Write(Event::kPack, Tag::kNone, 0, label, 0, i);
-  EXPECT_EQ(AllocationCount(), before);
+  EXPECT_EQ(ThreadAllocationCount(), before);
 }
 
 TEST(Recorder, GivesTheSameNumberForTheSameText) {
@@ -234,14 +235,28 @@ TEST(Recorder, TextsBeyondTheMostAreOther) {
   EXPECT_EQ(trace.LabelText(kTextsMost), std::to_string(kTextsMost - 1));
 }
 
+// Records `chunks` chunks full of records that hardly compress: two or three chunks of them fill one of blocks.
+void RecordChunks(Recorder& recorder, std::uint64_t chunks) {
+  Random random(17);
+  for (std::uint64_t i = 0; i < chunks * kRecordsPerChunk; ++i) {
+    recorder.Write(Event::kPack, Tag::kNone, 0, 0, random.NextU64(), i);
+  }
+}
+
+// What was not dropped comes before what was.
+void ExpectPrefix(const Trace& trace, std::uint64_t chunks) {
+  EXPECT_EQ(trace.records.size() + trace.dropped, chunks * kRecordsPerChunk);
+  for (std::size_t i = 0; i < trace.records.size(); ++i) ASSERT_EQ(trace.records[i].value, i);
+}
+
 TEST(Recorder, StopsAtItsLimitWithOneMessage) {
   TemporaryFolder folder;
   constexpr std::uint64_t kLimit = kHeaderBytes + 3 * kChunkBytes + 100;
   testing::internal::CaptureStderr();
   {
     const auto recorder = OpenAt(folder / "a.tlt", kLimit);
-    for (std::uint64_t i = 0; i < 5 * kRecordsPerChunk; ++i) recorder->Write(Event::kPack, Tag::kNone, 0, 0, 0, i);
-    EXPECT_EQ(recorder->dropped(), 2 * kRecordsPerChunk);
+    RecordChunks(*recorder, 10);
+    EXPECT_GE(recorder->dropped(), 3 * kRecordsPerChunk);
     EXPECT_EQ(recorder->Intern("too late"), 0u);
   }
   const std::string message = testing::internal::GetCapturedStderr();
@@ -250,10 +265,14 @@ TEST(Recorder, StopsAtItsLimitWithOneMessage) {
   EXPECT_LE(std::filesystem::file_size(folder / "a.tlt"), kLimit);
 
   const Trace trace = ReadTraceFile(folder / "a.tlt").value();
-  EXPECT_EQ(trace.records.size(), 3 * kRecordsPerChunk);
-  EXPECT_EQ(trace.dropped, 2 * kRecordsPerChunk);
+  EXPECT_GE(trace.records.size(), kRecordsPerChunk);
+  ExpectPrefix(trace, 10);
   ASSERT_EQ(trace.problem_count, 1u);
   EXPECT_NE(trace.problems[0].what.find("records were dropped"), std::string::npos);
+  ASSERT_EQ(trace.gaps.size(), 1u);
+  EXPECT_EQ(trace.gaps[0].reason, GapReason::kDropped);
+  EXPECT_EQ(trace.gaps[0].records, trace.dropped);
+  EXPECT_LT(trace.gaps[0].begin_ns, trace.gaps[0].end_ns);
 }
 
 // Records `chunks` chunks while a failpoint is armed; returns what the reader then finds.
@@ -263,27 +282,27 @@ Trace RecordWithFailure(const std::string& failpoint, FailurePlan plan, std::uin
   {
     const auto recorder = OpenAt(folder / "a.tlt");
     const ScopedFailpoint failure(failpoint, plan);
-    for (std::uint64_t i = 0; i < chunks * kRecordsPerChunk; ++i) {
-      recorder->Write(Event::kPack, Tag::kNone, 0, 0, 0, i);
-    }
+    RecordChunks(*recorder, chunks);
     EXPECT_GE(failure.calls(), plan.call);
   }
   *message = testing::internal::GetCapturedStderr();
   Trace trace = ReadTraceFile(folder / "a.tlt").value();
-  EXPECT_EQ(trace.records.size() + trace.dropped, chunks * kRecordsPerChunk);
+  ExpectPrefix(trace, chunks);
   return trace;
 }
 
 TEST(Recorder, StopsWhenTheDiskFillsUp) {
   std::string message;
-  const Trace trace = RecordWithFailure("trace.reserve", {.call = 2, .persistent = true}, 40, &message);
-  EXPECT_EQ(trace.records.size(), 32 * kRecordsPerChunk);  // what the first piece of the file holds
+  const Trace trace = RecordWithFailure("trace.reserve", {.call = 2, .persistent = true}, 120, &message);
+  EXPECT_GE(trace.records.size(), 2 * 30 * kRecordsPerChunk);  // the first piece of the file is full of blocks
+  EXPECT_GT(trace.dropped, 0u);
   EXPECT_NE(message.find("No space left on device; recording stops"), std::string::npos) << message;
+  EXPECT_EQ(message.find('\n'), message.size() - 1) << message;
 }
 
 TEST(Recorder, UsesTheLastChunksOfADiskThatIsNearlyFull) {
   std::string message;
-  const Trace trace = RecordWithFailure("trace.reserve", {.call = 2}, 40, &message);
+  const Trace trace = RecordWithFailure("trace.reserve", {.call = 2}, 120, &message);
   EXPECT_EQ(trace.dropped, 0u);
   EXPECT_EQ(trace.problem_count, 0u);
   EXPECT_EQ(message, "");
@@ -291,8 +310,9 @@ TEST(Recorder, UsesTheLastChunksOfADiskThatIsNearlyFull) {
 
 TEST(Recorder, StopsWhereAPageIsRefused) {
   std::string message;
-  const Trace trace = RecordWithFailure("trace.touch", {.call = 3}, 5, &message);
-  EXPECT_EQ(trace.records.size(), 2 * kRecordsPerChunk);
+  const Trace trace = RecordWithFailure("trace.touch", {.call = 3, .persistent = true}, 5, &message);
+  EXPECT_GE(trace.records.size(), kRecordsPerChunk);
+  EXPECT_GT(trace.dropped, 0u);
   EXPECT_NE(message.find("cannot touch its pages"), std::string::npos) << message;
 }
 

@@ -143,6 +143,32 @@ TEST(Summary, TransfersAreBusyOnceHoweverManyOverlap) {
   EXPECT_DOUBLE_EQ(in.BytesPerSecond(), 4000 / 40e-9);
 }
 
+// A copy that was refused ends without bytes, and has not begun: it counts, and its bytes do not.
+TEST(Summary, BytesOfACopyThatFailedCountNowhere) {
+  const Summary summary = Of({{0, Event::kStepBegin, Tag::kNone, 0, 0, 1, 0},
+                              {1, Event::kTransferAsk, Tag::kSaved, kOut, 0, 1, 500},
+                              {2, Event::kTransferEnd, Tag::kSaved, kOut, 0, 1, 0},
+                              {3, Event::kTransferAsk, Tag::kSaved, kOut, 0, 2, 70},
+                              {4, Event::kTransferBegin, Tag::kSaved, kOut, 0, 2, 70},
+                              {9, Event::kTransferEnd, Tag::kSaved, kOut, 0, 2, 70},
+                              {10, Event::kStepEnd, Tag::kNone, 0, 0, 1, 0},
+                              {11, Event::kTransferAsk, Tag::kSaved, kIn, 0, 3, 30},  // between steps
+                              {12, Event::kStepBegin, Tag::kNone, 0, 0, 2, 0},
+                              {13, Event::kTransferEnd, Tag::kSaved, kIn, 0, 3, 0},
+                              {14, Event::kStepEnd, Tag::kNone, 0, 0, 2, 0}});
+  const TransferSummary& out = summary.transfers[kOut];
+  EXPECT_EQ(out.count, 2u);
+  EXPECT_EQ(out.failed, 1u);
+  EXPECT_EQ(out.unfinished, 0u);
+  EXPECT_EQ(out.bytes, 70u);
+  EXPECT_EQ(out.finished_bytes, 70u);
+  EXPECT_EQ(summary.transfers[kIn].failed, 1u);
+  EXPECT_EQ(summary.transfers[kIn].bytes, 0u);
+  ASSERT_EQ(summary.steps.each.size(), 2u);
+  EXPECT_EQ(summary.steps.each[0].copied_bytes[kOut], 70u);
+  EXPECT_EQ(summary.steps.each[1].copied_bytes[kIn], 0u);
+}
+
 TEST(Summary, SortsStallsByStorageAndCause) {
   const Summary summary = Of({
       {0, Event::kStorageRegister, Tag::kClient, 0, 2, 8, 64},

@@ -1,19 +1,24 @@
-// tierlib-trace export --format rmm-csv|torch-snapshot FILE -o OUT: one tier's pool for the tools of others.
+// tierlib-trace export --format perfetto|chrome|rmm-csv|torch-snapshot FILE -o OUT: a trace for the viewers of others,
+// or one tier's pool for their tools.
 #ifndef TIERLIB_TOOLS_TRACE_VIEWER_EXPORT_COMMAND_H_
 #define TIERLIB_TOOLS_TRACE_VIEWER_EXPORT_COMMAND_H_
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "pool_history.h"
+#include "timeline.h"
 #include "trace/event.h"
 
 namespace tierlib::trace_viewer {
 
 struct ExportOptions {
-  std::string file;    // "-": standard input
-  std::string output;  // "-": standard output
-  std::string format;  // "rmm-csv" or "torch-snapshot"
-  trace::TierCode tier = trace::TierCode::kDevice;
+  std::string file;                                 // "-": standard input
+  std::string output;                               // "-": standard output
+  std::string format;                               // "perfetto", "chrome", "rmm-csv" or "torch-snapshot"
+  trace::TierCode tier = trace::TierCode::kDevice;  // of the last two
+  std::optional<int> rank;                          // of a merged file; the first two have all where none is named
 };
 
 // Writes the output, and problems of the file to standard error. Returns an exit code.
@@ -26,6 +31,13 @@ std::string RmmCsv(const PoolHistory& history);
 // one device with one segment, the blocks at the end of the trace, and the events before. Where PyTorch shows a stack,
 // it has the block's tag.
 std::string TorchSnapshot(const PoolHistory& history);
+
+// A trace of Perfetto's (protobuf), for ui.perfetto.dev and trace_processor: each rank is a process, copies point to
+// the stalls that they ended, live and reserved bytes of tiers are counters.
+std::string PerfettoTrace(const std::vector<Timeline>& timelines);
+
+// The same as JSON, for chrome://tracing and whatever else reads that format.
+std::string ChromeTrace(const std::vector<Timeline>& timelines);
 
 }  // namespace tierlib::trace_viewer
 

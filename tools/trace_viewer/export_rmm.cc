@@ -36,7 +36,9 @@ std::string RmmCsv(const PoolHistory& history) {
         break;
       default: continue;
     }
-    csv += "1," + TimeOfDay(event.time_us) + ',' + fields + ",0x0\n";
+    char stream[24];
+    std::snprintf(stream, sizeof stream, ",0x%" PRIx64 "\n", event.stream);
+    csv += "1," + TimeOfDay(event.time_us) + ',' + fields + stream;
   }
   return csv;
 }

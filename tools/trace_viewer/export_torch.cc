@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <array>
+#include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -10,6 +12,9 @@
 
 namespace tierlib::trace_viewer {
 namespace {
+
+// A pickle's integers are signed here.
+constexpr std::uint64_t kStreamMost = std::numeric_limits<std::int64_t>::max();
 
 struct LiveBlock {
   std::uint64_t bytes = 0;
@@ -80,7 +85,7 @@ class SnapshotWriter {
     TextField("action", action);
     Field(action == "oom" ? "device_free" : "addr", address);
     Field("size", event.bytes);
-    Field("stream", 0);
+    Field("stream", std::min(event.stream, kStreamMost));
     Field("time_us", static_cast<std::uint64_t>(event.time_us));
     Frames(event.tag);
     pickle_.EndDict();

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "trace/reader.h"
+#include "trace/record_source.h"
 
 namespace tierlib::trace_viewer {
 
@@ -15,6 +15,7 @@ struct PoolEvent {
   std::int64_t time_us = 0;   // since 1970
   std::uint64_t address = 0;  // of a block; of full: free bytes
   std::uint64_t bytes = 0;
+  std::uint64_t stream = 0;  // of a free after work of several, the first; 0: the trace does not tell
 };
 
 struct PoolHistory {
@@ -27,6 +28,7 @@ inline constexpr std::uint64_t kPoolBase = std::uint64_t{1} << 44;
 // Sums of addresses up to this are exact in a browser's numbers.
 inline constexpr std::uint64_t kPoolBytesMost = std::uint64_t{1} << 50;
 
+PoolHistory CollectPoolHistory(trace::RecordSource& source, trace::TierCode tier);
 PoolHistory CollectPoolHistory(const trace::Trace& trace, trace::TierCode tier);
 
 }  // namespace tierlib::trace_viewer

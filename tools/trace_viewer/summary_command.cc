@@ -1,25 +1,31 @@
 #include "summary_command.h"
 
-#include <cstdio>
+#include <cstdint>
 
 #include "exit_codes.h"
+#include "output.h"
 #include "read_trace.h"
-#include "trace/reader.h"
+#include "trace/summary.h"
 
 namespace tierlib::trace_viewer {
 
 int RunSummary(const SummaryOptions& options) {
-  const StatusOr<trace::Trace> trace = ReadTraceArgument(options.file);
-  if (!trace.ok()) return kUnreadable;
-  const trace::Summary summary = trace::Summarize(*trace);
-  const std::string text =
-      options.json ? SummaryJson(options.file, summary) : SummaryText(TraceName(options.file), summary);
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    std::fprintf(stderr, "tierlib-trace: cannot write to standard output\n");
-    return kFindings;
+  const StatusOr<OpenedTraces> traces = OpenTracesArgument(options.file);
+  if (!traces.ok()) return kUnreadable;
+  std::vector<trace::Summary> ranks;
+  std::string text;
+  std::uint64_t problems = 0;
+  for (const auto& trace : traces->ranks) {
+    ranks.push_back(trace::Summarize(*trace));
+    problems += ranks.back().problem_count;
+    if (options.json) continue;
+    const std::string rank = traces->ranks.size() == 1 ? "" : " rank " + std::to_string(ranks.back().rank);
+    text += (text.empty() ? "" : "\n") + SummaryText(TraceName(options.file) + rank, ranks.back());
   }
-  PrintProblems(options.file, summary.problems, summary.problem_count);
-  return summary.problem_count > 0 ? kTruncated : kOk;
+  if (options.json) text = SummaryJson(options.file, ranks);
+  if (!WriteOutput("-", text)) return kFindings;
+  for (const trace::Summary& summary : ranks) PrintProblems(options.file, summary.problems, summary.problem_count);
+  return problems > 0 ? kTruncated : kOk;
 }
 
 }  // namespace tierlib::trace_viewer

@@ -1,5 +1,4 @@
-#include <nlohmann/json.hpp>
-
+#include "ranks_json.h"
 #include "summary_command.h"
 
 namespace tierlib::trace_viewer {
@@ -7,12 +6,27 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kSchemaVersion = 1;
+Json SlowSteps(const trace::StepSummary& steps) {
+  Json list = Json::array();
+  for (const trace::SlowStep& slow : steps.slow) {
+    Json excess = Json::array();
+    for (const trace::StepExcess& more : slow.excess) {
+      excess.push_back({{"what", trace::StepExcessKindName(more.kind)},
+                        {"name", more.name},
+                        {"unit", more.is_time() ? "ns" : "bytes"},
+                        {"amount", more.amount},
+                        {"median", more.median}});
+    }
+    list.push_back({{"step", slow.number}, {"begin_ns", slow.begin_ns}, {"ns", slow.ns}, {"more_than_median", excess}});
+  }
+  return list;
+}
 
 Json Steps(const trace::StepSummary& steps) {
   Json json = {{"count", steps.count}, {"unfinished", steps.unfinished}, {"median_ns", steps.median_ns}};
   if (steps.count == 0) {
     json["slowest"] = nullptr;
+    json["slow"] = Json::array();
     return json;
   }
   Json excess = Json::array();
@@ -20,6 +34,7 @@ Json Steps(const trace::StepSummary& steps) {
     excess.push_back({{"cause", trace::StallCauseName(more.cause)}, {"ns", more.ns}});
   }
   json["slowest"] = {{"step", steps.slowest_step}, {"ns", steps.slowest_ns}, {"stalled_beyond_median", excess}};
+  json["slow"] = SlowSteps(steps);
   return json;
 }
 
@@ -44,13 +59,28 @@ Json Bytes(const trace::Summary& summary) {
           {"replayed", summary.replayed},
           {"recomputed", summary.recomputed},
           {"recomputes", summary.recomputes},
+          {"reconsidered", summary.reconsidered},
+          {"freed", summary.freed},
+          {"freed_made_again", summary.freed_made_again},
+          {"freed_nothing", summary.freed_nothing},
+          {"moved_in", summary.moved_in},
+          {"taken_back", summary.taken_back},
+          {"prefetched", summary.prefetched},
+          {"prefetched_in_vain", summary.prefetched_in_vain},
+          {"prefetch_missed", summary.prefetch_missed},
           {"decisions", decisions}};
 }
 
 Json Transfers(const trace::TransferSummary& transfers) {
-  return {{"count", transfers.count},           {"bytes", transfers.bytes},
-          {"unfinished", transfers.unfinished}, {"finished_bytes", transfers.finished_bytes},
-          {"busy_ns", transfers.busy_ns},       {"bytes_per_second", transfers.BytesPerSecond()}};
+  const std::uint64_t ceiling = transfers.ceiling_bytes_per_s;
+  return {{"count", transfers.count},
+          {"bytes", transfers.bytes},
+          {"failed", transfers.failed},
+          {"unfinished", transfers.unfinished},
+          {"finished_bytes", transfers.finished_bytes},
+          {"busy_ns", transfers.busy_ns},
+          {"bytes_per_second", transfers.BytesPerSecond()},
+          {"ceiling_bytes_per_second", ceiling == 0 ? Json(nullptr) : Json(ceiling)}};
 }
 
 Json Stalls(const trace::Summary& summary) {
@@ -82,6 +112,9 @@ Json Tiers(const trace::Summary& summary) {
                      {"peak_bytes", tier.peak_bytes},
                      {"peak_time_ns", tier.peak_time_ns},
                      {"peak_by_tag", by_tag},
+                     {"reserved_at_peak", tier.reserved_at_peak},
+                     {"unused_at_peak", tier.unused_at_peak},
+                     {"untagged_at_peak", tier.untagged_at_peak},
                      {"live_at_end", tier.live_at_end},
                      {"times_full", tier.times_full},
                      {"consistent", tier.consistent}});
@@ -112,10 +145,8 @@ Json Problems(const trace::Summary& summary) {
 
 }  // namespace
 
-std::string SummaryJson(const std::string& file, const trace::Summary& summary) {
-  const Json json = {
-      {"schema_version", kSchemaVersion},
-      {"file", file},
+nlohmann::ordered_json SummaryFields(const trace::Summary& summary) {
+  return {
       {"device", summary.device},
       {"device_capacity", summary.device_capacity},
       {"pinned_capacity", summary.pinned_capacity},
@@ -138,8 +169,16 @@ std::string SummaryJson(const std::string& file, const trace::Summary& summary) 
       {"host_fallbacks", Fallbacks(summary)},
       {"problems", Problems(summary)},
   };
-  // Labels come from the traced program and may be no UTF-8; JSON must be.
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+std::string SummaryJson(const std::string& file, const std::vector<trace::Summary>& ranks) {
+  std::vector<Json> all;
+  for (const trace::Summary& summary : ranks) all.push_back(SummaryFields(summary));
+  return RanksJson(file, std::move(all));
+}
+
+std::string SummaryJson(const std::string& file, const trace::Summary& summary) {
+  return SummaryJson(file, std::vector<trace::Summary>{summary});
 }
 
 }  // namespace tierlib::trace_viewer

@@ -16,6 +16,7 @@ using trace::TierCode;
 using trace::TierSummary;
 
 constexpr std::size_t kStallsShown = 5;
+constexpr std::size_t kExcessShown = 4;
 
 const trace::TransferSummary& Direction(const Summary& summary, DirectionCode direction) {
   return summary.transfers[static_cast<std::size_t>(direction)];
@@ -92,6 +93,23 @@ std::string PackedLine(const Summary& summary) {
   return text + '\n';
 }
 
+// What left the device for good, and what came back there.
+std::string ReloadLine(const Summary& summary) {
+  std::string text;
+  const auto add = [&](std::uint64_t bytes, const char* what) {
+    if (bytes > 0) text += (text.empty() ? "" : ", ") + std::string(what) + ' ' + FormatBytes(bytes);
+  };
+  add(summary.freed, "freed on the device");
+  add(summary.freed_made_again, "of it to be made again");
+  add(summary.freed_nothing, "moved without freeing any");
+  add(summary.moved_in, "copied back");
+  add(summary.prefetched, "of it ahead of being asked for");
+  add(summary.prefetched_in_vain, "in vain");
+  add(summary.prefetch_missed, "too late for that");
+  add(summary.taken_back, "had back without a copy");
+  return text.empty() ? "" : text + '\n';
+}
+
 std::string TransferLines(const Summary& summary) {
   TextTable table(2);
   static constexpr const char* kNames[] = {"out", "in", "within"};
@@ -105,8 +123,13 @@ std::string TransferLines(const Summary& summary) {
                                     FormatBytes(transfers.bytes)};
     if (transfers.busy_ns > 0) {
       row.push_back(FormatDuration(transfers.busy_ns) + " busy");
-      row.push_back(FormatRate(transfers.BytesPerSecond()));
+      std::string rate = FormatRate(transfers.BytesPerSecond());
+      if (transfers.ceiling_bytes_per_s > 0) {
+        rate += " of " + FormatRate(static_cast<double>(transfers.ceiling_bytes_per_s));
+      }
+      row.push_back(std::move(rate));
     }
+    if (transfers.failed > 0) row.push_back(FormatCount(transfers.failed) + " failed");
     if (transfers.unfinished > 0) row.push_back(FormatCount(transfers.unfinished) + " not finished");
     table.AddRow(std::move(row));
   }
@@ -158,6 +181,35 @@ std::string StepLine(const Summary& summary) {
   return text + '\n';
 }
 
+// What a slow step had more of: "late copy in 2.5 ms, attention 1.2 ms, neither ops nor known stalls 0.3 ms".
+std::string ExcessText(const trace::SlowStep& slow) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(slow.excess.size(), kExcessShown); ++i) {
+    const trace::StepExcess& more = slow.excess[i];
+    const std::string amount = more.is_time() ? FormatDuration(more.more()) : FormatBytes(more.more());
+    const bool unknown = more.kind == trace::StepExcess::Kind::kUnknown;
+    const std::string name = unknown             ? "neither ops nor known stalls"
+                             : more.name.empty() ? trace::StepExcessKindName(more.kind)
+                                                 : Printable(more.name);
+    text += (i == 0 ? "" : ", ") + name + ' ' + amount;
+  }
+  return text;
+}
+
+std::string SlowStepLines(const Summary& summary) {
+  TextTable table(2);
+  bool any = false;
+  for (const trace::SlowStep& slow : summary.steps.slow) {
+    const std::uint64_t more = slow.ns - summary.steps.median_ns;
+    if (more * 100 < summary.steps.median_ns) break;  // within 1 % of the median
+    table.AddRow({"step " + FormatCount(slow.number), FormatDuration(slow.ns),
+                  "at " + FormatDuration(slow.begin_ns < 0 ? 0 : static_cast<std::uint64_t>(slow.begin_ns)),
+                  slow.excess.empty() ? "nothing that is traced is more" : ExcessText(slow)});
+    any = true;
+  }
+  return any ? "slowest steps, and what they had more of than the median one\n" + table.ToString() : "";
+}
+
 std::string PeakLines(const Summary& summary) {
   std::string text;
   for (const TierSummary& tier : summary.tiers) {
@@ -168,6 +220,7 @@ std::string PeakLines(const Summary& summary) {
         text += (i == 0 ? ": " : ", ") + std::string(trace::TagName(tier.at_peak[i].tag)) + ' ' +
                 FormatPercent(tier.at_peak[i].bytes, tier.peak_bytes);
       }
+      if (tier.unused_at_peak > 0) text += "; reserved and not used " + FormatBytes(tier.unused_at_peak);
       text += '\n';
     }
     if (tier.times_full > 0) text += name + " was full " + FormatCount(tier.times_full, "time") + '\n';
@@ -196,8 +249,9 @@ std::string FallbackLine(const Summary& summary) {
 
 std::string SummaryText(const std::string& file, const Summary& summary) {
   if (summary.records == 0) return Headline(file, summary) + "no records\n";
-  return Headline(file, summary) + '\n' + MainTable(summary) + PackedLine(summary) + TransferLines(summary) +
-         TimeLine(summary) + StallLines(summary) + StepLine(summary) + PeakLines(summary) + FallbackLine(summary);
+  return Headline(file, summary) + '\n' + MainTable(summary) + PackedLine(summary) + ReloadLine(summary) +
+         TransferLines(summary) + TimeLine(summary) + StallLines(summary) + StepLine(summary) + SlowStepLines(summary) +
+         PeakLines(summary) + FallbackLine(summary);
 }
 
 }  // namespace tierlib::trace_viewer

@@ -1,0 +1,15 @@
+# cmake -D PAGE_DIR=... -P page_sources.cmake: fails unless the built page carries the hash of its sources. The same sum as in
+# build.mjs.
+file(GLOB_RECURSE sources RELATIVE ${PAGE_DIR} ${PAGE_DIR}/src/*)
+list(APPEND sources build.mjs package-lock.json)
+list(SORT sources COMPARE STRING)
+set(lines "")
+foreach(source IN LISTS sources)
+  file(SHA256 ${PAGE_DIR}/${source} hash)
+  string(APPEND lines "${hash}  ${source}\n")
+endforeach()
+string(SHA256 expected "${lines}")
+file(READ ${PAGE_DIR}/dist/tierlib_trace.html page)
+if(NOT page MATCHES "name=\"tierlib-page-sources\" content=\"${expected}\"")
+  message(FATAL_ERROR "dist/tierlib_trace.html was not built from these sources: run npm ci and npm run build in ${PAGE_DIR}")
+endif()

@@ -1,0 +1,66 @@
+// Waits: who waited. The waiter of a stall is the operator that begins next on the device after it ends: what the stream could
+// not go on with.
+
+import type { Trace } from '../model.ts';
+import { Event } from '../vocabulary.ts';
+import type { Intervals } from './intervals.ts';
+import type { LabelPatterns } from './label_patterns.ts';
+import type { Stalls } from './stalls.ts';
+
+// The label of each stall's waiter; 0: no operator began after it, or the trace has none.
+export function DeriveWaiters(trace: Trace, stalls: Stalls): Uint32Array {
+  const { count, event, label, time } = trace.columns;
+  const waiters = new Uint32Array(stalls.count);
+  let next = 0; // stalls before it have theirs
+  for (let i = 0; i < count && next < stalls.count; ++i) {
+    if (event[i] !== Event.OpBegin) continue;
+    for (; next < stalls.count && stalls.end[next]! <= time[i]!; ++next) waiters[next] = label[i]!;
+  }
+  return waiters;
+}
+
+// Stalls with one cause, for bytes with one name, of operators with one name: a label, or a pattern of labels.
+export interface WaitGroup {
+  cause: number;
+  name: number; // of the bytes: a pattern
+  waiter: number; // of the operator: a pattern
+  count: number;
+  ns: number;
+  longest: number; // which stall
+}
+
+// Of the stalls that overlap the time from `begin` to `end`, each counted whole; most time first.
+export function GroupWaits(
+  stalls: Stalls, waiters: Uint32Array, patterns: LabelPatterns, begin: number, end: number,
+): WaitGroup[] {
+  const groups = new Map<number, Map<number, WaitGroup>>(); // by cause and bytes, then waiter
+  const all: WaitGroup[] = [];
+  for (let i = 0; i < stalls.count; ++i) {
+    if (stalls.end[i]! < begin || stalls.begin[i]! > end) continue;
+    const name = patterns.of[stalls.label[i]!]!;
+    const waiter = patterns.of[waiters[i]!]!;
+    const key = stalls.cause[i]! * 2 ** 32 + name;
+    let byWaiter = groups.get(key);
+    if (byWaiter === undefined) groups.set(key, (byWaiter = new Map()));
+    let group = byWaiter.get(waiter);
+    if (group === undefined) {
+      group = { cause: stalls.cause[i]!, name, waiter, count: 0, ns: 0, longest: i };
+      byWaiter.set(waiter, group);
+      all.push(group);
+    }
+    const ns = stalls.end[i]! - stalls.begin[i]!;
+    ++group.count;
+    group.ns += ns;
+    if (ns > stalls.end[group.longest]! - stalls.begin[group.longest]!) group.longest = i;
+  }
+  return all.sort((a, b) => b.ns - a.ns);
+}
+
+// How much of the intervals lies between `from` and `to`.
+export function LengthWithin(intervals: Intervals, from: number, to: number): number {
+  let length = 0;
+  for (let i = 0; i < intervals.begin.length; ++i) {
+    length += Math.max(0, Math.min(intervals.end[i]!, to) - Math.max(intervals.begin[i]!, from));
+  }
+  return length;
+}
