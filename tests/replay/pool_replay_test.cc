@@ -7,56 +7,15 @@
 #include <vector>
 
 #include "allocator/pool_under_test.h"
-#include "base/crc32c.h"
 #include "base/random.h"
 #include "io/temporary_folder.h"
+#include "replay/allocation_events.h"
 #include "trace_format.h"
 
 namespace tierlib::trace_replay {
 namespace {
 
 using Kind = AllocationEvent::Kind;
-
-ReplayProgram Program(std::vector<AllocationEvent> events) {
-  AllocationTrace trace;
-  trace.events = std::move(events);
-  return MakeProgram(trace);
-}
-
-ReplayResult Replayed(const ReplayProgram& program, const PoolConfiguration& pool = {}) {
-  const StatusOr<ReplayResult> result = Replay(program, pool);
-  EXPECT_TRUE(result.ok()) << result.status();
-  return result.ok() ? *result : ReplayResult{};
-}
-
-AllocationEvent Allocate(std::uint64_t pointer, std::uint64_t bytes, std::uint64_t stream = 0) {
-  return {Kind::kAllocate, pointer, bytes, stream};
-}
-AllocationEvent Free(std::uint64_t pointer) { return {Kind::kFree, pointer, 0, 0}; }
-
-std::uint32_t CrcOf(const std::vector<std::uint64_t>& offsets) {
-  return Crc32c(offsets.data(), offsets.size() * sizeof(std::uint64_t));
-}
-
-// A random life of up to 200 blocks on several streams, with sizes of 0 to 1 MiB.
-std::vector<AllocationEvent> RandomEvents(std::uint64_t seed, int count) {
-  Random random(seed);
-  std::vector<AllocationEvent> events;
-  std::vector<std::uint64_t> live;
-  std::uint64_t next = 1;
-  for (int i = 0; i < count; ++i) {
-    if (!live.empty() && (live.size() >= 200 || random.UniformInt(2) == 0)) {
-      std::swap(live[random.UniformInt(live.size())], live.back());
-      events.push_back(Free(live.back()));
-      live.pop_back();
-    } else {
-      live.push_back(next);
-      events.push_back(
-          Allocate(next++, random.UniformInt(std::uint64_t{1} << random.UniformInt(21)), random.UniformInt(3)));
-    }
-  }
-  return events;
-}
 
 TEST(ReplayProgram, NumbersBlocksAndMendsWhatTheTraceLeavesOut) {
   const ReplayProgram program = Program({Free(7),

@@ -65,7 +65,8 @@ int RunReplay(const ReplayOptions& options) {
   }
   PrintProblems(name, *trace);
   if (!result->repeated_equally) {
-    std::fprintf(stderr, "tierlib-replay: %s: two runs handed out different addresses, which is a mistake of tierlib\n",
+    std::fprintf(stderr,
+                 "tierlib-replay: %s: two runs differ in their addresses or figures, which is a mistake of tierlib\n",
                  name.c_str());
     return kFindings;
   }

@@ -13,11 +13,26 @@ constexpr int kSchemaVersion = 1;
 Json Pool(const PoolConfiguration& pool) {
   Json json = {{"tier", TierName(pool.tier)}, {"alignment", pool.alignment}, {"growth", pool.growth}};
   json["capacity"] = pool.capacity.has_value() ? Json(*pool.capacity) : Json(nullptr);
+  json["backing"] = pool.tier == Tier::kDevice ? Json(BackingName(pool.backing)) : Json(nullptr);
+  json["granularity"] = pool.granularity != 0 ? Json(pool.granularity) : Json(nullptr);
+  json["spare"] = pool.spare_bytes;
+  json["lag_operations"] = pool.lag;
+  json["cached_limit"] = pool.cached_limit != PoolConfiguration::kUnlimited ? Json(pool.cached_limit) : Json(nullptr);
+  json["cached_age_ns"] = pool.cached_age_ns;
+  json["step_operations"] = pool.step_operations;
+  json["tag_limits"] = Json::object();
+  for (std::size_t tag = 0; tag < trace::kTagCount; ++tag) {
+    if (pool.tag_limits[tag] == NoTagLimits()[tag]) continue;
+    json["tag_limits"][trace::TagName(static_cast<trace::Tag>(tag))] = pool.tag_limits[tag];
+  }
+  json["hardened"] = pool.hardened;
+  json["quarantine"] = pool.hardened ? Json(pool.quarantine) : Json(nullptr);
+  json["threads_take_turns"] = pool.threads_take_turns;
   return json;
 }
 
 Json Failures(const ReplayResult& result) {
-  Json json = {{"count", result.failures}, {"bytes", result.failed_bytes}};
+  Json json = {{"count", result.failures}, {"bytes", result.failed_bytes}, {"by_tag_limit", result.tag_limit_failures}};
   json["first_operation"] = result.failures > 0 ? Json(result.first_failure) : Json(nullptr);
   return json;
 }
@@ -45,7 +60,8 @@ std::string ReportJson(const ReplayReport& report) {
                 {{"count", result.operations},
                  {"allocations", report.program->allocations},
                  {"frees", report.program->frees},
-                 {"streams", report.program->streams}}},
+                 {"streams", report.program->streams},
+                 {"step_ends", report.program->step_ends}}},
                {"failures", Failures(result)},
                {"peak",
                 {{"operation", result.peak.step},
@@ -53,7 +69,10 @@ std::string ReportJson(const ReplayReport& report) {
                  {"rounding", result.peak.rounding},
                  {"reserved", result.peak.reserved}}},
                {"reserved_over_live", result.peak.live > 0 ? Json(report.ReservedOverLive()) : Json(nullptr)},
-               {"reserved", result.reserved_at_end},
+               {"reserved", result.reserved_most},
+               {"reserved_at_end", result.reserved_at_end},
+               {"given_back", result.given_back},
+               {"waits", report.pool.lag > 0 ? Json(result.waits) : Json(nullptr)},
                {"live_at_end", result.live_at_end},
                {"fragmentation",
                 {{"worst", report.Fragmentation()},

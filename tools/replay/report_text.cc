@@ -20,16 +20,12 @@ std::string Number(const char* format, double value) {
   return text;
 }
 
-std::string Pool(const PoolConfiguration& pool) {
-  return std::string(TierName(pool.tier)) + ", capacity " +
-         (pool.capacity.has_value() ? FormatBytes(*pool.capacity) : "as needed") + ", alignment " +
-         FormatBytes(pool.alignment) + ", growth " + FormatBytes(pool.growth);
-}
-
 std::string Failures(const ReplayResult& result) {
   if (result.failures == 0) return "none";
-  return FormatCount(result.failures, "allocation") + ", " + FormatBytes(result.failed_bytes) +
-         " together; the first at operation " + FormatCount(result.first_failure);
+  std::string text = FormatCount(result.failures, "allocation") + ", " + FormatBytes(result.failed_bytes) +
+                     " together; the first at operation " + FormatCount(result.first_failure);
+  if (result.tag_limit_failures > 0) text += "; " + FormatCount(result.tag_limit_failures) + " by the limit of a tag";
+  return text;
 }
 
 // What the trace says that could not be replayed as it stands.
@@ -62,14 +58,20 @@ std::string ReportText(const ReplayReport& report) {
   char crc[16];
   std::snprintf(crc, sizeof crc, "%08x", result.addresses);
   std::string text = report.file + "  " + report.format->description + "\n\n";
-  text += Line("pool", Pool(report.pool));
+  text += Line("pool", DescribePool(report.pool));
+  if (const std::string options = DescribeOptions(report.pool); !options.empty()) text += Line("options", options);
   text += Line("operations", FormatCount(program.allocations, "allocation") + ", " +
                                  FormatCount(program.frees, "free") + " on " + FormatCount(program.streams, "stream"));
   text += Line("failures", Failures(result));
+  if (report.pool.lag > 0) text += Line("waits", FormatCount(result.waits) + " of a stream for the work of another");
   text += Line("peak live", FormatBytes(result.peak.live) + " at operation " + FormatCount(result.peak.step) + "; " +
                                 FormatBytes(result.live_at_end) + " at the end");
-  text += Line("reserved",
-               FormatBytes(result.peak.reserved) + " then, " + FormatBytes(result.reserved_at_end) + " at most");
+  text +=
+      Line("reserved", FormatBytes(result.peak.reserved) + " then, " + FormatBytes(result.reserved_most) + " at most");
+  if (report.pool.has_cache_bounds()) {
+    text += Line("given back",
+                 FormatBytes(result.given_back) + "; " + FormatBytes(result.reserved_at_end) + " reserved at the end");
+  }
   text += Line("reserved/live", Number("%.3f", report.ReservedOverLive()));
   text += Line("rounding", FormatBytes(result.peak.rounding) + " at peak live (" +
                                trace_viewer::FormatPercent(result.peak.rounding, result.peak.live) + ")");

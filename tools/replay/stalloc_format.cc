@@ -1,4 +1,5 @@
-// STAlloc's log. Its profiler also writes lines that mark iterations, micro-batches and layers; they are passed over.
+// STAlloc's log. Its profiler also writes lines that mark iterations, micro-batches and layers: where an iteration
+// begins, the one before ends a step, and the others are passed over.
 #include "text_log.h"
 #include "trace_format.h"
 
@@ -7,18 +8,22 @@ namespace {
 
 constexpr std::string_view kRight = "\"1 pointer size stream\" (allocate) or \"0 pointer size stream\" (free)";
 
-bool IsMark(std::string_view line) {
-  const std::string_view beginning = line.substr(0, 4096);
-  for (const std::string_view word : {"Iteration Index", "micro-batch", "Layer"}) {
-    if (beginning.find(word) != std::string_view::npos) return true;
-  }
-  return false;
-}
+constexpr std::string_view kIteration = "Iteration Index";
 
-StatusOr<bool> ReadLine(std::uint64_t number, std::string_view line, AllocationEvent* event) {
+bool Has(std::string_view line, std::string_view word) {
+  return line.substr(0, 4096).find(word) != std::string_view::npos;
+}
+bool IsMark(std::string_view line) { return Has(line, kIteration) || Has(line, "micro-batch") || Has(line, "Layer"); }
+
+StatusOr<bool> ReadLine(std::uint64_t number, std::string_view line, AllocationEvent* event,
+                        std::optional<std::int64_t>* /*time_ns*/) {
   std::string_view rest = line;
   const std::string_view action = TakeField(&rest, ' ');
   if (action != "0" && action != "1") {
+    if (Has(line, kIteration)) {
+      event->kind = AllocationEvent::Kind::kStepEnd;  // of the iteration before
+      return true;
+    }
     if (IsMark(line)) return false;
     return WrongField(number, "line", line, kRight);
   }
@@ -40,12 +45,12 @@ bool IsStallocLog(std::string_view bytes) {
   constexpr std::size_t kLookAtMost = 64 << 10;
   TextLines lines(bytes.substr(0, kLookAtMost));
   std::string_view line;
-  AllocationEvent event;
   while (lines.Next(&line)) {
     if (line.empty()) continue;
-    const StatusOr<bool> is_event = ReadLine(1, line, &event);
+    AllocationEvent event;
+    const StatusOr<bool> is_event = ReadLine(1, line, &event, nullptr);
     if (!is_event.ok()) return false;
-    if (*is_event) return true;
+    if (*is_event && event.kind != AllocationEvent::Kind::kStepEnd) return true;
   }
   return false;
 }

@@ -2,6 +2,8 @@
 // say what is there at the end, are not needed.
 //
 // A block counts as free from "free_completed" on: from then on PyTorch may hand it out again.
+#include <algorithm>
+#include <limits>
 #include <string>
 
 #include "pickle.h"
@@ -14,6 +16,7 @@ using Kind = PickleValue::Kind;
 
 constexpr std::string_view kHow = "torch.cuda.memory._record_memory_history() starts the recording";
 constexpr std::size_t kFieldsMost = 64;  // of an event; PyTorch writes about ten
+constexpr std::uint64_t kTimeMostUs = std::numeric_limits<std::int64_t>::max() / 1000;
 
 // The list of events to read.
 StatusOr<const PickleValue*> ChooseDevice(const Pickle& pickle, const PickleValue& traces, std::optional<int> device,
@@ -67,9 +70,17 @@ class EventReader {
         return OkStatus();
       }
     }
+    std::uint64_t time_us = 0;
+    const PickleValue* const time = pickle_.Find(entry, "time_us");
+    if (time != nullptr) TIERLIB_RETURN_IF_ERROR(Integer(entry, "time_us", /*needed=*/false, &time_us));
+    timeless_ = timeless_ || time == nullptr;
     trace->events.push_back(event);
+    trace->times_ns.push_back(static_cast<std::int64_t>(std::min(time_us, kTimeMostUs) * 1000));
     return OkStatus();
   }
+
+  // An event had no time, as those of PyTorch before 2.2: then none has.
+  bool timeless() const { return timeless_; }
 
  private:
   Status Wrong(std::string_view what, std::string_view right) const {
@@ -90,6 +101,7 @@ class EventReader {
   const Pickle& pickle_;
   const std::size_t device_;
   std::size_t number_ = 0;
+  bool timeless_ = false;
 };
 
 }  // namespace
@@ -112,6 +124,7 @@ StatusOr<AllocationTrace> ReadTorchSnapshot(std::string_view bytes, const ReadOp
   for (const PickleValue& entry : pickle.Items(*events)) {
     TIERLIB_RETURN_IF_ERROR(reader.Add(number++, entry, &trace));
   }
+  if (reader.timeless()) trace.times_ns.clear();
   return trace;
 }
 
