@@ -12,21 +12,39 @@ void Append(const Text& text, std::int64_t begin, std::int64_t context, Batch& b
   ++batch.sequences;
 }
 
-}  // namespace
+// The sequences [first, first + count) of a batch.
+struct Rows {
+  std::int64_t first;
+  std::int64_t count;
+};
 
-Batch TrainingBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences,
-                    std::uint64_t seed, std::uint64_t step) {
+// At random offsets into tokens [begin, end), of which each sequence and its successor are made.
+Batch RandomBatch(const Text& text, std::int64_t begin, std::int64_t end, std::int64_t context, Rows rows,
+                  std::uint64_t seed, RandomStream stream, std::uint64_t index) {
   Batch batch;
-  const auto offsets = static_cast<std::uint64_t>(text.training - context);  // [0, offsets)
-  for (std::int64_t sequence = first; sequence < first + sequences; ++sequence) {
-    const auto bits = Philox(seed, RandomStream::kBatches, static_cast<std::uint32_t>(sequence), step);
+  const auto offsets = static_cast<std::uint64_t>(end - begin - context);  // [0, offsets)
+  for (std::int64_t sequence = rows.first; sequence < rows.first + rows.count; ++sequence) {
+    const auto bits = Philox(seed, stream, static_cast<std::uint32_t>(sequence), index);
     const std::uint64_t wide = (std::uint64_t{bits[0]} << 32) | bits[1];
     // The high half of a product maps [0, 2^64) to [0, offsets) evenly, to within offsets / 2^64.
     __extension__ using Product = unsigned __int128;
     const auto offset = static_cast<std::int64_t>((Product{wide} * offsets) >> 64);
-    Append(text, offset, context, batch);
+    Append(text, begin + offset, context, batch);
   }
   return batch;
+}
+
+}  // namespace
+
+Batch TrainingBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences,
+                    std::uint64_t seed, std::uint64_t step) {
+  return RandomBatch(text, 0, text.training, context, {first, sequences}, seed, RandomStream::kBatches, step);
+}
+
+Batch EstimateBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences,
+                    std::uint64_t seed, std::uint64_t draw) {
+  return RandomBatch(text, text.training, text.size(), context, {first, sequences}, seed, RandomStream::kEstimates,
+                     draw);
 }
 
 Batch ValidationBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences) {

@@ -1,4 +1,5 @@
-// Batches of sequences: random ones for training, all non-overlapping windows of the validation part for evaluation.
+// Batches of sequences: random ones for training and for estimates of the loss, all non-overlapping windows of the
+// validation part for evaluation.
 #ifndef TRAIN_LM_BATCHES_H_
 #define TRAIN_LM_BATCHES_H_
 
@@ -20,6 +21,10 @@ struct Batch {
 // decide, each equally likely.
 Batch TrainingBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences,
                     std::uint64_t seed, std::uint64_t step);
+
+// The same at offsets of the validation part that (seed, draw) and the sequence's number decide.
+Batch EstimateBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences,
+                    std::uint64_t seed, std::uint64_t draw);
 
 // Windows [first, first + sequences) of the validation part. REQUIRES: they are there.
 Batch ValidationBatch(const Text& text, std::int64_t context, std::int64_t first, std::int64_t sequences);

@@ -58,6 +58,11 @@ BlockMatrices::BlockMatrices(Model& model, const Options& options, tierlib::comm
     dkm.start = options.dkm_start;
     dkm.seed = options.seed + i;
     dkm.learners = learners;
+    dkm.group_rows = options.group_rows;
+    dkm.per_channel_scale = options.per_channel_scale;
+    dkm.attention_floor = options.attention_floor;
+    dkm.prune_threshold = options.prune_threshold;
+    dkm.uniquify = options.uniquify;
     const std::string& name = model.specs()[i].name;
     clustered_.emplace(i, Clustered{name, tierlib::dkm::Clustering(name, dkm)});
   }
@@ -87,6 +92,12 @@ StatusOr<std::unique_ptr<MatrixSource>> BlockMatrices::ForEvaluation(Context& co
   return std::unique_ptr<MatrixSource>(new Replaced(model_, std::move(tensors)));
 }
 
+std::map<std::string, int> BlockMatrices::Forms() const {
+  std::map<std::string, int> forms;
+  for (const auto& [parameter, each] : clustered_) ++forms[FormName(each.clustering.form())];
+  return forms;
+}
+
 double BlockMatrices::BitsPerWeight() const {
   double bits = 0;
   std::int64_t weights = 0;
@@ -95,8 +106,9 @@ double BlockMatrices::BitsPerWeight() const {
     const std::int64_t elements = model_.specs()[i].elements();
     const auto found = clustered_.find(i);
     const auto stored = 8.0 * static_cast<double>(tierlib::ElementBytes(model_.parameters()[i].value.dtype()));
-    const double each =
-        found == clustered_.end() ? std::min<double>(stored, bits_) : found->second.clustering.BitsPerWeight(elements);
+    const double each = found == clustered_.end()
+                            ? std::min<double>(stored, bits_)
+                            : found->second.clustering.BitsPerWeight(model_.parameters()[i].value.sizes());
     bits += each * static_cast<double>(elements);
     weights += elements;
   }

@@ -32,7 +32,10 @@ class BlockMatrices : public MatrixSource {
   // device until it is dropped.
   tierlib::StatusOr<std::unique_ptr<MatrixSource>> ForEvaluation(tierlib::autograd::Context& context);
 
-  // Index and table bits over all weights of the block matrices; without clustering, the bits of one weight.
+  // How many matrices each form of DKM is used for, by its name: what --dkm-form auto chose for those it has seen.
+  std::map<std::string, int> Forms() const;
+
+  // Index, table and scale bits over all weights of the block matrices; without clustering, the bits of one weight.
   double BitsPerWeight() const;
 
   struct Clustered {

@@ -29,6 +29,10 @@ constexpr int kVersion = 1;
 constexpr char kOptimizer[] = "optimizer.";
 constexpr char kDkm[] = "dkm.";
 constexpr char kCentroids[] = ".centroids";
+constexpr char kChannelScales[] = ".channel_scales";
+constexpr char kGroupRows[] = ".group_rows";
+// Options that checkpoints of before do not have: what they were made with is the default.
+constexpr const char* kLaterOptions[] = {"group-rows", "per-channel-scale", "attention-floor", "prune-threshold"};
 
 bool StartsWith(const std::string& text, const std::string& start) { return text.rfind(start, 0) == 0; }
 
@@ -85,18 +89,23 @@ Checkpoint::Entry Copy(const SafetensorsReader& reader, const TensorEntry& entry
   return {entry.name, entry.dtype, entry.sizes, std::vector<char>(data, data + entry.bytes)};
 }
 
+// NAME of "dkm.NAME" and then `end`; empty where it is another name.
+std::string WeightOf(const std::string& name, const std::string& end) {
+  const std::size_t start = std::strlen(kDkm);
+  const bool named = name.size() > start + end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+  return named ? name.substr(start, name.size() - start - end.size()) : "";
+}
+
 Status ReadTensors(const SafetensorsReader& reader, const std::string& path, Checkpoint& checkpoint) {
-  const std::string end = kCentroids;
   for (const TensorEntry& entry : reader.tensors()) {
     if (StartsWith(entry.name, kOptimizer)) {
       checkpoint.optimizer.push_back(Copy(reader, entry));
     } else if (StartsWith(entry.name, kDkm)) {
-      const std::size_t length = entry.name.size();
-      const std::size_t start = std::strlen(kDkm);
-      const bool named = length > start + end.size() && entry.name.compare(length - end.size(), end.size(), end) == 0;
-      if (!named || entry.dtype != DType::kF32)
-        return DataLossError(path + ": tensor " + entry.name + " is not centroids");
-      checkpoint.centroids[entry.name.substr(start, length - start - end.size())] = Floats(reader, entry);
+      const std::string weight = WeightOf(entry.name, kCentroids), scaled = WeightOf(entry.name, kChannelScales);
+      if ((weight.empty() && scaled.empty()) || entry.dtype != DType::kF32) {
+        return DataLossError(path + ": tensor " + entry.name + " is neither centroids nor scales of channels");
+      }
+      (weight.empty() ? checkpoint.channel_scales[scaled] : checkpoint.centroids[weight]) = Floats(reader, entry);
     }
   }
   return tierlib::OkStatus();
@@ -132,11 +141,21 @@ Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint, co
       tensors.push_back({entry.name, entry.dtype, entry.sizes, entry.bytes.data()});
     }
   }
+  std::map<std::string, std::string> texts = {{kMetadata, metadata.dump()}};
   for (const auto& [name, values] : checkpoint.centroids) {
-    tensors.push_back(
-        {kDkm + name + kCentroids, DType::kF32, {static_cast<std::int64_t>(values.size())}, values.data()});
+    std::vector<std::int64_t> sizes = {static_cast<std::int64_t>(values.size())};
+    if (options.group_rows > 0) {
+      const std::int64_t clusters = std::int64_t{1} << options.bits;
+      sizes = {sizes[0] / clusters, clusters};
+      texts[kDkm + name + kGroupRows] = std::to_string(options.group_rows);
+    }
+    tensors.push_back({kDkm + name + kCentroids, DType::kF32, sizes, values.data()});
   }
-  return tierlib::io::WriteSafetensors(path, tensors, {{kMetadata, metadata.dump()}});
+  for (const auto& [name, values] : checkpoint.channel_scales) {
+    tensors.push_back(
+        {kDkm + name + kChannelScales, DType::kF32, {static_cast<std::int64_t>(values.size())}, values.data()});
+  }
+  return tierlib::io::WriteSafetensors(path, tensors, texts);
 }
 
 StatusOr<std::map<std::string, std::string>> CheckpointOptions(const std::string& path) {
@@ -147,7 +166,11 @@ StatusOr<std::map<std::string, std::string>> CheckpointOptions(const std::string
   for (const auto& [name, value] : metadata["options"].items()) {
     if (known.count(name) != 0 && value.is_string()) options[name] = value.get<std::string>();
   }
-  if (options.size() != known.size() || metadata["options"].size() != known.size()) {
+  const std::size_t there = options.size();
+  for (const char* later : kLaterOptions) {
+    if (!metadata["options"].contains(later)) options[later] = known.at(later);
+  }
+  if (options.size() != known.size() || metadata["options"].size() != there) {
     return DataLossError(path + ": the checkpoint's options are damaged or of another version of train_lm");
   }
   return options;

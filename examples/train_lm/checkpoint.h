@@ -25,12 +25,16 @@ struct Checkpoint {
     std::vector<std::int64_t> sizes;
     std::vector<char> bytes;
   };
-  std::uint64_t step = 0;                               // steps taken
-  double val_loss_start = 0;                            // of the first run
-  std::vector<Entry> weights;                           // nanoGPT's names; ReadCheckpoint leaves them to LoadWeights
-  std::vector<Entry> optimizer;                         // "optimizer.<parameter>.exp_avg", ...
-  std::map<std::string, std::vector<float>> centroids;  // by parameter; "dkm.<parameter>.centroids" in the file
-  std::map<std::string, double> tau;                    // by parameter
+  std::uint64_t step = 0;        // steps taken
+  double val_loss_start = 0;     // of the first run
+  std::vector<Entry> weights;    // nanoGPT's names; ReadCheckpoint leaves them to LoadWeights
+  std::vector<Entry> optimizer;  // "optimizer.<parameter>.exp_avg", ...
+  // By parameter; "dkm.<parameter>.centroids" in the file, with --group-rows as [groups, clusters], and then the
+  // metadata has "dkm.<parameter>.group_rows".
+  std::map<std::string, std::vector<float>> centroids;
+  // By parameter, with --per-channel-scale; "dkm.<parameter>.channel_scales" in the file.
+  std::map<std::string, std::vector<float>> channel_scales;
+  std::map<std::string, double> tau;  // by parameter
 };
 
 // Replaces the file at `path` as a whole. FailedPrecondition, with the file left as it was, where a weight or a part of
@@ -38,8 +42,8 @@ struct Checkpoint {
 tierlib::Status WriteCheckpoint(const std::string& path, const Checkpoint& checkpoint, const Options& options,
                                 const Text& text);
 
-// The deciding options that a checkpoint was made with, as the command line would give them. DataLoss where they are
-// not there or not what this program writes.
+// The deciding options that a checkpoint was made with, as the command line would give them; defaults for those that
+// came after the first version of checkpoints. DataLoss where others are not there or not what this program writes.
 tierlib::StatusOr<std::map<std::string, std::string>> CheckpointOptions(const std::string& path);
 
 // Reads a checkpoint, less its weights, and checks it against itself: who uses an entry checks it against the model.

@@ -47,8 +47,8 @@ StatusOr<ModelShape> ShapeOf(const Options& options, const Text& text) {
       (options.tokenizer.empty() ? " characters; --tokenizer names its tokens" : " of " + options.tokenizer));
 }
 
-// Reads and checks everything that the run needs.
-StatusOr<Job> MakeJob(const Options& options, const Text& text) {
+// Reads and checks everything that the run needs. `writes`: it is this process that writes what the options name.
+StatusOr<Job> MakeJob(const Options& options, const Text& text, bool writes) {
   TIERLIB_ASSIGN_OR_RETURN(const ModelShape shape, ShapeOf(options, text));
   TIERLIB_RETURN_IF_ERROR(CheckParameterCount(shape));
   TIERLIB_RETURN_IF_ERROR(CheckAddressSpace(options));
@@ -63,29 +63,41 @@ StatusOr<Job> MakeJob(const Options& options, const Text& text) {
     job.checkpoint = std::make_unique<Checkpoint>(std::move(checkpoint));
   }
   TIERLIB_ASSIGN_OR_RETURN(job.weights, StartingWeights(options, shape));
-  TIERLIB_RETURN_IF_ERROR(CheckWritable(options.save));
-  TIERLIB_RETURN_IF_ERROR(CheckWritable(options.report));
+  if (writes) {
+    TIERLIB_RETURN_IF_ERROR(CheckWritable(options.save));
+    TIERLIB_RETURN_IF_ERROR(CheckWritable(options.report));
+  }
   TIERLIB_ASSIGN_OR_RETURN(job.bytes_without_offload, DeviceBytesWithoutOffload(job));
   TIERLIB_RETURN_IF_ERROR(CheckMemory(job));
   TIERLIB_ASSIGN_OR_RETURN(job.target_peak, ChooseTargetPeak(job));
   return job;
 }
 
+StatusOr<Text> LoadTextFor(const Options& options) {
+  TIERLIB_RETURN_IF_ERROR(CheckDevice(options));
+  return LoadText(options.data, options.context, options.tokenizer);
+}
+
+Status TrainAs(const Job& job, Learner learner) {
+  Run run(job, learner);
+  TIERLIB_RETURN_IF_ERROR(run.Start());
+  TIERLIB_RETURN_IF_ERROR(run.Train());
+  return run.Finish();
+}
+
 }  // namespace
 
 Status RunJob(const Options& options) {
-  if (options.device == DeviceChoice::kCuda) {
-    return tierlib::UnimplementedError(
-        "--device cuda: the autograd of this version has kernels for the emulated device only");
-  }
-  TIERLIB_ASSIGN_OR_RETURN(const Text text, LoadText(options.data, options.context, options.tokenizer));
-  TIERLIB_ASSIGN_OR_RETURN(const Job job, MakeJob(options, text));
-  return RunLearners(options.learners, [&job](Learner learner) {
-    Run run(job, learner);
-    TIERLIB_RETURN_IF_ERROR(run.Start());
-    TIERLIB_RETURN_IF_ERROR(run.Train());
-    return run.Finish();
-  });
+  TIERLIB_ASSIGN_OR_RETURN(const Text text, LoadTextFor(options));
+  TIERLIB_ASSIGN_OR_RETURN(const Job job, MakeJob(options, text, /*writes=*/true));
+  return RunLearners(options.learners, [&job](Learner learner) { return TrainAs(job, learner); });
+}
+
+Status RunJobAs(const Options& options, Learner learner) {
+  // All have the same options, and so say the same where they stop.
+  TIERLIB_ASSIGN_OR_RETURN(const Text text, LoadTextFor(options));
+  TIERLIB_ASSIGN_OR_RETURN(const Job job, MakeJob(options, text, learner.leads()));
+  return TrainAs(job, learner);
 }
 
 }  // namespace train_lm

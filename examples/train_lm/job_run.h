@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "tierlib/status.h"
+#include "train_lm/learner.h"
 #include "train_lm/options.h"
 
 namespace train_lm {
@@ -16,6 +17,9 @@ static_assert(std::atomic<int>::is_always_lock_free, "a signal handler writes to
 // Does what the options ask for. Everything that can be refused is refused before training starts and before an
 // existing file is touched. Cancelled where a signal stopped the run, after the checkpoint was written.
 tierlib::Status RunJob(const Options& options);
+// The same in one of several processes, as `learner` of them. Learner 0's process alone writes the report and the
+// checkpoint.
+tierlib::Status RunJobAs(const Options& options, Learner learner);
 
 }  // namespace train_lm
 

@@ -7,15 +7,25 @@
 #include <cstdlib>
 #include <new>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "train_lm/job_run.h"
+#include "train_lm/learner_processes.h"
 #include "train_lm/options.h"
 
 namespace {
 
 using tierlib::Status;
 using tierlib::StatusCode;
+using tierlib::StatusOr;
+
+bool HasOption(const std::vector<std::string>& arguments, const std::string& option) {
+  for (const std::string& argument : arguments) {
+    if (argument == option || argument.starts_with(option + "=")) return true;
+  }
+  return false;
+}
 
 // Names out of files and paths may hold anything; a message stays one line.
 int Fail(std::string_view message, int code) {
@@ -40,19 +50,58 @@ void InstallSignals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-int Main(const std::vector<std::string>& arguments) {
-  const tierlib::StatusOr<train_lm::Options> options = train_lm::ParseOptions(arguments);
-  if (options.status().code() == StatusCode::kCancelled) {
+// Reads the arguments. Cancelled where they ask for help, which is printed then.
+StatusOr<train_lm::Options> ReadOptions(const std::vector<std::string>& arguments, bool prints) {
+  StatusOr<train_lm::Options> options = train_lm::ParseOptions(arguments);
+  if (options.ok()) {
+    // The option has it now. The runtimes of the memory plan, which write no trace, must not find it.
+    unsetenv("TIERLIB_TRACE");
+    InstallSignals();
+  } else if (options.status().code() == StatusCode::kCancelled && prints) {
     std::fputs(std::string(options.status().message()).c_str(), stdout);
-    return 0;
   }
-  if (!options.ok()) return FailWith(options.status(), options.status().code() == StatusCode::kInvalidArgument ? 2 : 1);
-  // The option has it now. The runtimes of the memory plan, which write no trace, must not find it.
-  unsetenv("TIERLIB_TRACE");
-  InstallSignals();
+  return options;
+}
+
+int ExitCodeOf(const Status& status) {
+  return status.ok() ? 0 : status.code() == StatusCode::kCancelled ? 128 + train_lm::stop_signal : 1;
+}
+
+int ExitCodeOfReading(const Status& status) {
+  return status.code() == StatusCode::kCancelled ? 0 : status.code() == StatusCode::kInvalidArgument ? 2 : 1;
+}
+
+int RunAlone(const std::vector<std::string>& arguments) {
+  const StatusOr<train_lm::Options> options = ReadOptions(arguments, /*prints=*/true);
+  if (options.status().code() == StatusCode::kCancelled) return 0;
+  if (!options.ok()) return FailWith(options.status(), ExitCodeOfReading(options.status()));
   const Status status = train_lm::RunJob(*options);
-  if (status.ok()) return 0;
-  return FailWith(status, status.code() == StatusCode::kCancelled ? 128 + train_lm::stop_signal : 1);
+  return status.ok() ? 0 : FailWith(status, ExitCodeOf(status));
+}
+
+// --mpi: every process comes here, and learner 0's tells how it ended.
+int RunAsProcess(std::vector<std::string> arguments) {
+  const auto processes = train_lm::LearnerProcesses::Start();
+  if (!processes.ok()) return FailWith(processes.status(), 1);
+  const int count = (*processes)->count();
+  const bool leads = (*processes)->rank() == 0;
+  if (!HasOption(arguments, "--learners")) arguments.push_back("--learners=" + std::to_string(count));
+  bool was_read = false;
+  const Status status = (*processes)->Run([&](train_lm::Learner learner) -> Status {
+    TIERLIB_ASSIGN_OR_RETURN(const train_lm::Options options, ReadOptions(arguments, leads));
+    if (options.learners != count) {
+      return tierlib::InvalidArgumentError("--learners " + std::to_string(options.learners) + ", but mpirun started " +
+                                           std::to_string(count) + ": leave the option out");
+    }
+    was_read = true;
+    return train_lm::RunJobAs(options, learner);
+  });
+  const int code = was_read ? ExitCodeOf(status) : ExitCodeOfReading(status);
+  return leads && code != 0 ? FailWith(status, code) : code;
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  return HasOption(arguments, "--mpi") ? RunAsProcess(arguments) : RunAlone(arguments);
 }
 
 }  // namespace

@@ -48,6 +48,22 @@ int KernelThreads(const Options& options) {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / options.learners);
 }
 
+// The runtime that the options ask for, on an emulated device without bytes, whatever the device.
+tierlib::Options WithoutBytes(const Options& options) {
+  tierlib::Options runtime = RuntimeOptions(options);
+  runtime.devices[0].kind = tierlib::DeviceKind::kEmulated;
+  runtime.devices[0].emulated.schedule = tierlib::EmulatedSchedule::kShapeOnly;
+  runtime.trace.clear();
+  return runtime;
+}
+
+// What the plan may count on. Kernels for CUDA take workspaces that it does not see: cuBLAS's 32 MiB, and a few sums.
+std::uint64_t PlannedMemory(const Options& options) {
+  constexpr std::uint64_t kCudaWorkspaces = tierlib::MiB(64);
+  if (options.device != DeviceChoice::kCuda) return options.device_memory;
+  return options.device_memory - std::min(options.device_memory / 2, kCudaWorkspaces);
+}
+
 // A capacity that nothing fills: as much address space as this process can have for the device and again for the host.
 // (Sanitizers leave a process a fraction of what it has otherwise.)
 std::uint64_t AmpleCapacity() {
@@ -77,13 +93,11 @@ struct Plan {
 // The job in short: every allocation that the whole would make, on a device of this capacity.
 StatusOr<tierlib::Statistics> Try(const Job& job, OffloadMode mode, std::uint64_t device_memory,
                                   std::uint64_t host_memory, const Plan& plan = {}) {
-  tierlib::Options options = RuntimeOptions(job.options);
+  tierlib::Options options = WithoutBytes(job.options);
   options.devices[0].capacity = device_memory;
   options.devices[0].target_peak = plan.target_peak;
-  options.devices[0].emulated.schedule = tierlib::EmulatedSchedule::kShapeOnly;
   options.pinned_limit = host_memory;
   options.mode = mode;
-  options.trace.clear();
   TIERLIB_ASSIGN_OR_RETURN(const std::unique_ptr<tierlib::Runtime> runtime, tierlib::Runtime::Create(options));
   PlannedGroup group(job.options.learners);
   const Learner learner(job.options.learners > 1 ? &group : nullptr);
@@ -129,6 +143,8 @@ Status DeviceTooSmall(const Job& job) {
 
 tierlib::Options RuntimeOptions(const Options& options) {
   tierlib::Options runtime;
+  runtime.devices[0].kind =
+      options.device == DeviceChoice::kCuda ? tierlib::DeviceKind::kCuda : tierlib::DeviceKind::kEmulated;
   runtime.devices[0].capacity = options.device_memory;
   runtime.devices[0].emulated.kernel_threads = KernelThreads(options);
   runtime.pinned_limit = options.host_memory;
@@ -139,11 +155,16 @@ tierlib::Options RuntimeOptions(const Options& options) {
   return runtime;
 }
 
-Status CheckAddressSpace(const Options& options) {
+Status CheckAddressSpace(const Options& options) { return tierlib::Runtime::Create(WithoutBytes(options)).status(); }
+
+Status CheckDevice(const Options& options) {
+  if (options.device != DeviceChoice::kCuda) return tierlib::OkStatus();
   tierlib::Options runtime = RuntimeOptions(options);
-  runtime.devices[0].emulated.schedule = tierlib::EmulatedSchedule::kShapeOnly;
+  runtime.pinned_limit = tierlib::MiB(16);
   runtime.trace.clear();
-  return tierlib::Runtime::Create(runtime).status();
+  const Status status = tierlib::Runtime::Create(std::move(runtime)).status();
+  if (status.ok()) return status;
+  return Status(status.code(), "--device cuda: " + std::string(status.message()));
 }
 
 Status CheckLeastMemory(const Options& options, const ModelShape& shape) {
@@ -164,9 +185,9 @@ Status CheckLeastMemory(const Options& options, const ModelShape& shape) {
 Status CheckMemory(const Job& job) {
   const Options& o = job.options;
   const StatusOr<tierlib::Statistics> asked =
-      Try(job, o.offload, o.device_memory, o.host_memory, {o.target_peak.value_or(0)});
+      Try(job, o.offload, PlannedMemory(o), o.host_memory, {o.target_peak.value_or(0)});
   if (asked.ok() || !IsFull(asked.status())) return asked.status();
-  const StatusOr<tierlib::Statistics> ample_host = Try(job, o.offload, o.device_memory, AmpleCapacity());
+  const StatusOr<tierlib::Statistics> ample_host = Try(job, o.offload, PlannedMemory(o), AmpleCapacity());
   if (!ample_host.ok()) return IsFull(ample_host.status()) ? DeviceTooSmall(job) : ample_host.status();
   return tierlib::ResourceExhaustedError("--host-memory " + tierlib::FormatBytes(o.host_memory) +
                                          " is not enough: with --device-memory " +
@@ -179,13 +200,14 @@ StatusOr<std::uint64_t> ChooseTargetPeak(const Job& job) {
   const Options& o = job.options;
   if (o.target_peak.has_value()) return *o.target_peak;
   const bool plans = o.offload == OffloadMode::kMarshal && o.policy == tierlib::OffloadPolicy::kFit && !o.eval_only;
-  if (!plans || o.device_memory >= job.bytes_without_offload) return 0;
+  const std::uint64_t memory = PlannedMemory(o);
+  if (!plans || memory >= job.bytes_without_offload) return 0;
   std::uint64_t best = 0;
   std::uint64_t fewest = ~std::uint64_t{0};
   for (const std::uint64_t parts : {1, 2, 4, 6}) {
-    const std::uint64_t target = o.device_memory - o.device_memory / 32 * parts;
+    const std::uint64_t target = memory - memory / 32 * parts;
     tierlib::Statistics before;
-    const StatusOr<tierlib::Statistics> tried = Try(job, o.offload, o.device_memory, o.host_memory, {target, &before});
+    const StatusOr<tierlib::Statistics> tried = Try(job, o.offload, memory, o.host_memory, {target, &before});
     if (!tried.ok() && !IsFull(tried.status())) return tried.status();
     if (!tried.ok()) continue;
     const std::uint64_t evictions = tried->shortages.evictions - before.shortages.evictions;

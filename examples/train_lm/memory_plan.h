@@ -11,8 +11,11 @@
 
 namespace train_lm {
 
-// The runtime that the options ask for, on an emulated device, without a plan for its peak.
+// The runtime that the options ask for, without a plan for its peak.
 tierlib::Options RuntimeOptions(const Options& options);
+
+// With --device cuda: what is missing for that, or OK. The device is opened for a moment.
+tierlib::Status CheckDevice(const Options& options);
 
 // ResourceExhausted where the address space of this process does not hold --device-memory and --host-memory.
 tierlib::Status CheckAddressSpace(const Options& options);
@@ -21,8 +24,9 @@ tierlib::Status CheckAddressSpace(const Options& options);
 // it on the host, as CheckMemory needs it, would take minutes or all memory.
 tierlib::Status CheckLeastMemory(const Options& options, const ModelShape& shape);
 
-// OK where the job fits into --device-memory and --host-memory. ResourceExhausted is one line for the user, with the
-// figures that would suffice: given as --device-memory they do, and 3 % less does not.
+// OK where the job fits into --device-memory (with --device cuda: less some room for workspaces) and --host-memory.
+// ResourceExhausted is one line for the user, with the figures that would suffice: given as --device-memory they do,
+// and 3 % less does not.
 tierlib::Status CheckMemory(const Job& job);
 
 // Device bytes that the job needs with --offload off.

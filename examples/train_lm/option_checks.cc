@@ -81,10 +81,31 @@ Status CheckClustering(const Options& o) {
   if (o.dkm_epsilon > 0 && dense) {
     return InvalidArgumentError("--dkm-epsilon is for --dkm-form tiled or exact");
   }
-  if (o.dkm_form == tierlib::dkm::Form::kExact && wide && !o.dkm_round_to) {
+  const bool exact = o.dkm_form == tierlib::dkm::Form::kExact;
+  if (exact && wide && !o.dkm_round_to) {
     return InvalidArgumentError("--dkm-form exact needs 16 bits: --dkm-round-to bf16 or f16, or such a --dtype");
   }
+  if (exact && o.per_channel_scale != tierlib::dkm::ChannelScale::kNone && !o.dkm_round_to) {
+    return InvalidArgumentError("--dkm-form exact needs 16 bits after --per-channel-scale too: --dkm-round-to " +
+                                std::string(tierlib::DTypeName(o.dtype)));
+  }
+  if (o.uniquify && !(dense && o.clusters())) {
+    return InvalidArgumentError(
+        "--uniquify needs --bits 1 to 8 and --dkm-form reference or paper: nothing else saves maps");
+  }
   return tierlib::OkStatus();
+}
+
+// What DKM has no kernel for on CUDA devices.
+Status CheckCuda(const Options& o) {
+  if (o.device != DeviceChoice::kCuda || !o.clusters()) return tierlib::OkStatus();
+  const bool dense = o.dkm_form == tierlib::dkm::Form::kReference || o.dkm_form == tierlib::dkm::Form::kPaper;
+  const char* const given = dense                                                        ? "--dkm-form"
+                            : o.per_channel_scale != tierlib::dkm::ChannelScale::kNone   ? "--per-channel-scale"
+                            : o.dkm_form == tierlib::dkm::Form::kTiled && o.dkm_round_to ? "--dkm-round-to"
+                                                                                         : nullptr;
+  if (given == nullptr) return tierlib::OkStatus();
+  return InvalidArgumentError(std::string(given) + ": what is given runs on --device emulated only");
 }
 
 Status CheckLearners(const Options& o) {
@@ -111,9 +132,16 @@ Status CheckTogether(const Options& o) {
   if (o.eval_only && !o.save.empty()) {
     return InvalidArgumentError("--eval-only trains nothing that --save could write");
   }
+  if (o.eval_only && o.eval_every > 0) {
+    return InvalidArgumentError("--eval-every is for training: --eval-only evaluates once");
+  }
+  if (o.eval_batches > 0 && o.eval_every == 0) {
+    return InvalidArgumentError("--eval-batches needs --eval-every: it says when they are drawn");
+  }
   if (o.min_lr > o.lr) return InvalidArgumentError("--min-lr is above --lr");
   if (o.stop_at > o.steps) return InvalidArgumentError("--stop-at is above --steps");
   TIERLIB_RETURN_IF_ERROR(CheckClustering(o));
+  TIERLIB_RETURN_IF_ERROR(CheckCuda(o));
   TIERLIB_RETURN_IF_ERROR(CheckLearners(o));
   return CheckFiles(o);
 }

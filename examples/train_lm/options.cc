@@ -30,6 +30,9 @@ const Names<tierlib::dkm::Form> kForms = {{"auto", tierlib::dkm::Form::kAuto},
                                           {"paper", tierlib::dkm::Form::kPaper},
                                           {"tiled", tierlib::dkm::Form::kTiled},
                                           {"exact", tierlib::dkm::Form::kExact}};
+const Names<tierlib::dkm::ChannelScale> kScales = {{"none", tierlib::dkm::ChannelScale::kNone},
+                                                   {"abs", tierlib::dkm::ChannelScale::kAbs},
+                                                   {"min-max", tierlib::dkm::ChannelScale::kMinMax}};
 const Names<tierlib::dkm::Start> kStarts = {{"kmeans++", tierlib::dkm::Start::kPlusPlus},
                                             {"exact", tierlib::dkm::Start::kExact}};
 const Names<std::optional<tierlib::DType>> kRoundings = {
@@ -190,6 +193,10 @@ void CommandLine::Training() {
           "Of weights, batches, dropout and k-means++, default 1")
       ->type_name("N");
   app_.add_flag("--eval-only", options_.eval_only, "Only evaluate on the validation part");
+  Whole("--eval-every", options_.eval_every, 0, std::int64_t{1} << 40,
+        "Evaluate after each so many steps too; the report has all of it and the least; default 0: not in between");
+  Whole("--eval-batches", options_.eval_batches, 0, 1 << 20,
+        "Beside each of these, estimate by so many batches at random places, as nanoGPT does; default 0: no estimate");
 }
 
 void CommandLine::Clustering() {
@@ -230,6 +237,17 @@ void CommandLine::Clustering() {
          "How DKM is computed; auto is exact for large matrices of 16 bits, otherwise tiled");
   Choice("--dkm-round-to", options_.dkm_round_to, kRoundings,
          "What f32 parameters are clustered as: exact needs 16 bits");
+  Whole("--group-rows", options_.group_rows, 0, std::int64_t{1} << 31,
+        "Output channels (rows) that share centroids, default 0: all; the last group of a matrix may have fewer");
+  Choice("--per-channel-scale", options_.per_channel_scale, kScales,
+         "What each output channel is divided by to be clustered: its largest magnitude, or half its range, at the "
+         "start");
+  Real("--attention-floor", options_.attention_floor, 0, 0.99,
+       "Attention is raised to this, as coremltools' zero_threshold 1e-7, default 0: none");
+  Real("--prune-threshold", options_.prune_threshold, 0, 1e30,
+       "What distances to centroid 0 are lowered by, as in coremltools, default 0");
+  app_.add_flag("--uniquify", options_.uniquify,
+                "A dense form of DKM saves tables of distinct rows for backward where it can (U of eDKM)");
 }
 
 void CommandLine::Learners() {
@@ -239,12 +257,16 @@ void CommandLine::Learners() {
           "of the sizes below, of its own: all of them need that many times the memory of one")
       ->check(CLI::Range(1, 64))
       ->type_name("N");
+  app_.add_flag("--mpi", options_.mpi,
+                "The learners are the processes that mpirun started: mpirun -n 4 train_lm --mpi ...");
   app_.add_flag("--shard", options_.shard,
                 "Each learner keeps its share of what a dense form of DKM saves for backward (S of eDKM)");
 }
 
 void CommandLine::Memory() {
-  Choice("--device", options_.device, kDevices, "auto is cuda where that can train, otherwise emulated");
+  Choice("--device", options_.device, kDevices,
+         "cuda: device 0 of the machine, in builds with CUDA; auto is emulated: training on CUDA is tested on the host "
+         "alone so far");
   Size("--device-memory", options_.device_memory, "Device memory to use");
   Size("--host-memory", options_.host_memory, "Host memory for what is moved there");
   Choice("--offload", options_.offload, kModes, "What happens to the tensors that backward needs");
@@ -359,6 +381,8 @@ const char* OffloadName(tierlib::OffloadMode mode) {
   return "?";
 }
 
+std::string FormName(tierlib::dkm::Form form) { return NameOf(kForms, form); }
+
 StatusOr<Options> ParseOptions(const std::vector<std::string>& arguments) {
   CommandLine line;
   TIERLIB_ASSIGN_OR_RETURN(Options options, line.Parse(arguments));
@@ -397,6 +421,10 @@ std::map<std::string, std::string> DecidingOptions(const Options& options) {
       {"dkm-form", NameOf(kForms, options.dkm_form)},
       {"learners", std::to_string(options.learners)},
       {"dkm-round-to", NameOf(kRoundings, options.dkm_round_to)},
+      {"group-rows", std::to_string(options.group_rows)},
+      {"per-channel-scale", NameOf(kScales, options.per_channel_scale)},
+      {"attention-floor", Decimal(options.attention_floor)},
+      {"prune-threshold", Decimal(options.prune_threshold)},
   };
 }
 

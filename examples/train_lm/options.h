@@ -53,6 +53,8 @@ struct Options {
   double clip = 1.0;          // 0: no clipping
   std::uint64_t seed = 1;
   bool eval_only = false;
+  std::int64_t eval_every = 0;    // steps between evaluations beside the first and the last; 0: none
+  std::int64_t eval_batches = 0;  // random ones of an estimate beside each of these; 0: no estimate
 
   // Clustering of the block matrices.
   int bits = 32;   // 1 to 8: DKM; 16: rounded to bfloat16 at evaluation; 32: as they are
@@ -62,9 +64,15 @@ struct Options {
   tierlib::dkm::Start dkm_start = tierlib::dkm::Start::kPlusPlus;
   tierlib::dkm::Form dkm_form = tierlib::dkm::Form::kAuto;
   std::optional<tierlib::DType> dkm_round_to;  // of f32 parameters; none: as they are
+  std::int64_t group_rows = 0;                 // output channels that share centroids; 0: all of a matrix
+  tierlib::dkm::ChannelScale per_channel_scale = tierlib::dkm::ChannelScale::kNone;
+  double attention_floor = 0;  // coremltools' zero_threshold; 0: none
+  double prune_threshold = 0;
+  bool uniquify = false;  // a dense form keeps tables of distinct rows
 
-  // Learners of one global batch, threads of this process.
+  // Learners of one global batch: threads of this process, or (mpi) the processes that mpirun started.
   int learners = 1;
+  bool mpi = false;
   bool shard = false;  // each keeps its share of what clustering saves for backward
 
   // Memory. Of each learner.
@@ -83,6 +91,7 @@ struct Options {
 };
 
 const char* OffloadName(tierlib::OffloadMode mode);
+std::string FormName(tierlib::dkm::Form form);
 
 // Reads the arguments after the program's name. With --resume, options that decide the result and are not given are the
 // checkpoint's, and given ones must be equal to them. InvalidArgument is a mistake in the arguments (exit code 2);

@@ -9,7 +9,7 @@
 namespace train_lm {
 
 // What each stream is for. Dropout has its own counters, in the ops.
-enum class RandomStream : std::uint32_t { kWeights = 1, kBatches = 2 };
+enum class RandomStream : std::uint32_t { kWeights = 1, kBatches = 2, kEstimates = 3 };
 
 inline std::array<std::uint32_t, 4> Philox(std::uint64_t seed, RandomStream stream, std::uint32_t row,
                                            std::uint64_t index) {

@@ -58,6 +58,23 @@ Json PeakOf(const tierlib::Statistics& statistics) {
           {"peak_in_backward", peak.peak_in_backward}};
 }
 
+// With the least of each kind beside all of them; null where there were none.
+Json EvaluationsOf(const std::vector<Evaluation>& evaluations) {
+  if (evaluations.empty()) return nullptr;
+  Json all = Json::array();
+  std::optional<double> least_loss, least_estimate;
+  const auto lower = [](std::optional<double>& least, const std::optional<double>& value) {
+    if (value && !(least && *least <= *value)) least = value;
+  };
+  for (const Evaluation& each : evaluations) {
+    all.push_back(
+        {{"step", each.step}, {"val_loss", each.val_loss}, {"estimate", OrNull(each.estimate)}, {"ms", each.ms}});
+    lower(least_loss, each.val_loss);
+    lower(least_estimate, each.estimate);
+  }
+  return {{"least_val_loss", OrNull(least_loss)}, {"least_estimate", OrNull(least_estimate)}, {"all", std::move(all)}};
+}
+
 Json MakeReport(const Options& options, const Results& r) {
   const std::uint64_t steps = r.losses.size();
   const tierlib::Statistics& s = r.statistics;
@@ -68,6 +85,7 @@ Json MakeReport(const Options& options, const Results& r) {
   report["val_loss_start"] = OrNull(r.val_loss_start);
   report["val_loss"] = OrNull(r.val_loss);
   report["val_windows"] = r.val_windows;
+  report["evaluations"] = EvaluationsOf(r.evaluations);
   report["first_step"] = r.first_step;
   report["steps"] = steps;
   report["step_ms_median"] = Median(r.step_ms);
@@ -83,6 +101,7 @@ Json MakeReport(const Options& options, const Results& r) {
                                       {"kept", traffic["kept"]}};
   report["traffic_per_step"] = traffic;
   report["weight_bits_per_weight"] = r.weight_bits_per_weight;
+  report["dkm_forms"] = r.dkm_forms;
   report["parameters"] = r.parameters;
   report["device"] = r.device;
   report["device_memory"] = options.device_memory;
@@ -136,6 +155,13 @@ Status PrintResults(const Options& options, const Results& r) {
   if (r.val_loss.has_value()) {
     std::printf("val_loss %.4f (%lld windows, %.3f bits a weight of the block matrices)\n", *r.val_loss,
                 static_cast<long long>(r.val_windows), r.weight_bits_per_weight);
+  }
+  if (!r.dkm_forms.empty()) {
+    std::string forms;
+    for (const auto& [form, matrices] : r.dkm_forms) {
+      forms += (forms.empty() ? "" : ", ") + std::to_string(matrices) + " by form " + form;
+    }
+    std::printf("clustered matrices: %s\n", forms.c_str());
   }
   if (!r.losses.empty()) {
     const std::uint64_t steps = r.losses.size();

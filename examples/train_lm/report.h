@@ -3,6 +3,7 @@
 #define TRAIN_LM_REPORT_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,16 +13,26 @@
 
 namespace train_lm {
 
+// Of the validation part, with the weights as inference would use them, after so many steps.
+struct Evaluation {
+  std::uint64_t step = 0;
+  double val_loss = 0;             // over all windows
+  std::optional<double> estimate;  // over random batches, where --eval-batches asks for them
+  double ms = 0;                   // that both took
+};
+
 struct Results {
   std::optional<double> val_loss_start;  // with the weights as stored, before the first step; not with --eval-only
   std::optional<double> val_loss;  // with the weights as inference would use them; not where a signal stopped the run
   std::int64_t val_windows = 0;
-  std::uint64_t first_step = 0;  // taken before this run, where it resumed
-  std::vector<float> losses;     // of each step of this run
+  std::vector<Evaluation> evaluations;  // of --eval-every, by step
+  std::uint64_t first_step = 0;         // taken before this run, where it resumed
+  std::vector<float> losses;            // of each step of this run
   std::vector<double> step_ms;
   tierlib::Ledger traffic;         // of the steps of this run, together
   tierlib::Statistics statistics;  // at the end
   double weight_bits_per_weight = 0;
+  std::map<std::string, int> dkm_forms;  // matrices by the form that clustered them
   std::uint64_t parameters = 0;
   std::uint64_t parameters_fingerprint = 0;
   std::uint64_t device_bytes_without_offload = 0;  // computed by a shape-only pass

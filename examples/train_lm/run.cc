@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -45,9 +46,12 @@ Status Run::Start() {
 Status Run::OpenDevice() {
   tierlib::Options runtime = RuntimeOptions(options_);
   runtime.devices[0].target_peak = job_.target_peak;
-  if (!learner_.leads()) runtime.trace.clear();
+  runtime.rank = learner_.rank();
+  // The others write traces of their own where the name tells them apart.
+  if (!learner_.leads() && runtime.trace.find("%r") == std::string::npos) runtime.trace.clear();
   TIERLIB_ASSIGN_OR_RETURN(runtime_, tierlib::Runtime::Create(std::move(runtime)));
-  results_.device = "emulated:0 (" + tierlib::FormatBytes(options_.device_memory) + ")";
+  results_.device = std::string(options_.device == DeviceChoice::kCuda ? "cuda:0 (" : "emulated:0 (") +
+                    tierlib::FormatBytes(options_.device_memory) + ")";
   return tierlib::OkStatus();
 }
 
@@ -61,7 +65,7 @@ Status Run::Train() {
   const auto end = static_cast<std::uint64_t>(options_.stop_at > 0 ? options_.stop_at : options_.steps);
   const tierlib::Ledger before = runtime_->statistics().total;
   const double tokens = static_cast<double>(options_.batch * options_.context);
-  const Clock::time_point begin = Clock::now();
+  Clock::time_point begin = Clock::now();
   while (trainer_->step() < end) {
     TIERLIB_ASSIGN_OR_RETURN(const bool stopped, Stopped());
     if (stopped) break;
@@ -74,9 +78,13 @@ Status Run::Train() {
                                               (std::isnan(loss) ? "NaN" : "infinite") + "; a lower --lr may help");
     }
     if (trainer_->step() % kStepsBetweenChecks == 0) TIERLIB_RETURN_IF_ERROR(trainer_->CheckLearnersEqual());
-    if (progress_ == nullptr) continue;
-    progress_->Stepped(static_cast<std::int64_t>(trainer_->step()), options_.steps, static_cast<double>(loss),
-                       tokens * static_cast<double>(results_.losses.size()) / MillisecondsSince(begin) * 1e3);
+    if (progress_ != nullptr) {
+      progress_->Stepped(static_cast<std::int64_t>(trainer_->step()), options_.steps, static_cast<double>(loss),
+                         tokens * static_cast<double>(results_.losses.size()) / MillisecondsSince(begin) * 1e3);
+    }
+    const Clock::time_point evaluation_begin = Clock::now();
+    TIERLIB_RETURN_IF_ERROR(EvaluateBetween());
+    begin += Clock::now() - evaluation_begin;  // the rate is that of steps
   }
   results_.traffic = LedgerSince(before, runtime_->statistics().total);
   return tierlib::OkStatus();
@@ -88,6 +96,32 @@ StatusOr<double> Run::Evaluate(Trainer::Weights weights) {
     return stop_signal == 0;
   };
   return trainer_->Evaluate(weights, Trainer::Extent::kAll, evaluated);
+}
+
+Status Run::EvaluateBetween() {
+  if (options_.eval_every == 0 || trainer_->step() % static_cast<std::uint64_t>(options_.eval_every) != 0) {
+    return tierlib::OkStatus();
+  }
+  Evaluation evaluation{trainer_->step(), 0, std::nullopt, 0};
+  const Clock::time_point begin = Clock::now();
+  StatusOr<double> loss = Evaluate(Trainer::Weights::kCoarse);
+  if (loss.ok()) {
+    evaluation.val_loss = *loss;
+    if (options_.eval_batches > 0) {
+      loss = trainer_->Estimate(Trainer::Weights::kCoarse, options_.eval_batches,
+                                [](std::int64_t) { return stop_signal == 0; });
+      if (loss.ok()) evaluation.estimate = *loss;
+    }
+  }
+  if (loss.status().code() == StatusCode::kCancelled) return tierlib::OkStatus();  // the loop asks for signals itself
+  TIERLIB_RETURN_IF_ERROR(loss.status());
+  evaluation.ms = MillisecondsSince(begin);
+  results_.evaluations.push_back(evaluation);
+  if (progress_ == nullptr) return tierlib::OkStatus();
+  std::string line = "step " + std::to_string(evaluation.step) + ": val_loss " + std::to_string(evaluation.val_loss);
+  if (evaluation.estimate) line += ", estimate " + std::to_string(*evaluation.estimate);
+  progress_->Note(line);
+  return tierlib::OkStatus();
 }
 
 Status Run::Save() {
@@ -109,6 +143,7 @@ Status Run::Finish() {
     TIERLIB_ASSIGN_OR_RETURN(results_.val_loss, std::move(loss));
   }
   results_.weight_bits_per_weight = trainer_->matrices().BitsPerWeight();
+  results_.dkm_forms = trainer_->matrices().Forms();
   results_.statistics = runtime_->statistics();
   TIERLIB_ASSIGN_OR_RETURN(results_.parameters_fingerprint, trainer_->ParametersFingerprint());
   TIERLIB_RETURN_IF_ERROR(GatherPeaks());

@@ -29,6 +29,8 @@ class Run {
   tierlib::Status OpenDevice();
   // Cancelled where a signal came meanwhile.
   tierlib::StatusOr<double> Evaluate(Trainer::Weights weights);
+  // Where --eval-every asks for it after this step. A signal that comes meanwhile leaves it out.
+  tierlib::Status EvaluateBetween();
   tierlib::Status Save();
   tierlib::Status GatherPeaks();
   // One answer for all learners.

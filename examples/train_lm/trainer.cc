@@ -5,8 +5,6 @@
 #include <cstring>
 #include <utility>
 
-#include "train_lm/batches.h"
-
 namespace train_lm {
 namespace {
 
@@ -102,7 +100,14 @@ Status Trainer::Restore(const Checkpoint& checkpoint) {
     if (centroids == checkpoint.centroids.end() || tau == checkpoint.tau.end()) {
       return tierlib::DataLossError(path + ": the centroids or tau of " + each.name + " are missing");
     }
-    TIERLIB_RETURN_IF_ERROR(each.clustering.Restore(*context_, centroids->second, tau->second));
+    const auto scales = checkpoint.channel_scales.find(each.name);
+    const bool scaled = scales != checkpoint.channel_scales.end();
+    if (scaled != (job_.options.per_channel_scale != tierlib::dkm::ChannelScale::kNone)) {
+      return tierlib::DataLossError(path + ": the scales of " + each.name + " should " + (scaled ? "not " : "") +
+                                    "be there");
+    }
+    TIERLIB_RETURN_IF_ERROR(each.clustering.Restore(*context_, centroids->second, tau->second,
+                                                    scaled ? scales->second : std::vector<float>()));
     ++restored;
   }
   if (checkpoint.step > 0 && (restored != checkpoint.centroids.size() || restored != checkpoint.tau.size())) {
@@ -169,12 +174,32 @@ Status Trainer::Update() {
 }
 
 StatusOr<double> Trainer::Evaluate(Weights weights, Extent extent, const std::function<bool(std::int64_t)>& progress) {
-  std::unique_ptr<MatrixSource> matrices = StoredMatrices(*model_);
-  if (weights == Weights::kCoarse) {
-    TIERLIB_ASSIGN_OR_RETURN(matrices, matrices_->ForEvaluation(*context_));
-  }
+  TIERLIB_ASSIGN_OR_RETURN(const std::unique_ptr<MatrixSource> matrices, MatricesFor(weights));
   TIERLIB_ASSIGN_OR_RETURN(const Evaluated mine, EvaluateShare(*matrices, extent, progress));
-  std::vector<double> all = {mine.sum, static_cast<double>(mine.windows), mine.stopped ? 1.0 : 0.0};
+  return MeanOf(mine);
+}
+
+StatusOr<double> Trainer::Estimate(Weights weights, std::int64_t batches,
+                                   const std::function<bool(std::int64_t)>& progress) {
+  const Options& o = job_.options;
+  TIERLIB_ASSIGN_OR_RETURN(const std::unique_ptr<MatrixSource> matrices, MatricesFor(weights));
+  Evaluated mine;
+  for (std::int64_t batch = 0; batch < batches && !mine.stopped; ++batch) {
+    const std::uint64_t draw = step_ * static_cast<std::uint64_t>(batches) + static_cast<std::uint64_t>(batch);
+    TIERLIB_RETURN_IF_ERROR(
+        AddLosses(*matrices, EstimateBatch(job_.text, o.context, share_.first, share_.sequences, o.seed, draw), mine));
+    mine.stopped = progress && !progress(batch + 1);
+  }
+  return MeanOf(mine);
+}
+
+StatusOr<std::unique_ptr<MatrixSource>> Trainer::MatricesFor(Weights weights) {
+  if (weights == Weights::kCoarse) return matrices_->ForEvaluation(*context_);
+  return StoredMatrices(*model_);
+}
+
+StatusOr<double> Trainer::MeanOf(const Evaluated& mine) {
+  std::vector<double> all = {mine.sum, static_cast<double>(mine.sequences), mine.stopped ? 1.0 : 0.0};
   TIERLIB_RETURN_IF_ERROR(learner_.Sum(all));
   if (all[2] > 0) return Status(StatusCode::kCancelled, "stopped in the evaluation");
   if (!std::isfinite(all[0])) {
@@ -195,18 +220,22 @@ StatusOr<Trainer::Evaluated> Trainer::EvaluateShare(MatrixSource& matrices, Exte
     // Batches go to the learners in turn. A sample is for the memory plan, where one learner stands for all.
     const bool mine = first / most % learner_.count() == learner_.rank();
     if (extent == Extent::kSample ? first > 0 && !last : !mine) continue;
-    TIERLIB_ASSIGN_OR_RETURN(const DeviceBatch batch,
-                             ToDevice(*context_, ValidationBatch(job_.text, context, first, count)));
-    Tape tape(*context_);
-    tape.set_recording(false);
-    const Value loss = model_->Loss(tape, matrices, batch.tokens, batch.targets, Dropout{});
-    TIERLIB_RETURN_IF_ERROR(tape.status());
-    TIERLIB_ASSIGN_OR_RETURN(const float mean, ReadLoss(loss));
-    evaluated.sum += static_cast<double>(mean) * static_cast<double>(count);
-    evaluated.windows += count;
+    TIERLIB_RETURN_IF_ERROR(AddLosses(matrices, ValidationBatch(job_.text, context, first, count), evaluated));
     evaluated.stopped = progress && !progress(first + count);
   }
   return evaluated;
+}
+
+Status Trainer::AddLosses(MatrixSource& matrices, const Batch& batch, Evaluated& evaluated) {
+  TIERLIB_ASSIGN_OR_RETURN(const DeviceBatch on_device, ToDevice(*context_, batch));
+  Tape tape(*context_);
+  tape.set_recording(false);
+  const Value loss = model_->Loss(tape, matrices, on_device.tokens, on_device.targets, Dropout{});
+  TIERLIB_RETURN_IF_ERROR(tape.status());
+  TIERLIB_ASSIGN_OR_RETURN(const float mean, ReadLoss(loss));
+  evaluated.sum += static_cast<double>(mean) * static_cast<double>(batch.sequences);
+  evaluated.sequences += batch.sequences;
+  return tierlib::OkStatus();
 }
 
 StatusOr<Checkpoint> Trainer::Snapshot() {
@@ -227,6 +256,8 @@ StatusOr<Checkpoint> Trainer::Snapshot() {
     if (centroids.empty()) continue;
     checkpoint.centroids[each.name] = std::move(centroids);
     checkpoint.tau[each.name] = each.clustering.tau();
+    TIERLIB_ASSIGN_OR_RETURN(std::vector<float> scales, each.clustering.ChannelScales());
+    if (!scales.empty()) checkpoint.channel_scales[each.name] = std::move(scales);
   }
   return checkpoint;
 }

@@ -11,6 +11,7 @@
 
 #include "tierlib/autograd/optimizer.h"
 #include "tierlib/tierlib.h"
+#include "train_lm/batches.h"
 #include "train_lm/block_matrices.h"
 #include "train_lm/checkpoint.h"
 #include "train_lm/learner.h"
@@ -56,6 +57,10 @@ class Trainer {
   // number.
   tierlib::StatusOr<double> Evaluate(Weights weights, Extent extent,
                                      const std::function<bool(std::int64_t)>& progress = {});
+  // The mean loss over `batches` batches of the size of a step's, at random places of the validation part: as nanoGPT
+  // estimates it. The step and the seed decide the places. Otherwise as Evaluate; `progress` is told the batches done.
+  tierlib::StatusOr<double> Estimate(Weights weights, std::int64_t batches,
+                                     const std::function<bool(std::int64_t)>& progress = {});
 
   // Bytes of all that decides how training goes on. Waits for the device.
   tierlib::StatusOr<Checkpoint> Snapshot();
@@ -71,14 +76,19 @@ class Trainer {
       : job_(job), runtime_(runtime), learner_(learner), share_(learner.ShareOf(job.options.batch)) {}
   tierlib::Status Restore(const Checkpoint& checkpoint);
   tierlib::Status Update();
+  tierlib::StatusOr<std::unique_ptr<MatrixSource>> MatricesFor(Weights weights);
   // What one learner adds to an evaluation.
   struct Evaluated {
-    double sum = 0;  // of the windows' mean losses
-    std::int64_t windows = 0;
+    double sum = 0;  // of the sequences' mean losses
+    std::int64_t sequences = 0;
     bool stopped = false;  // by `progress`
   };
   tierlib::StatusOr<Evaluated> EvaluateShare(MatrixSource& matrices, Extent extent,
                                              const std::function<bool(std::int64_t)>& progress);
+  // Adds the losses of one batch, without dropout and without recording.
+  tierlib::Status AddLosses(MatrixSource& matrices, const Batch& batch, Evaluated& evaluated);
+  // Of all learners.
+  tierlib::StatusOr<double> MeanOf(const Evaluated& mine);
 
   const Job& job_;
   tierlib::Runtime& runtime_;

@@ -1,6 +1,7 @@
 // tierlib-palettize as a user meets it: a process with arguments, files, output and an exit code.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <cmath>
@@ -234,6 +235,63 @@ TEST_F(PalettizeCommand, KeepsTrainedTables) {
       << "a table that is left out is nobody's";
 }
 
+TEST_F(PalettizeCommand, RefusesTablesWhoseScalesAreDropped) {
+  TensorList model;
+  model.AddNormal("w", DType::kF32, {2, 8});
+  model.Add("dkm.w.centroids", DType::kF32, {2}, std::vector<float>{-1, 1});
+  model.Add("dkm.w.channel_scales", DType::kF32, {2}, std::vector<float>{1, 0.5f});
+  ASSERT_EQ(model.Write(in_), OkStatus());
+  const Ran ran = Palettize({in_, out_, "--drop", "scales"});
+  EXPECT_NE(ran.exit_code, 0);
+  EXPECT_THAT(ran.errors, HasSubstr("tensor dkm.w.centroids is for rows over their scales, which --drop leaves out"));
+  EXPECT_EQ(Palettize({in_, out_, "--drop", "^dkm"}).exit_code, 0);
+}
+
+// Of 5 rows by 2 the last group has one; each row's table is its group's, times its scale.
+TEST_F(PalettizeCommand, KeepsTrainedTablesOfGroupsAndTheirScales) {
+  const std::vector<float> tables = {-1, 1, -2, 2, -3, 4}, scales = {1, 0.5f, 2, 4, 8};
+  for (const bool scaled : {false, true}) {
+    TensorList model;
+    model.AddNormal("w", DType::kF32, {5, 8});
+    model.Add("dkm.w.centroids", DType::kF32, {3, 2}, tables);
+    if (scaled) model.Add("dkm.w.channel_scales", DType::kF32, {5}, scales);
+    ASSERT_EQ(model.Write(in_, {{"dkm.w.group_rows", "2"}, {"other", "text"}}), OkStatus());
+    const Ran ran = Palettize({in_, out_, "--table-type", "f16", "--groups", "4"});
+    ASSERT_EQ(ran.exit_code, 0) << ran.errors;
+    EXPECT_THAT(ran.out, HasSubstr(scaled ? "1 bit, 5 tables, trained" : "1 bit, 3 tables, trained"));
+    const StatusOr<PalettizedModel> packed = PalettizedModel::Open(out_);
+    ASSERT_TRUE(packed.ok()) << packed.status();
+    EXPECT_TRUE(packed->dense().empty());
+    EXPECT_EQ(packed->metadata(), (std::map<std::string, std::string>{{"other", "text"}}));
+    const std::vector<float> by_row = {-1, 1, -0.5f, 0.5f, -4, 4, -8, 8, -24, 32};
+    const std::vector<float>& expected = scaled ? by_row : tables;
+    ASSERT_EQ(packed->View(0).shape.table_values(), static_cast<std::int64_t>(expected.size()));
+    EXPECT_EQ(std::memcmp(packed->View(0).table, expected.data(), expected.size() * sizeof(float)), 0);
+    ASSERT_EQ(Palettize({in_, out_, "--skip", "w"}).exit_code, 0);
+    EXPECT_EQ(PalettizedModel::Open(out_)->dense().size(), scaled ? 3u : 2u);
+    EXPECT_EQ(PalettizedModel::Open(out_)->metadata().count("dkm.w.group_rows"), 1u);
+  }
+}
+
+TEST_F(PalettizeCommand, NamesTrainedTablesThatDoNotFitTheirGroups) {
+  const auto line = [&](const std::vector<std::int64_t>& tables, const std::string& group_rows,
+                        const std::vector<std::int64_t>& scales) {
+    TensorList model;
+    model.AddNormal("w", DType::kF32, {5, 8});
+    model.AddNormal("dkm.w.centroids", DType::kF32, tables);
+    if (!scales.empty()) model.AddNormal("dkm.w.channel_scales", DType::kF32, scales);
+    EXPECT_EQ(model.Write(in_, {{"dkm.w.group_rows", group_rows}}), OkStatus());
+    return Palettize({in_, out_});
+  };
+  ExpectOneLine(line({4, 2}, "2", {}), 3, "dkm.w.centroids has tables for 4 groups; 5 rows by 2 are 3");
+  ExpectOneLine(line({6}, "2", {}), 3, "centroids, a power of two, for each group, in two dimensions,");
+  for (const char* wrong : {"0", "-2", "two", "", "99999999999999999999", "2 "}) {
+    ExpectOneLine(line({3, 2}, wrong, {}), 3, "dkm.w.group_rows of the metadata should be a number of rows");
+  }
+  ExpectOneLine(line({3, 2}, "2", {4}), 3, "dkm.w.channel_scales should be 5 float32 scales, one for each row");
+  ExpectOneLine(line({3, 2}, "2", {5, 1}), 3, "dkm.w.channel_scales should be 5 float32 scales, one for each row");
+}
+
 TEST_F(PalettizeCommand, UnusableInputIsExitCode3AndLeavesTheOutput) {
   WriteWhole(out_, "old");
   ExpectOneLine(Palettize({in_, out_}), 3, in_ + ": cannot be opened: No such file");
@@ -314,9 +372,13 @@ TEST_F(PalettizeCommand, ASignalBetweenPiecesLeavesNothing) {
                                   {weight.Table().name, DType::kF32, weight.Table().sizes, table}},
                                  {{kPalettizedKey, DescribePalettized({weight})}}),
             OkStatus());
-  ExpectOneLine(StoppedBy("TERM", folder_.path(), {in_, dense_, "--unpack"}), 143,
-                "stopped by SIGTERM within tensor w; nothing was written");
-  EXPECT_THAT(folder_.names(), UnorderedElementsAre("in.safetensors"));
+  for (const auto& [name, exit_code] : {std::pair<const char*, int>{"TERM", 143}, {"HUP", 129}}) {
+    struct sigaction here = {};
+    if (exit_code == 129 && sigaction(SIGHUP, nullptr, &here) == 0 && here.sa_handler == SIG_IGN) continue;  // nohup
+    ExpectOneLine(StoppedBy(name, folder_.path(), {in_, dense_, "--unpack"}), exit_code,
+                  std::string("stopped by SIG") + name + " within tensor w; nothing was written");
+    EXPECT_THAT(folder_.names(), UnorderedElementsAre("in.safetensors"));
+  }
 }
 
 }  // namespace

@@ -51,6 +51,13 @@ class BadInput : public ::testing::Test {
   std::string init_ = folder_ / "init";
 };
 
+TEST_F(BadInput, GroupsThatAreTooSmallAreNamed) {
+  EXPECT_THAT(
+      Line(1, {"--bits", "8", "--group-rows", "7"}),
+      HasSubstr("h.0.attn.c_attn.weight f32[96,32]{32,1}+0: a group of 7 of its 96 rows has 224 vectors, fewer than "
+                "the 256 clusters of 8 bits"));
+}
+
 TEST_F(BadInput, UsageHasExitCodeTwo) {
   EXPECT_THAT(Line(2, {"--colour"}), HasSubstr("--colour"));
   EXPECT_THAT(Line(2, {"--bits", "12"}), HasSubstr("12 is not one of"));
@@ -114,6 +121,8 @@ TEST_F(BadInput, ADeviceThatCannotTrainIsRefused) {
   tierlib::WriteWhole(folder_ / "trace", "old");
   EXPECT_THAT(Line(1, {"--device", "cuda", "--trace", folder_ / "trace"}), HasSubstr("--device cuda: "));
   EXPECT_EQ(tierlib::ReadWhole(folder_ / "trace"), "old");
+  EXPECT_THAT(Line(2, {"--device", "cuda", "--bits", "3", "--dkm-form", "paper"}),
+              AllOf(HasSubstr("--dkm-form"), HasSubstr("--device emulated only")));
 }
 
 TEST_F(BadInput, TextsAreChecked) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <set>
 
@@ -51,6 +52,26 @@ TEST(Batches, DependOnSeedAndStepAlone) {
   EXPECT_EQ(TrainingBatch(text, 8, 0, 3, 5, 7).tokens, TrainingBatch(text, 8, 0, 3, 5, 7).tokens);
   EXPECT_NE(TrainingBatch(text, 8, 0, 3, 5, 7).tokens, TrainingBatch(text, 8, 0, 3, 5, 8).tokens);
   EXPECT_NE(TrainingBatch(text, 8, 0, 3, 5, 7).tokens, TrainingBatch(text, 8, 0, 3, 6, 7).tokens);
+}
+
+TEST(Batches, EstimateFromEveryOffsetOfTheValidationPart) {
+  const Text text = Counting(400);  // the last 40 for validation: offsets 360 to 391 with a context of 8
+  std::set<std::int32_t> offsets;
+  for (std::uint64_t draw = 0; draw < 600; ++draw) {
+    const Batch batch = EstimateBatch(text, 8, 0, 2, 1, draw);
+    ASSERT_EQ(batch.sequences, 2);
+    ASSERT_EQ(batch.tokens.size(), 16u);
+    for (std::size_t i = 0; i < 16; ++i) {
+      ASSERT_EQ(batch.targets[i], batch.tokens[i] + 1);
+      ASSERT_LT(batch.targets[i], 400);
+    }
+    offsets.insert({batch.tokens[0], batch.tokens[8]});
+  }
+  EXPECT_EQ(offsets.size(), 32u);
+  EXPECT_EQ(*offsets.begin(), 360);
+  // A learner's share is a part of the whole.
+  const Batch whole = EstimateBatch(text, 8, 0, 4, 1, 3), share = EstimateBatch(text, 8, 2, 2, 1, 3);
+  EXPECT_TRUE(std::equal(share.tokens.begin(), share.tokens.end(), whole.tokens.begin() + 16));
 }
 
 TEST(Batches, CoverTheValidationPartOnce) {

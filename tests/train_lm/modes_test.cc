@@ -1,6 +1,7 @@
 // What may not change the result: where tensors wait for backward, how often one runs, how many threads compute.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -55,6 +56,17 @@ TEST_P(Modes, GiveTheSameBitsForAnyNumberOfThreads) {
   EXPECT_EQ(Run({"--threads", "5"}), one);
 }
 
+TEST_P(Modes, GiveTheSameBitsInHalfOfTheMemory) {
+  const std::vector<std::string> common = {"--batch", "16", "--context", "32", "--layers", "4"};
+  std::vector<std::string> off = common, half = common;
+  off.insert(off.end(), {"--offload", "off"});
+  const nlohmann::json ample = Run(off);
+  const auto needed = report_["device_bytes_without_offload"].get<std::uint64_t>();
+  half.insert(half.end(), {"--device-memory", std::to_string(needed / 2)});
+  EXPECT_EQ(Run(half), ample);
+  EXPECT_GT(report_["bytes_moved_per_step"], 0);
+}
+
 // What moves is planned a step ahead: memory runs short in the first steps alone.
 TEST_P(Modes, GiveTheSameBitsWithAPlan) {
   const auto run = [this](std::vector<std::string> more) {
@@ -105,6 +117,41 @@ TEST_P(Modes, GiveTheSameBitsByTheExactForm) {
   }
 }
 
+// Evaluations in between change nothing, and the last of them is the one at the end.
+TEST_P(Modes, GiveTheSameBitsWithEvaluationsInBetween) {
+  const nlohmann::json without = Run({"--dropout", "0.2"});
+  EXPECT_EQ(report_["evaluations"], nullptr);
+  EXPECT_EQ(Run({"--dropout", "0.2", "--eval-every", "2", "--eval-batches", "3"}), without);
+  const nlohmann::json evaluations = report_["evaluations"];
+  ASSERT_EQ(evaluations["all"].size(), 3u);
+  double least = 1e9;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const nlohmann::json& each = evaluations["all"][i];
+    EXPECT_EQ(each["step"], 2 * (i + 1));
+    EXPECT_NEAR(each["estimate"].get<double>(), each["val_loss"].get<double>(), 0.5);
+    least = std::min(least, each["val_loss"].get<double>());
+  }
+  EXPECT_EQ(evaluations["least_val_loss"], least);
+  EXPECT_EQ(evaluations["all"][2]["val_loss"], report_["val_loss"]);
+  Run({"--dropout", "0.2", "--eval-every", "4"});
+  ASSERT_EQ(report_["evaluations"]["all"].size(), 1u);
+  EXPECT_EQ(report_["evaluations"]["all"][0]["val_loss"], evaluations["all"][1]["val_loss"]);
+  EXPECT_EQ(report_["evaluations"]["least_estimate"], nullptr);
+}
+
+// Learners share each random batch: the estimate is one learner's, to rounding.
+TEST(Estimates, AreThoseOfOneLearner) {
+  const tierlib::TemporaryFolder folder;
+  tierlib::WriteWhole(folder / "text", SampleText(3000));
+  const auto estimate = [&](const std::string& learners) {
+    return ReportOf(folder.path(),
+                    SmallRun(folder / "text", {"--learners", learners, "--steps", "1", "--eval-every", "1",
+                                               "--eval-batches", "4"}))["evaluations"]["least_estimate"]
+        .get<double>();
+  };
+  EXPECT_NEAR(estimate("1"), estimate("3"), 1e-4);
+}
+
 INSTANTIATE_TEST_SUITE_P(Bits, Modes, ::testing::Values("3", "16", "32"),
                          [](const auto& instance) { return "At" + std::string(instance.param) + "Bits"; });
 
@@ -119,6 +166,25 @@ TEST(Bits, AreCountedWithTheirTables) {
   EXPECT_EQ(bits({"--bits", "16", "--steps", "1"}), 16);
   EXPECT_EQ(bits({"--bits", "32", "--steps", "1"}), 32);
   EXPECT_EQ(bits({"--bits", "32", "--dtype", "f16", "--steps", "1"}), 16);
+}
+
+// U of eDKM: what a dense form saves is smaller, and says the same.
+TEST(Uniquify, MovesLessAndChangesNoBit) {
+  const tierlib::TemporaryFolder folder;
+  const std::string data = folder / "text";
+  tierlib::WriteWhole(data, SampleText(3000));
+  const auto run = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"--bits",       "2",  "--dtype",   "bf16", "--dkm-form", "paper",
+                                          "--group-rows", "64", "--offload", "naive"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return ReportOf(folder.path(), SmallRun(data, arguments));
+  };
+  const nlohmann::json maps = run({}), tables = run({"--uniquify"});
+  EXPECT_EQ(tables["dkm_forms"], (nlohmann::json{{"paper", 8}}));
+  for (const char* field : {"loss_bits", "val_loss_bits", "parameters_fingerprint"}) {
+    EXPECT_EQ(maps[field], tables[field]) << field;
+  }
+  EXPECT_LT(tables["bytes_moved_per_step"].get<double>(), 0.9 * maps["bytes_moved_per_step"].get<double>());
 }
 
 }  // namespace

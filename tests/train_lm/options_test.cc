@@ -55,6 +55,15 @@ TEST(Options, TrainGentlyFromGivenWeights) {
   EXPECT_EQ(given->steps, 7);
 }
 
+TEST(Options, EvaluateInBetweenWhereAsked) {
+  EXPECT_EQ(Parse({}).value().eval_every, 0);
+  const Options o = Parse({"--eval-every", "250", "--eval-batches", "200"}).value();
+  EXPECT_EQ(o.eval_every, 250);
+  EXPECT_EQ(o.eval_batches, 200);
+  EXPECT_THAT(std::string(Parse({"--eval-batches", "200"}).status().message()), HasSubstr("needs --eval-every"));
+  EXPECT_THAT(std::string(Parse({"--eval-only", "--eval-every", "5"}).status().message()), HasSubstr("evaluates once"));
+}
+
 TEST(Options, SayWhatTheDeviceIsToHold) {
   EXPECT_EQ(Parse({}).value().target_peak, 0u);
   EXPECT_EQ(Parse({"--target-peak", "auto"}).value().target_peak, std::nullopt);
@@ -75,6 +84,19 @@ TEST(Options, TakeDkmsEpsilonAndStart) {
   EXPECT_EQ(Parse({"--dkm-epsilon", "2e-5"}).value().dkm_epsilon, 2e-5);
   EXPECT_EQ(Parse({}).value().dkm_start, tierlib::dkm::Start::kPlusPlus);
   EXPECT_EQ(Parse({"--dkm-start", "exact"}).value().dkm_start, tierlib::dkm::Start::kExact);
+}
+
+TEST(Options, TakeGroupsScalesAndWhatOthersHave) {
+  const Options o = Parse({"--bits", "2", "--group-rows", "16", "--per-channel-scale", "min-max", "--attention-floor",
+                           "1e-7", "--prune-threshold", "2e-7", "--uniquify", "--dkm-form", "paper"})
+                        .value();
+  EXPECT_EQ(o.group_rows, 16);
+  EXPECT_EQ(o.per_channel_scale, tierlib::dkm::ChannelScale::kMinMax);
+  EXPECT_EQ(o.attention_floor, 1e-7);
+  EXPECT_EQ(o.prune_threshold, 2e-7);
+  EXPECT_TRUE(o.uniquify);
+  EXPECT_TRUE(
+      Parse({"--dkm-form", "exact", "--dtype", "bf16", "--dkm-round-to", "bf16", "--per-channel-scale", "abs"}).ok());
 }
 
 TEST(Options, RefuseWhatIsOutOfRange) {
@@ -109,6 +131,16 @@ TEST(Options, RefuseWhatIsOutOfRange) {
            {"--dkm-start", "optimum"},
            {"--dkm-epsilon", "1e-6", "--dkm-form", "paper"},
            {"--dkm-round-to", "f32"},
+           {"--group-rows", "-1"},
+           {"--group-rows", "1.5"},
+           {"--per-channel-scale", "max"},
+           {"--dkm-form", "exact", "--dtype", "bf16", "--per-channel-scale", "abs"},
+           {"--attention-floor", "1"},
+           {"--attention-floor", "nan"},
+           {"--prune-threshold", "-1e-7"},
+           {"--uniquify"},
+           {"--uniquify", "--bits", "3"},
+           {"--uniquify", "--dkm-form", "paper"},
            {"--dkm-round-to", "f16", "--dtype", "bf16"},
            {"--device", "tpu"},
            {"--steps"},
@@ -132,15 +164,46 @@ TEST(Options, RefuseWhatIsOutOfRange) {
 TEST(Options, PrintHelp) {
   const StatusOr<Options> o = Parse({"--help"});
   ASSERT_EQ(o.status().code(), StatusCode::kCancelled);
-  for (const char* option : {"--data",          "--init",        "--steps",          "--batch",
-                             "--context",       "--layers",      "--heads",          "--width",
-                             "--dropout",       "--lr",          "--min-lr",         "--warmup",
-                             "--weight-decay",  "--clip",        "--dtype",          "--seed",
-                             "--bits",          "--tau",         "--dkm-iterations", "--dkm-epsilon",
-                             "--dkm-start",     "--dkm-form",    "--dkm-round-to",   "--device",
-                             "--device-memory", "--host-memory", "--offload",        "--offload-policy",
-                             "--trace",         "--save",        "--resume",         "--eval-only",
-                             "--report",        "--threads",     "--target-peak"}) {
+  for (const char* option : {"--data",
+                             "--init",
+                             "--steps",
+                             "--batch",
+                             "--context",
+                             "--layers",
+                             "--heads",
+                             "--width",
+                             "--dropout",
+                             "--lr",
+                             "--min-lr",
+                             "--warmup",
+                             "--weight-decay",
+                             "--clip",
+                             "--dtype",
+                             "--seed",
+                             "--bits",
+                             "--tau",
+                             "--dkm-iterations",
+                             "--dkm-epsilon",
+                             "--dkm-start",
+                             "--dkm-form",
+                             "--dkm-round-to",
+                             "--group-rows",
+                             "--per-channel-scale",
+                             "--attention-floor",
+                             "--prune-threshold",
+                             "--uniquify",
+                             "--device",
+                             "--device-memory",
+                             "--host-memory",
+                             "--offload",
+                             "--offload-policy",
+                             "--trace",
+                             "--save",
+                             "--resume",
+                             "--eval-only",
+                             "--report",
+                             "--threads",
+                             "--target-peak"}) {
     EXPECT_THAT(std::string(o.status().message()), HasSubstr(option));
   }
 }
@@ -189,6 +252,32 @@ TEST_F(ResumeOptions, ThatAreDamagedAreTheFilesFault) {
   const tierlib::Status status = Parse({"--resume", path_}).status();
   EXPECT_EQ(status.code(), StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), HasSubstr("damaged"));
+}
+
+// Checkpoints of before some options know nothing of them, and were made with their defaults.
+TEST_F(ResumeOptions, ThatCameLaterHaveTheirDefaults) {
+  Write({"--bits", "3", "--group-rows", "16", "--prune-threshold", "0.5"});
+  const std::string bytes = tierlib::ReadWhole(path_);
+  EXPECT_EQ(Parse({"--resume", path_})->group_rows, 16);
+  const auto without = [&](const std::vector<std::string>& names) {
+    std::string less = bytes;
+    for (const std::string& name : names) {  // the file's length, and that of its header, stay
+      const std::size_t at = less.find("\\\"" + name + "\\\":");
+      ASSERT_NE(at, std::string::npos) << name;
+      const std::size_t end = less.find_first_of(",}", at);
+      ASSERT_EQ(less[end], ',') << name;
+      less.replace(at, end + 1 - at, std::string(end + 1 - at, ' '));
+    }
+    tierlib::WriteWhole(path_, less);
+  };
+  without({"attention-floor", "group-rows", "per-channel-scale", "prune-threshold"});
+  const StatusOr<Options> o = Parse({"--resume", path_});
+  ASSERT_TRUE(o.ok()) << o.status();
+  EXPECT_EQ(o->bits, 3);
+  EXPECT_EQ(o->group_rows, 0);
+  EXPECT_EQ(o->prune_threshold, 0);
+  without({"dkm-form"});
+  EXPECT_EQ(Parse({"--resume", path_}).status().code(), StatusCode::kDataLoss);
 }
 
 TEST_F(ResumeOptions, MustNotContradictTheCheckpoint) {

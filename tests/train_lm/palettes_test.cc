@@ -69,5 +69,58 @@ TEST(Palettes, HaveTheTablesThatTrainingMade) {
   EXPECT_NEAR(loss, trained["val_loss"].get<double>(), 0.05);
 }
 
+// Tables of groups of rows, and scales of rows, which the file has as a table for each row.
+TEST(Palettes, HaveTheTablesOfGroupsAndTheScales) {
+  for (const std::vector<std::string>& scale :
+       std::vector<std::vector<std::string>>{{}, {"--per-channel-scale", "min-max"}}) {
+    const tierlib::TemporaryFolder folder;
+    const std::string data = folder / "text", saved = folder / "saved", packed = folder / "packed",
+                      unpacked = folder / "unpacked";
+    tierlib::WriteWhole(data, SampleText(3000));
+    std::vector<std::string> options = {"--bits", "2", "--group-rows", "20", "--steps", "40", "--save", saved};
+    options.insert(options.end(), scale.begin(), scale.end());
+    const nlohmann::json trained = ReportOf(folder.path(), SmallRun(data, options));
+    EXPECT_EQ(trained["dkm_forms"], (nlohmann::json{{"tiled", 8}}));
+    const Ran packs = RunProgramAt(TIERLIB_PALETTIZE,
+                                   {saved, packed, "--skip", "wte|wpe", "--min-size", "1", "--drop", "^optimizer\\."});
+    ASSERT_EQ(packs.exit_code, 0) << packs.errors;
+    ASSERT_EQ(RunProgramAt(TIERLIB_PALETTIZE, {packed, unpacked, "--unpack"}).exit_code, 0);
+
+    const SafetensorsReader checkpoint = SafetensorsReader::Open(saved).value();
+    const SafetensorsReader dense = SafetensorsReader::Open(unpacked).value();
+    int matrices = 0;
+    for (const TensorEntry& entry : checkpoint.tensors()) {
+      const auto tables = checkpoint.Find("dkm." + entry.name + ".centroids");
+      if (!tables.ok()) continue;
+      ++matrices;
+      const std::vector<float> table = Floats(checkpoint, *tables);
+      const std::size_t rows = static_cast<std::size_t>(entry.sizes[0]),
+                        columns = static_cast<std::size_t>(entry.sizes[1]);
+      EXPECT_EQ(table.size(), (rows + 19) / 20 * 4);
+      std::vector<float> scales(rows, 1.0f);
+      if (!scale.empty()) {
+        scales = Floats(checkpoint, checkpoint.Find("dkm." + entry.name + ".channel_scales").value());
+        ASSERT_EQ(scales.size(), rows);
+        EXPECT_NE(scales[0], scales[1]);
+      }
+      const std::vector<float> after = Floats(dense, dense.Find(entry.name).value());
+      const std::vector<float> before = Floats(checkpoint, entry);
+      for (std::size_t i = 0; i < after.size(); ++i) {
+        const float* own = table.data() + i / columns / 20 * 4;
+        float nearest = own[0] * scales[i / columns];
+        for (int j = 1; j < 4; ++j) {
+          const float value = own[j] * scales[i / columns];
+          if (std::abs(double{value} - before[i]) < std::abs(double{nearest} - before[i])) nearest = value;
+        }
+        ASSERT_EQ(std::abs(double{after[i]} - before[i]), std::abs(double{nearest} - before[i])) << entry.name << i;
+      }
+    }
+    EXPECT_EQ(matrices, 8);
+    const double loss =
+        ReportOf(folder.path(), SmallRun(data, {"--init", unpacked, "--eval-only"}))["val_loss"].get<double>();
+    EXPECT_NEAR(loss, trained["val_loss"].get<double>(), 0.05);
+  }
+}
+
 }  // namespace
 }  // namespace train_lm

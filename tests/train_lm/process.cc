@@ -9,11 +9,25 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <utility>
 
 #include "io/temporary_folder.h"
 
 namespace train_lm {
 namespace {
+
+// Replaces this process by the command, whose first word is a path; in the program's place, where it is a descriptor.
+[[noreturn]] void Execute(std::vector<std::string> command, int program) {
+  std::vector<char*> argv;
+  for (std::string& word : command) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  if (program >= 0) {
+    fexecve(program, argv.data(), environ);
+  } else {
+    execvp(argv[0], argv.data());
+  }
+  _exit(127);
+}
 
 // In the child: never returns.
 [[noreturn]] void Become(const std::vector<std::string>& arguments, const ProcessLimits& limits, const std::string& out,
@@ -30,13 +44,19 @@ namespace {
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
   }
   if (limits.as_nobody && geteuid() == 0 && setuid(65534) != 0) _exit(126);
-  std::string name = "train_lm";
-  std::vector<std::string> copies = arguments;
-  std::vector<char*> argv = {name.data()};
-  for (std::string& argument : copies) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  fexecve(program, argv.data(), environ);
-  _exit(127);
+  std::vector<std::string> command = {"train_lm"};
+  if (limits.processes > 0) {
+    setenv("ASAN_OPTIONS", "detect_leaks=0", 1);  // Open MPI keeps what it allocates
+    command = {TIERLIB_MPIRUN,
+               "--oversubscribe",
+               "--allow-run-as-root",
+               "-n",
+               std::to_string(limits.processes),
+               TRAIN_LM_PROGRAM,
+               "--mpi"};
+  }
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  Execute(std::move(command), limits.processes > 0 ? -1 : program);
 }
 
 }  // namespace
@@ -64,10 +84,10 @@ ProcessResult RunTrainLm(const std::vector<std::string>& arguments, const Proces
   return result;
 }
 
-nlohmann::json ReportOf(const std::string& folder, std::vector<std::string> arguments) {
+nlohmann::json ReportOf(const std::string& folder, std::vector<std::string> arguments, const ProcessLimits& limits) {
   const std::string path = folder + "/report.json";
   arguments.insert(arguments.end(), {"--report", path});
-  const ProcessResult result = RunTrainLm(arguments);
+  const ProcessResult result = RunTrainLm(arguments, limits);
   EXPECT_EQ(result.exit_code, 0) << result.err;
   nlohmann::json report = nlohmann::json::parse(tierlib::ReadWhole(path), nullptr, false);
   EXPECT_TRUE(report.is_object()) << path;

@@ -19,13 +19,15 @@ struct ProcessLimits {
   std::uint64_t file_bytes = 0;  // RLIMIT_FSIZE; 0: none
   bool as_nobody = false;        // drops root, which may write anywhere
   std::string terminate_at;      // SIGTERM as soon as this file exists; "": never
+  int processes = 0;             // that mpirun starts, with --mpi; 0: the program by itself
 };
 
 // Runs the program with these arguments in a fresh environment without TIERLIB_TRACE, and waits for it.
 ProcessResult RunTrainLm(const std::vector<std::string>& arguments, const ProcessLimits& limits = {});
 
 // Runs it with "--report" into `folder`, expects success and returns the report.
-nlohmann::json ReportOf(const std::string& folder, std::vector<std::string> arguments);
+nlohmann::json ReportOf(const std::string& folder, std::vector<std::string> arguments,
+                        const ProcessLimits& limits = {});
 
 // Expects this exit code and one line on stderr that begins with "train_lm: "; returns the line.
 std::string OneLineOf(const ProcessResult& result, int exit_code);

@@ -106,6 +106,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(std::vector<std::string>{"--bits", "3"},
                       std::vector<std::string>{"--bits", "2", "--dtype", "bf16"},
                       std::vector<std::string>{"--bits", "3", "--dkm-form", "exact", "--dkm-round-to", "bf16"},
+                      std::vector<std::string>{"--bits", "2", "--group-rows", "20", "--per-channel-scale", "abs",
+                                               "--prune-threshold", "1e-7", "--attention-floor", "1e-7"},
                       std::vector<std::string>{"--dropout", "0.3"},
                       std::vector<std::string>{"--learners", "3", "--bits", "3", "--dropout", "0.1", "--dtype", "bf16"},
                       std::vector<std::string>{"--arch", "llama", "--kv-heads", "1", "--untied", "yes", "--bits", "3",

@@ -39,6 +39,7 @@ std::map<std::string, std::string> Metadata(const io::SafetensorsModel& model, c
   std::vector<dkm::PalettizedTensor> palettes;
   for (const PlannedTensor& tensor : plan.tensors) {
     if (tensor.packed) palettes.push_back(tensor.palette);
+    if (tensor.trained != nullptr) metadata.erase(GroupRowsKey(tensor.source->entry.name));  // the description says it
   }
   metadata[dkm::kPalettizedKey] = dkm::DescribePalettized(palettes);
   return metadata;
@@ -83,9 +84,24 @@ class Packer {
                                   model_.Data(*tensor.source)};
     const dkm::PaletteOptions options{shape.bits, shape.group_rows, tensor.palette.table_dtype};
     if (tensor.trained == nullptr) return palettizer_.Cluster(weight, options);
-    std::vector<float> table(static_cast<std::size_t>(shape.clusters()));
-    std::memcpy(table.data(), model_.Data(*tensor.trained), table.size() * sizeof(float));
-    return palettizer_.Assign(weight, options, table);
+    return palettizer_.Assign(weight, options, TrainedTables(tensor));
+  }
+
+  // As the palette has them: those of each group, or for scaled rows one for each row.
+  std::vector<float> TrainedTables(const PlannedTensor& tensor) const {
+    const dkm::PaletteShape& shape = tensor.palette.shape;
+    const std::int64_t clusters = shape.clusters();
+    std::vector<float> trained(static_cast<std::size_t>(tensor.trained->entry.bytes / sizeof(float)));
+    std::memcpy(trained.data(), model_.Data(*tensor.trained), trained.size() * sizeof(float));
+    if (tensor.scales == nullptr) return trained;
+    std::vector<float> scales(static_cast<std::size_t>(shape.rows));
+    std::memcpy(scales.data(), model_.Data(*tensor.scales), scales.size() * sizeof(float));
+    std::vector<float> tables;
+    for (std::int64_t row = 0; row < shape.rows; ++row) {
+      const float* table = trained.data() + row / tensor.trained_group_rows * clusters;
+      for (std::int64_t j = 0; j < clusters; ++j) tables.push_back(table[j] * scales[static_cast<std::size_t>(row)]);
+    }
+    return tables;
   }
 
   const io::SafetensorsModel& model_;

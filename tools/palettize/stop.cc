@@ -1,5 +1,7 @@
 #include "stop.h"
 
+#include <string.h>
+
 #include <csignal>
 
 #include "trace_viewer/numbers.h"
@@ -17,6 +19,9 @@ void InstallSignals() {
   action.sa_flags = SA_RESETHAND | SA_RESTART;  // no call is to fail for it
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // A terminal that is closed; unless it was ignored (nohup).
+  struct sigaction before = {};
+  if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, nullptr);
   std::signal(SIGXFSZ, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
 }
@@ -24,8 +29,12 @@ void InstallSignals() {
 Status CheckNotStopped(const char* where, const std::string& tensor) {
   const int signal = stop_signal;
   if (signal == 0) return OkStatus();
-  std::string message = signal == SIGINT ? "stopped by SIGINT " : "stopped by SIGTERM ";
-  message.append(where).append(trace_viewer::Printable(tensor, 200)).append("; nothing was written");
+  std::string message = "stopped by SIG";
+  message.append(sigabbrev_np(signal))
+      .append(" ")
+      .append(where)
+      .append(trace_viewer::Printable(tensor, 200))
+      .append("; nothing was written");
   return Status(StatusCode::kCancelled, message);
 }
 

@@ -9,11 +9,12 @@
 
 namespace tierlib::palettize {
 
-// From here on SIGINT and SIGTERM are noted, a second one of them ends the program at once, and a file size limit and a
-// closed pipe come as errors of write. Once, from the main thread, before others are there.
+// From here on SIGINT, SIGTERM and SIGHUP (unless it was ignored, as under nohup) are noted, a second one of them ends
+// the program at once, and a file size limit and a closed pipe come as errors of write. Once, from the main thread,
+// before others are there.
 void InstallSignals();
 
-// Cancelled where SIGINT or SIGTERM came; the message says so and `where`, which ends with the name of `tensor`. For
+// Cancelled where one of them came; the message says so and `where`, which ends with the name of `tensor`. For
 // the places between tensors and between pieces of one. Thread-safety: from any thread.
 Status CheckNotStopped(const char* where, const std::string& tensor = "");
 
