@@ -22,18 +22,30 @@ struct Row {
   bool parameter;        // W is one and stays on the device; otherwise it is a value of 16 bits that is saved
   double paper_mib = 0;  // 0: the paper has no such row
   double paper_seconds = 0;
+  bool reference = false;  // the reference chain, of ops alone, instead of the paper's
+
+  // What has kernels for a CUDA device. Kernels of the other rows are the host's.
+  bool has_device_kernels() const { return exact || reference; }
+};
+
+// What one learner runs on.
+struct Device {
+  DeviceKind kind = DeviceKind::kEmulated;
+  int rounds = 1;  // of both passes, of rows that share nothing: of times the least counts
 };
 
 struct LearnerResult {
   Status status;
-  std::uint64_t host_bytes = 0;  // on the host between the passes, by the tiers' accounting
+  std::uint64_t host_bytes = 0;         // on the host between the passes, by the tiers' accounting
+  std::uint64_t device_peak_bytes = 0;  // live on the device, at most
   double seconds = 0;
   std::vector<float> gradient;  // dL/dW as float32
 };
 
 // `me` is null where the row shares nothing; otherwise its learner has no turn, and has none afterwards. `dtype` (bf16
 // or f32) is that of W and of the maps; no matter in an exact row.
-LearnerResult RunLearner(const Problem& problem, const Row& row, DType dtype, Turns& turns, TurnTaker* me);
+LearnerResult RunLearner(const Problem& problem, const Row& row, DType dtype, const Device& device, Turns& turns,
+                         TurnTaker* me);
 
 }  // namespace tierlib::bench
 

@@ -34,6 +34,7 @@ Target TargetOf(const Problem& problem, const Row& row, DType dtype, int learner
   const double w = n * static_cast<double>(ElementBytes(dtype));
   const double map = w * problem.clusters();
   const double t = problem.iterations;
+  if (row.mode == OffloadMode::kOff) return {0};
   if (row.exact) return {row.parameter ? 0 : 2 * n, kNoBound, (row.parameter ? 0 : 2 * n) + kMib};
   if (row.mode == OffloadMode::kNaive) return {(5 * t + 1) * map + 2 * t * w, kMib};
   if (!row.uniquify) {

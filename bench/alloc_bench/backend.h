@@ -27,15 +27,17 @@ struct BackendKind {
   std::string name;
   std::string missing;           // why it cannot run here; "" where it can
   bool counts_reserved = false;  // Reserved() is defined, and no memory needs to be behind the blocks
+  bool several_threads = false;  // with one thread it is as another kind is, and is not measured
   // For `threads` threads; `touched`: blocks will be written.
   std::function<std::unique_ptr<Backend>(int threads, bool touched)> make;
 };
 
 BackendKind BlockPoolKind();             // "tierlib"
+BackendKind TurnsKind();                 // "tierlib_turns": with DeviceOptions::allocating_threads_take_turns
 BackendKind PowersOfTwoKind();           // "pow2"
 std::vector<BackendKind> MallocKinds();  // "glibc", "mimalloc", "jemalloc", "tcmalloc"
 inline std::vector<BackendKind> AllKinds() {
-  std::vector<BackendKind> kinds = {BlockPoolKind(), PowersOfTwoKind()};
+  std::vector<BackendKind> kinds = {BlockPoolKind(), TurnsKind(), PowersOfTwoKind()};
   for (BackendKind& kind : MallocKinds()) kinds.push_back(std::move(kind));
   return kinds;
 }

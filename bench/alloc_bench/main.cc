@@ -109,7 +109,7 @@ void Register(Suite& suite) {
           sequences.push_back(MakeSequence(pattern, touched, thread));
         }
         for (const BackendKind& kind : suite.kinds) {
-          if (!kind.missing.empty()) continue;
+          if (!kind.missing.empty() || (kind.several_threads && threads == 1)) continue;
           Case* each =
               suite.cases.emplace_back(std::make_unique<Case>(kind, pattern, threads, touched, sequences)).get();
           benchmark::RegisterBenchmark(each->Name().c_str(), [each](benchmark::State& state) { each->Run(state); })

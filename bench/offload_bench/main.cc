@@ -3,12 +3,13 @@
 // the time of transfers that was hidden behind compute and that was not; the cost of the verbs. Compute runs on one
 // thread of an emulated device, its copy engines beside it.
 //
-// usage: offload_bench [--summary FILE.json] [--check] [--rounds N] [--steps N] [--case NAME]
+// usage: offload_bench [--summary FILE.json] [--check] [--rounds N] [--steps N] [--case NAME] [--mode NAME]
 //   --summary FILE.json   write what was measured as {"rows": [...], "steps": [...], "costs", "machine", ...}
 //   --check               exit code 1 where a goal is missed
 //   --rounds N            pass N times over modes and links (2)
 //   --steps N             time N steps each time (3); 0: bytes alone
 //   --case NAME           this model only
+//   --mode NAME           steps in this mode only
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -26,6 +27,7 @@ struct Arguments {
   std::string command;
   std::string summary;
   std::string model;
+  std::string mode;
   int rounds = 2;
   int steps = 3;
   bool check = false;
@@ -45,6 +47,8 @@ bool Parse(int argc, char** argv, Arguments& arguments) {
       arguments.summary = value;
     } else if (argument == "--case") {
       arguments.model = value;
+    } else if (argument == "--mode") {
+      arguments.mode = value;
     } else if (argument == "--rounds") {
       arguments.rounds = std::atoi(value);
     } else if (argument == "--steps") {
@@ -60,7 +64,8 @@ int Run(int argc, char** argv) {
   Arguments arguments;
   if (!Parse(argc, argv, arguments)) {
     std::fprintf(stderr,
-                 "usage: offload_bench [--summary FILE.json] [--check] [--rounds N] [--steps N] [--case NAME]\n");
+                 "usage: offload_bench [--summary FILE.json] [--check] [--rounds N] [--steps N] [--case NAME] "
+                 "[--mode NAME]\n");
     return 2;
   }
   Measured measured;
@@ -68,9 +73,17 @@ int Run(int argc, char** argv) {
     if (!arguments.model.empty() && model.name != arguments.model) continue;
     measured.bytes.push_back(CountBytes(model));
     if (!model.timed || arguments.steps <= 0) continue;
-    for (StepRow& row : TimeSteps(model, arguments.rounds, arguments.steps)) measured.steps.push_back(std::move(row));
+    for (StepRow& row : TimeSteps(model, arguments.mode, arguments.rounds, arguments.steps)) {
+      measured.steps.push_back(std::move(row));
+    }
+    if (measured.ledger.pairs == 0) measured.ledger = CompareLedger(model, 3 * arguments.rounds * arguments.steps);
   }
   if (measured.bytes.empty()) return std::fprintf(stderr, "offload_bench: no case of that name\n"), 2;
+  if (!arguments.mode.empty() && measured.steps.empty()) {
+    return std::fprintf(stderr, "offload_bench: no steps of mode '%s': off, naive, marshal, compact, ahead, copied\n",
+                        arguments.mode.c_str()),
+           2;
+  }
   if (arguments.steps > 0) measured.costs = MeasureSmallCosts();
   PrintTables(measured, std::cout);
   const int missed = PrintGoals(measured, std::cout);

@@ -24,7 +24,8 @@ struct BytesRow {
 // The step of median time of one case.
 struct StepRow {
   std::string model;
-  std::string mode;       // off, naive, marshal, and compact: marshal without spare memory
+  // off, naive, marshal; without spare memory: compact, and ahead: values come back before they are asked for.
+  std::string mode;
   std::string link;       // "2 GB/s", "5 GB/s", "unthrottled"; "-" where nothing is moved
   double step_ms = 0;     // on the host's clock, from before BeginStep until the stream had ended it
   double compute_ms = 0;  // this and the rest by the runtime's ledger of time
@@ -37,7 +38,11 @@ struct StepRow {
   double moved_in = 0;                // bytes
   double taken_back = 0;              // bytes
   double copies = 0;                  // out (count)
-  double freed_over_moved = 0;        // of marshal
+  double prefetched = 0;              // bytes, of moved_in
+  double freed_over_moved = 0;        // of marshal: freed for what was moved
+  double freed_nothing = 0;           // bytes, moved and held by the program all the time
+  double freed_made_again = 0;        // bytes, for what is made again
+  double avoided_lineage = 0;         // bytes
   std::vector<StorageStalls> stalls;  // of all steps so far, the longest first
   std::uint64_t steps = 0;            // those
   double Overlap() const { return transfer_ms == 0 ? 1 : hidden_ms / transfer_ms; }
@@ -59,13 +64,24 @@ struct SmallCosts {
   }
 };
 
+// Time of a step whose time the runtime takes over that of one without: the middle of so many pairs, and their
+// quartiles. No goal is checked on it, as one step differs from the next by more than the goal: LedgerShare is.
+struct LedgerComparison {
+  std::string model;
+  int pairs = 0;  // 0: none were measured
+  double median = 1;
+  double lower = 1;
+  double upper = 1;
+};
+
 struct Measured {
   std::vector<BytesRow> bytes;
   std::vector<StepRow> steps;
   SmallCosts costs;
+  LedgerComparison ledger;
 };
 
-// {"rows": [...], "steps": [...], "costs": {...}, "machine", "date", "command"}
+// {"rows": [...], "steps": [...], "costs": {...}, "ledger": {...}, "machine", "date", "command"}
 std::string SummaryJson(const Measured& measured, const std::string& command);
 void PrintTables(const Measured& measured, std::ostream& out);
 // Prints each goal with its figure; returns how many are missed.

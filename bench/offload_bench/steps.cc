@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
 
 #include "base/clock.h"
 #include "offload_bench/measure.h"
@@ -23,15 +24,23 @@ struct Setting {
   const char* mode_name;
   Link link;
   std::uint64_t spare_bytes = DeviceOptions::kAutomatic;
+  std::uint64_t prefetch_bytes = 0;
+  bool takes_back = true;
 };
+constexpr std::uint64_t kAhead = MiB(128);
 
-std::vector<Setting> Settings() {
+std::vector<Setting> Settings(const std::string& mode) {
   std::vector<Setting> settings = {{OffloadMode::kOff, "off", {"-", 0}}};
   for (const Link& link : kLinks) {
     settings.push_back({OffloadMode::kNaive, "naive", link});
     settings.push_back({OffloadMode::kMarshal, "marshal", link});
     settings.push_back({OffloadMode::kMarshal, "compact", link, /*spare_bytes=*/0});
+    settings.push_back({OffloadMode::kMarshal, "ahead", link, /*spare_bytes=*/0, kAhead});
+    settings.push_back(
+        {OffloadMode::kMarshal, "copied", link, DeviceOptions::kAutomatic, kAhead, /*takes_back=*/false});
   }
+  const auto left_out = [&](const Setting& setting) { return !mode.empty() && mode != setting.mode_name; };
+  settings.erase(std::remove_if(settings.begin(), settings.end(), left_out), settings.end());
   return settings;
 }
 
@@ -58,6 +67,22 @@ class Trainer {
   StepRow Step(std::uint64_t number) {
     const std::int64_t begin_ns = NowNs();
     runtime_->BeginStep(number);
+    Pass();
+    runtime_->EndStep();
+    return Figures(EndedAt() - begin_ns);
+  }
+
+  // How long the same takes, nanoseconds; `timed`: within a step, so that the runtime takes its time too.
+  std::int64_t StepNs(bool timed) {
+    const std::int64_t begin_ns = NowNs();
+    if (timed) runtime_->BeginStep(0);
+    Pass();
+    if (timed) runtime_->EndStep();
+    return EndedAt() - begin_ns;
+  }
+
+ private:
+  void Pass() {
     {
       inputs_.Rewind();
       autograd::Tape tape(*context_);
@@ -66,14 +91,16 @@ class Trainer {
       Require(tape.Backward(loss), model_);
     }
     autograd::ClearGradients(inputs_.parameters());
-    runtime_->EndStep();
+  }
+
+  // When the stream had ended its work, on the host's clock.
+  std::int64_t EndedAt() {
     Require(runtime_->Synchronize(context_->stream()), model_);
     const std::int64_t end_ns = NowNs();
     Require(runtime_->Drain(), model_);
-    return Figures(end_ns - begin_ns);
+    return end_ns;
   }
 
- private:
   static Options OptionsFor(const Setting& setting) {
     Options options;
     options.devices[0].capacity = GiB(4);
@@ -81,6 +108,8 @@ class Trainer {
     options.devices[0].emulated.copy_out_bytes_per_s = setting.link.bytes_per_s;
     options.devices[0].emulated.copy_in_bytes_per_s = setting.link.bytes_per_s;
     options.devices[0].spare_bytes = setting.spare_bytes;
+    options.devices[0].prefetch_bytes = setting.prefetch_bytes;
+    options.devices[0].takes_back = setting.takes_back;
     options.mode = setting.mode;
     return options;
   }
@@ -105,10 +134,15 @@ class Trainer {
     row.taken_back = static_cast<double>(ledger.taken_back);
     row.copies = static_cast<double>(ledger.copies_out);
     row.steps = statistics.times.front().total.steps;
-    row.stalls = statistics.times.front().by_storage;
+    row.stalls = runtime_->StallsByStorage(0);
     std::sort(row.stalls.begin(), row.stalls.end(),
               [](const StorageStalls& a, const StorageStalls& b) { return SumOf(a.times) > SumOf(b.times); });
-    row.freed_over_moved = ledger.moved == 0 ? 1 : static_cast<double>(ledger.freed) / row.moved;
+    row.freed_over_moved =
+        ledger.moved == 0 ? 1 : static_cast<double>(ledger.freed - ledger.freed_made_again) / row.moved;
+    row.freed_nothing = static_cast<double>(ledger.freed_nothing);
+    row.freed_made_again = static_cast<double>(ledger.freed_made_again);
+    row.avoided_lineage = static_cast<double>(ledger.avoided_lineage);
+    row.prefetched = static_cast<double>(ledger.prefetched);
     return row;
   }
 
@@ -133,8 +167,8 @@ StepRow MedianStep(std::vector<StepRow>& rows) {
 
 }  // namespace
 
-std::vector<StepRow> TimeSteps(const Model& model, int rounds, int steps) {
-  const std::vector<Setting> settings = Settings();
+std::vector<StepRow> TimeSteps(const Model& model, const std::string& mode, int rounds, int steps) {
+  const std::vector<Setting> settings = Settings(mode);
   std::vector<std::vector<StepRow>> measured(settings.size());
   for (int round = 0; round < rounds; ++round) {
     for (std::size_t i = 0; i < settings.size(); ++i) {
@@ -153,6 +187,20 @@ std::vector<StepRow> TimeSteps(const Model& model, int rounds, int steps) {
     rows.back().link = settings[i].link.name;
   }
   return rows;
+}
+
+LedgerComparison CompareLedger(const Model& model, int pairs) {
+  Trainer trainer(model, {OffloadMode::kMarshal, "compact", {"5 GB/s", 5e9}, /*spare_bytes=*/0});
+  (void)trainer.StepNs(true);
+  std::vector<double> ratios;
+  for (int pair = 0; pair < pairs; ++pair) {
+    double ns[2] = {};
+    for (const bool timed : {pair % 2 == 0, pair % 2 != 0}) ns[timed] = static_cast<double>(trainer.StepNs(timed));
+    ratios.push_back(ns[1] / ns[0]);
+  }
+  std::sort(ratios.begin(), ratios.end());
+  const auto at = [&](std::size_t quarters) { return ratios[(ratios.size() - 1) * quarters / 4]; };
+  return {model.name, pairs, at(2), at(1), at(3)};
 }
 
 }  // namespace tierlib::bench

@@ -18,7 +18,7 @@ constexpr std::uint64_t kTouchedCapacity = GiB(8);
 
 class BlockPoolBackend : public Backend {
  public:
-  BlockPoolBackend(int threads, bool touched) {
+  BlockPoolBackend(int threads, bool touched, bool turns) {
     DeviceOptions options;
     options.capacity = MiB(2);
     options.emulated = {.schedule = EmulatedSchedule::kShapeOnly, .kernel_threads = 1};
@@ -28,8 +28,8 @@ class BlockPoolBackend : public Backend {
     }
     HostSourceOptions source{
         .tier = Tier::kPageable, .capacity = touched ? kTouchedCapacity : kUntouchedCapacity, .shape_only = !touched};
-    pool_ = std::make_unique<BlockPool>(
-        BlockPool::Options{.source = MakeHostSource(source).value(), .device = device_.get()});
+    pool_ = std::make_unique<BlockPool>(BlockPool::Options{
+        .source = MakeHostSource(source).value(), .device = device_.get(), .threads_take_turns = turns});
   }
 
   void* Allocate(std::size_t bytes, int thread) override {
@@ -51,7 +51,13 @@ class BlockPoolBackend : public Backend {
 
 BackendKind BlockPoolKind() {
   return {.name = "tierlib", .counts_reserved = true, .make = [](int threads, bool touched) {
-            return std::make_unique<BlockPoolBackend>(threads, touched);
+            return std::make_unique<BlockPoolBackend>(threads, touched, /*turns=*/false);
+          }};
+}
+
+BackendKind TurnsKind() {
+  return {.name = "tierlib_turns", .several_threads = true, .make = [](int threads, bool touched) {
+            return std::make_unique<BlockPoolBackend>(threads, touched, /*turns=*/true);
           }};
 }
 
