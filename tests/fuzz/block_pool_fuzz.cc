@@ -184,7 +184,7 @@ class Run {
     if (argument % 4 == 2) return Find(bytes_.Next(), argument / 4 * 85);
     if (argument % 4 == 3 && argument != 3) return TakeBack(bytes_.Next(), /*forget=*/argument == 7);
     CheckStatistics();
-    CheckFreeBytes();
+    CheckSnapshot();
   }
 
   // What has the byte at `inside` of a unit, before and after it is given an owner.
@@ -254,14 +254,15 @@ class Run {
     TIERLIB_CHECK(pool_->LargestHole() == std::max(model_.LargestHole() * unit_bytes, end), "LargestHole");
   }
 
-  PoolFreeBytes CheckFreeBytes() {
-    const PoolFreeBytes free = pool_->FreeBytes();
+  TierStatistics CheckSnapshot() {
+    const TierStatistics free = pool_->Snapshot();
     const std::size_t unit_bytes = model_.unit_bytes();
     const std::size_t live = model_.live_units() * unit_bytes;
+    TIERLIB_CHECK(free.live + free.waste == live && free.reserved == device_.reserved(), "Snapshot: live, reserved");
     TIERLIB_CHECK(live + free.cached + free.pending == device_.reserved(), "live + waste + cached + pending");
     const std::size_t unused = device_.reserved() - model_.Extent() * unit_bytes;
     TIERLIB_CHECK(free.scattered == free.cached + free.pending - std::max(unused, model_.LargestHole() * unit_bytes),
-                  "FreeBytes: scattered");
+                  "Snapshot: scattered");
     const std::size_t units = (device_.reserved() + unit_bytes - 1) / unit_bytes;
     TIERLIB_CHECK(free.cached <= model_.EndedUnits(units, device_.done()) * unit_bytes,
                   "memory is called cached that is in use");
@@ -316,7 +317,7 @@ class Run {
     Trouble(0);
     while (!model_.live().empty()) Free(model_.live().size() / 2, std::size_t{1} << model_.live().size() % kSlots);
     device_.CompleteAll();
-    const PoolFreeBytes free = CheckFreeBytes();
+    const TierStatistics free = CheckSnapshot();
     TIERLIB_CHECK(free.pending == 0, "memory is called pending though all work has ended");
     TIERLIB_CHECK(pool_->LargestHole() == model_.units() * model_.unit_bytes(), "holes are left in an empty pool");
     Trim();

@@ -25,7 +25,7 @@ void PoolModel::Reset(std::size_t units, std::size_t unit_bytes) {
 std::optional<std::size_t> PoolModel::Place(std::size_t units, std::size_t alignment_units) const {
   std::size_t end = 0;
   for (const LiveBlock& block : live_) {
-    if (block.offset - end >= units + alignment_units - 1) return RoundUp(end, alignment_units);
+    if (RoundUp(end, alignment_units) + units <= block.offset) return RoundUp(end, alignment_units);
     end = block.offset + block.units;
   }
   const std::size_t offset = RoundUp(end, alignment_units);

@@ -40,8 +40,11 @@ void ReadAs(std::string_view name, std::string_view bytes) {
   }
   TIERLIB_CHECK(trace->events.size() <= bytes.size(), "more events than bytes");
   for (const AllocationEvent& event : trace->events) {
-    TIERLIB_CHECK(event.pointer != 0 || event.kind == AllocationEvent::Kind::kFailure, "an event of a null pointer");
+    const bool has_pointer =
+        event.kind == AllocationEvent::Kind::kAllocate || event.kind == AllocationEvent::Kind::kFree;
+    TIERLIB_CHECK(event.pointer != 0 || !has_pointer, "an event of a null pointer");
   }
+  TIERLIB_CHECK(trace->times_ns.empty() || trace->times_ns.size() == trace->events.size(), "a time without an event");
   TIERLIB_CHECK(trace->problems.size() == std::min<std::uint64_t>(trace->problem_count, AllocationTrace::kProblemsMost),
                 "problems are not counted");
 }
