@@ -13,6 +13,8 @@ set_property(CACHE TIERLIB_MPI PROPERTY STRINGS AUTO ON OFF)
 set(TIERLIB_SANITIZE "" CACHE STRING "Sanitizers for everything built here, for example address,undefined or thread")
 option(TIERLIB_FUZZ "Build the fuzz targets of tests/fuzz for libFuzzer (clang) and instrument everything for it" OFF)
 set(TIERLIB_TEST_COMPILE_OPTIONS "" CACHE STRING "Compiler options for the sources of tests alone, which come last")
+set(TIERLIB_TEST_FOLDERS "" CACHE STRING "The folders of tests/ to build, a list; empty: all of them")
+option(TIERLIB_TEST_CASES "Each case of a test program runs as a process of its own (OFF: each program does)" ON)
 set(TIERLIB_RANDOM_SCALE 1 CACHE STRING "Counts of random runs in tests are divided by this (sanitizer presets)")
 
 if(PROJECT_IS_TOP_LEVEL)

@@ -37,15 +37,27 @@ trap 'exit 143' TERM
 # Processors to build and test with. TIERLIB_JOBS overrides.
 jobs=${TIERLIB_JOBS:-$(nproc)}
 
-# configure PRESET [CMAKE OPTIONS...]: ccache is used where it is installed, and never required.
+# What ccache must be told to find the objects of another checkout of the same files, and with precompiled headers.
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$PWD} CCACHE_NOHASHDIR=${CCACHE_NOHASHDIR:-1}
+export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros,include_file_mtime,include_file_ctime}
+
+# configure PRESET [CMAKE OPTIONS...]: ccache, and a linker that takes a third of the time of GNU's usual one, are used where
+# they are installed, and never required.
 configure() {
   local preset=$1
   shift
-  local launcher=()
+  local faster=()
   if command -v ccache >/dev/null; then
-    launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    faster+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   fi
-  cmake --preset "$preset" "${launcher[@]}" "$@"
+  local linker
+  for linker in lld gold; do
+    if command -v "ld.$linker" >/dev/null; then
+      faster+=("-DCMAKE_EXE_LINKER_FLAGS=-fuse-ld=$linker")
+      break
+    fi
+  done
+  cmake --preset "$preset" "${faster[@]}" "$@"
 }
 
 # The CUDA compiler, or nothing.

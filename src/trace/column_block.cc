@@ -199,22 +199,26 @@ bool ReadBlockHeader(std::string_view block, BlockHeader* header) {
          header->crc == BlockCrc(*header, block.data());
 }
 
-struct BlockDecoder::Decompressor {
+namespace {
+
+struct Decompressor {
   ZSTD_DCtx* context = ZSTD_createDCtx();
   Decompressor() {
     if (context == nullptr) throw std::bad_alloc();
   }
   ~Decompressor() { ZSTD_freeDCtx(context); }
+  Decompressor(const Decompressor&) = delete;
+  Decompressor& operator=(const Decompressor&) = delete;
 };
 
-BlockDecoder::BlockDecoder() = default;
-BlockDecoder::~BlockDecoder() = default;
-
-// Into columns_; false where the frame is none of as many bytes.
-bool BlockDecoder::Decompress(const char* frame, std::size_t bytes) {
-  if (decompressor_ == nullptr) decompressor_ = std::make_unique<Decompressor>();
-  return ZSTD_decompressDCtx(decompressor_->context, columns_.data(), columns_.size(), frame, bytes) == columns_.size();
+// False where the frame is none of as many bytes.
+bool Decompress(const char* frame, std::size_t bytes, std::vector<unsigned char>& to) {
+  // One for each thread that reads, until it ends: to make one takes longer than a block.
+  thread_local Decompressor decompressor;
+  return ZSTD_decompressDCtx(decompressor.context, to.data(), to.size(), frame, bytes) == to.size();
 }
+
+}  // namespace
 
 const char* BlockDecoder::Decode(std::string_view block, const BlockHeader& header, std::vector<Record>& records) {
   const char* data = block.data() + sizeof header + header.event_rows * sizeof(EventCount);
@@ -223,7 +227,7 @@ const char* BlockDecoder::Decode(std::string_view block, const BlockHeader& head
   columns_.resize(header.column_bytes);
   if (header.compressed_bytes == header.column_bytes) {
     memcpy(columns_.data(), data, header.column_bytes);
-  } else if (!Decompress(data, header.compressed_bytes)) {
+  } else if (!Decompress(data, header.compressed_bytes, columns_)) {
     return "its columns cannot be decompressed";
   }
   memcpy(sizes, columns_.data(), sizeof sizes);

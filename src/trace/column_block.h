@@ -62,23 +62,14 @@ bool ReadBlockHeader(std::string_view block, BlockHeader* header);
 // The length that the header claims, where a block of that length may be there and the next one behind it; else 0.
 std::size_t ClaimedBlockBytes(std::string_view block);
 
-// Takes blocks apart; keeps its memory between calls, at most 200 KiB.
+// Takes blocks apart; keeps its memory between calls, at most 200 KiB with what the thread keeps until it ends.
 class BlockDecoder {
  public:
-  BlockDecoder();
-  ~BlockDecoder();
-  BlockDecoder(const BlockDecoder&) = delete;
-  BlockDecoder& operator=(const BlockDecoder&) = delete;
-
   // Appends the records to `records`. Null, or what is wrong (then nothing was appended). REQUIRES: ReadBlockHeader
   // gave this `header` for `block`. Throws std::bad_alloc alone.
   const char* Decode(std::string_view block, const BlockHeader& header, std::vector<Record>& records);
 
  private:
-  struct Decompressor;
-  bool Decompress(const char* frame, std::size_t bytes);
-
-  std::unique_ptr<Decompressor> decompressor_;  // null until a block is compressed
   std::vector<unsigned char> columns_;
 };
 
