@@ -217,17 +217,16 @@ std::size_t BlockPool::Trim(std::size_t bytes) {
   State& s = *state_;
   if (s.hardening != nullptr) s.hardening->Flush();
   MutexLock lock(s.mutex);
-  const std::size_t returned = GiveBack(s.blocks, {.bytes = bytes, .waits = true}, s.clocks, s.source);
-  s.NoteReturned(returned);
-  return returned;
+  const State::Returning returning(s);
+  return GiveBack(s.blocks, {.bytes = bytes, .waits = true}, s.clocks, s.source);
 }
 
 std::size_t BlockPool::TrimEnded(std::size_t bytes) {
   State& s = *state_;
   MutexLock lock(s.mutex);
   s.clocks.Poll();
+  const State::Returning returning(s);
   const std::size_t returned = GiveBack(s.blocks, {.bytes = bytes}, s.clocks, s.source);
-  s.NoteReturned(returned);
   (void)s.source.Shrink(0);  // nothing that has grown
   return returned;
 }
@@ -240,13 +239,13 @@ std::size_t BlockPool::TrimToBounds(std::int64_t now_ns, std::uint64_t bound) {
   const bool ages = s.age.IsDue(now_ns);
   if (s.Reserved() - s.accounts.total().rounded <= bound && !ages) return 0;
   s.clocks.Poll();
-  const std::size_t before = s.Reserved();
-  if (ages) s.NoteReturned(s.age.GiveBack(now_ns, s.blocks, s.clocks, s.source));
+  const State::Returning returning(s);
+  if (ages) (void)s.age.GiveBack(now_ns, s.blocks, s.clocks, s.source);
   const std::size_t cached = CountFree(s.blocks, s.accounts.total().rounded, s.clocks, s.source).cached;
   if (cached > bound) {
-    s.NoteReturned(GiveBack(s.blocks, {.bytes = cached - static_cast<std::size_t>(bound)}, s.clocks, s.source));
+    (void)GiveBack(s.blocks, {.bytes = cached - static_cast<std::size_t>(bound)}, s.clocks, s.source);
   }
-  return before - s.Reserved();
+  return returning.bytes();
 }
 
 Status BlockPool::Read(const void* from, void* to, std::size_t bytes) const {

@@ -45,8 +45,7 @@ void CacheAge::GiveBackRange(std::size_t begin, std::size_t end, MemorySource& s
 }
 
 void CacheAge::Look(std::int64_t now_ns, const BlockList& blocks) {
-  looked_ = true;
-  looked_ns_ = now_ns;
+  looked_ = false;  // a stamp may need memory: where there is none, this look never was
   freed_ = blocks.unused_stamp();
   std::fill(used_.begin(), used_.end(), false);
   for (const Block* block = blocks.last(); block != nullptr; block = block->previous) {
@@ -56,6 +55,8 @@ void CacheAge::Look(std::int64_t now_ns, const BlockList& blocks) {
       StreamClocks::Join(freed_, block->stamp);
     }
   }
+  looked_ = true;
+  looked_ns_ = now_ns;
 }
 
 }  // namespace tierlib

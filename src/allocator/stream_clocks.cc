@@ -132,7 +132,7 @@ Status StreamClocks::OrderAfter(std::size_t first, const Stamp& stamp, Stream st
 void StreamClocks::Poll() {
   for (std::size_t i = 0; i < clocks_.size(); ++i) {
     // Where this fails, Order tries again and reports.
-    if (clocks_[i].unmarked_frees) (void)RecordMark(i);
+    if (clocks_[i].unmarked_frees) (void)TryMark(i);
     DropMarks(clocks_[i]);
   }
 }
@@ -148,7 +148,7 @@ void StreamClocks::Tick(Stream stream) {
   for (std::size_t i = 0; i < clocks_.size(); ++i) {
     if (clocks_[i].retired || clocks_[i].stream != stream || !clocks_[i].unmarked_frees) continue;
     // Where this fails, Order tries again and reports.
-    (void)RecordMark(i);
+    (void)TryMark(i);
     return;
   }
 }
@@ -209,6 +209,15 @@ StatusOr<std::size_t> StreamClocks::IndexOf(Stream stream) {
   return index;
 }
 
+// Of a device that has no memory for it either, it is a status.
+Status StreamClocks::Record(EventId event, Stream stream) {
+  try {
+    return device_.RecordEvent(event, stream);
+  } catch (const std::bad_alloc&) {
+    return Status(StatusCode::kResourceExhausted);
+  }
+}
+
 Status StreamClocks::RecordMark(std::size_t index) {
   Clock& clock = clocks_[index];
   if (clock.own && !device_.Owns(clock.stream)) {  // destroyed, and with that, its work has ended
@@ -226,7 +235,7 @@ Status StreamClocks::RecordMark(std::size_t index) {
     spare_.push_back(event);
     throw;
   }
-  const Status recorded = device_.RecordEvent(event, clock.stream);
+  const Status recorded = Record(event, clock.stream);
   if (!recorded.ok()) {
     clock.marks.pop_back();
     spare_.push_back(event);

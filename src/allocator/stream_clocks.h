@@ -137,6 +137,7 @@ class StreamClocks {
   // True where the stream of clock `self`, or one without a clock, is ordered after value `value` of clock `index`.
   bool IsAfter(std::size_t self, std::size_t index, std::uint64_t value) const;
   Status RecordMark(std::size_t index);
+  Status Record(EventId event, Stream stream);
   bool TryMark(std::size_t index);  // false where that fails, for want of memory too
   StatusOr<EventId> TakeEvent();
   // Drops marks that have completed, and so many of the oldest that kMarkLimit hold.

@@ -4,12 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <new>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "allocator/device_factory.h"
+#include "allocator/fake_device.h"
 #include "allocator/memory_source.h"
 #include "allocator/pool_under_test.h"
 #include "base/no_memory.h"
@@ -146,6 +148,42 @@ TEST(PoolWithoutMemory, RefusesWithoutAChange) {
   EXPECT_GT(refused, 10);
   test.pool->CheckInvariants();
   for (void* block : live) test.pool->Free(block, {});
+}
+
+// What went back is known to be gone, though there was no memory to note what is free now.
+TEST(PoolWithoutMemory, WhatGoesBackIsNotedWhateverComesAfter) {
+  FakeDevice device;
+  BlockPool::Options options;
+  options.cache = {.age_ns = 100};
+  options.source = MakeHostSource({.tier = Tier::kPinned, .capacity = MiB(16), .device = &device}).value();
+  options.device = &device;
+  BlockPool pool(std::move(options));
+  std::vector<Stream> streams;
+  for (int i = 0; i < 6; ++i) streams.push_back(device.CreateStream("s").value());  // more than a stamp has room for
+  const auto allocate = [&] { return pool.Allocate(MiB(2), streams[0]).value(); };
+  void* const low = allocate();
+  void* const middle = allocate();
+  void* const high = allocate();
+  pool.Free(high, {&streams[0], 1});
+  pool.Free(middle, {&streams[0], 1});
+  device.pending.clear();
+  ASSERT_EQ(pool.TrimToBounds(1000), 0u) << "the first look";
+  pool.Free(allocate(), streams);
+  device.pending.clear();
+  const std::size_t before = pool.statistics().reserved;
+  std::uint64_t failures = 0;
+  {
+    NoMemory none;
+    EXPECT_THROW((void)pool.TrimToBounds(1101), std::bad_alloc);
+    failures = none.failures();
+  }
+  ASSERT_GT(failures, 0u);
+  EXPECT_LT(pool.statistics().reserved, before);
+  pool.CheckInvariants();
+  void* const again = pool.Allocate(MiB(6), streams[0]).value();
+  std::memset(again, 1, MiB(6));  // there is memory
+  pool.Free(again, {&streams[0], 1});
+  pool.Free(low, {&streams[0], 1});
 }
 
 // Memory that a source could not write down would be lost to it and to all others.
