@@ -110,7 +110,10 @@ struct BlockPool::State {
     if (hole != nullptr && IsSpare(*hole, stream) && TakeUnused(bytes, alignment, stream, block).ok())
       return OkStatus();
     if (hole != nullptr) {
-      if (has_absent) TIERLIB_RETURN_IF_ERROR(Commit(RoundUpTo(hole->offset, alignment), bytes));
+      const Status there = has_absent ? Commit(RoundUpTo(hole->offset, alignment), bytes) : OkStatus();
+      // Whole pieces come back behind a hole, where the unused end may grow by less.
+      if (there.code() == StatusCode::kResourceExhausted) return TakeUnused(bytes, alignment, stream, block);
+      TIERLIB_RETURN_IF_ERROR(there);
       TIERLIB_RETURN_IF_ERROR(clocks.Order(stream, hole->stamp));
       *block = blocks.Carve(hole, bytes, alignment);
       return OkStatus();
@@ -196,7 +199,22 @@ struct BlockPool::State {
     return status;
   }
 
-  void NoteReturned(std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  // While memory goes back to the source: notes what went when it ends, where an exception ends it too.
+  class Returning {
+   public:
+    explicit Returning(State& state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(state.mutex)
+        : state_(state), before_(state.SourceBytes()) {}
+    ~Returning() { state_.NoteReturned(bytes()); }
+    Returning(const Returning&) = delete;
+    Returning& operator=(const Returning&) = delete;
+    std::size_t bytes() const { return before_ - state_.SourceBytes(); }
+
+   private:
+    State& state_;
+    const std::size_t before_;
+  };
+  std::size_t SourceBytes() const { return source.grown() - source.absent(); }
+  void NoteReturned(std::size_t bytes) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (bytes > 0) freed.Clear();
     TraceSource(trace::Event::kPoolRelease, bytes);
     grown = source.grown();

@@ -191,7 +191,7 @@ StatusOr<void*> DeviceTier::AllocateHostBlock(Tier tier, std::size_t bytes, Stre
                                               std::size_t alignment) {
   BlockPool& host = *PoolOf(tier);
   StatusOr<void*> block = host.Allocate(bytes, stream, tag, alignment);
-  if (block.status().code() == StatusCode::kResourceExhausted && TakeFromOthers(tier, bytes)) {
+  if (block.status().code() == StatusCode::kResourceExhausted && MakeRoom(tier, bytes)) {
     block = host.Allocate(bytes, stream, tag, alignment);
   }
   if (block.ok()) NoteHostHadRoom(tier, bytes);
@@ -222,11 +222,13 @@ std::optional<Shortage> DeviceTier::last_host_shortage(Tier tier) const {
   return host_shortages_[static_cast<std::size_t>(tier)];
 }
 
-bool DeviceTier::TakeFromOthers(Tier tier, std::uint64_t bytes) {
+bool DeviceTier::MakeRoom(Tier tier, std::uint64_t bytes) {
   const SharedLimit* const limit = shared_limits[static_cast<std::size_t>(tier)].get();
   if (limit == nullptr) return false;
+  constexpr std::uint64_t kRounding = MiB(2);  // memory grows by whole pages, from an aligned place on
+  const std::uint64_t wanted = std::min(bytes, limit->bytes()) + kRounding;
   const std::uint64_t before = limit->left();
-  if (before >= bytes) return false;  // it failed for another reason
+  if (before >= wanted) return false;  // it failed for another reason
   const auto used_by = [tier](const DeviceTier& device) {
     BlockPool& host = *device.PoolOf(tier);
     (void)host.TrimEnded(0);  // what was made ready ahead is there for all
@@ -238,8 +240,12 @@ bool DeviceTier::TakeFromOthers(Tier tier, std::uint64_t bytes) {
   if (limit->bytes() >= used + bytes) {  // otherwise it would be taken in vain
     for (const DeviceTier* const other : others) {
       const std::uint64_t left = limit->left();
-      if (left < bytes) (void)other->PoolOf(tier)->TrimEnded(bytes - left);
+      if (left < wanted) (void)other->PoolOf(tier)->TrimEnded(wanted - left);
     }
+    // Free memory of this one's own may lie in holes that are each too small, where the end of its range is not.
+    BlockPool& own = *PoolOf(tier);
+    const std::uint64_t left = limit->left();
+    if (left < bytes && own.LargestHole() >= bytes) (void)own.TrimEnded(wanted - left);
   }
   return limit->left() > before;
 }

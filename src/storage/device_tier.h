@@ -113,8 +113,9 @@ struct DeviceTier {
   // The pool of a tier; null where there is none.
   BlockPool* PoolOf(Tier tier) const;
 
-  // A block of host memory of one tier, as BlockPool::Allocate. Where the limit is shared, and full, what other devices
-  // keep of it unused goes back for that, as far as no work may use it. ResourceExhausted where that is not enough.
+  // A block of host memory of one tier, as BlockPool::Allocate. Where the limit is shared, and full, what devices keep
+  // of it unused goes back for that, the others' first, as far as no work may use it. ResourceExhausted where that is
+  // not enough.
   StatusOr<void*> AllocateHostBlock(Tier tier, std::size_t bytes, Stream stream, trace::Tag tag,
                                     std::size_t alignment = 1);
   // A host block for a copy on `stream`: pinned, or pageable where that is full, or in the file where both are.
@@ -131,9 +132,9 @@ struct DeviceTier {
   std::optional<Shortage> last_host_shortage(Tier tier) const;
 
  private:
-  // Has others give memory of a tier back where that makes room for `bytes` within the limit they share. True where it
-  // left more than before.
-  bool TakeFromOthers(Tier tier, std::uint64_t bytes);
+  // Has the others, and then this one, give unused memory of a tier back where that makes room for `bytes` within the
+  // limit they share. True where it left more than before.
+  bool MakeRoom(Tier tier, std::uint64_t bytes);
   // Explains it where that is news.
   void NoteHostRefused(const HostRequest& request);
   void NoteHostHadRoom(Tier tier, std::size_t bytes);

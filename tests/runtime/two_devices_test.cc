@@ -134,6 +134,43 @@ TEST_F(TwoDevicesTest, WhatOneKeepsUnusedIsThereForTheOther) {
   EXPECT_EQ(now.pinned.reserved, 16 * kPage);
 }
 
+// A hole whose memory the other has takes a whole piece to fill, where the end of the range takes what is asked for.
+TEST_F(TwoDevicesTest, AHoleWithoutMemoryIsPassedOverWhereLessIsLeft) {
+  constexpr std::uint64_t kPage = MiB(2);
+  Start(SmallHost(6, 16 * kPage));
+  std::vector<Saved> saved;
+  saved.push_back(Save(0, 4 * kPage));
+  saved.push_back(Save(0, kPage));
+  saved[0] = Saved();
+  Settle();
+  saved[0] = Save(1, 14 * kPage);
+  ASSERT_EQ(runtime_->statistics().devices[0].pinned.reserved, kPage) << "the hole's memory went to the other";
+  saved[0] = Saved();
+  Settle();
+  saved.push_back(Save(0, kPage));
+  saved.push_back(Save(0, 2 * kPage));
+  const Statistics now = runtime_->statistics();
+  ExpectAddsUp(now);
+  EXPECT_EQ(now.fallbacks.to_pageable, 0u);
+  EXPECT_EQ(now.devices[0].pinned.live, 4 * kPage);
+}
+
+TEST_F(TwoDevicesTest, HolesOfOnesOwnMakeRoomAtTheEnd) {
+  constexpr std::uint64_t kPage = MiB(2);
+  Start(SmallHost(7, 16 * kPage));
+  std::vector<Saved> saved;
+  for (int i = 0; i < 8; ++i) saved.push_back(Save(0, kPage));
+  saved.push_back(Save(1, 6 * kPage));
+  for (const std::size_t i : {0u, 2u, 4u, 6u}) saved[i] = Saved();
+  Settle();
+  saved[0] = Save(0, 4 * kPage);
+  const Statistics now = runtime_->statistics();
+  ExpectAddsUp(now);
+  EXPECT_EQ(now.fallbacks.to_pageable, 0u) << "ten pages of sixteen were in use";
+  EXPECT_EQ(now.devices[0].pinned.live, 8 * kPage);
+  EXPECT_LE(now.pinned.reserved, 16 * kPage);
+}
+
 TEST_F(TwoDevicesTest, AShortageSaysWhatTheOtherHolds) {
   Start(SmallHost(7, 16 * kValue));
   std::vector<Saved> saved;
