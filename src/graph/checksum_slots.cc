@@ -71,14 +71,22 @@ Status ChecksumSlots::Grow() {
                                   " for checksums (Options::checksums)");
   }
   TIERLIB_RETURN_IF_ERROR(block.status());
-  slabs_.push_back(std::make_shared<HostBuffer>(*tier_.pinned, *block, kBytes));
+  std::shared_ptr<HostBuffer> slab;
+  try {
+    slab = std::make_shared<HostBuffer>(*tier_.pinned, *block, kBytes);
+  } catch (const std::bad_alloc&) {
+    tier_.pinned->Free(*block, {&stream, 1});
+    throw;
+  }
   // A copy of the memory's former owner may still be about to write it.
   TIERLIB_RETURN_IF_ERROR(tier_.backend->SynchronizeStream(stream));
   auto* const first = static_cast<DeviceChecksum*>(*block);
-  used_.reserve(slabs_.size() * kSlotsAtOnce);
+  const std::size_t slots = (slabs_.size() + 1) * kSlotsAtOnce;
+  used_.reserve(slots);
   fresh_.reserve(kSlotsAtOnce);
   MutexLock lock(mutex_);
-  idle_.reserve(slabs_.size() * kSlotsAtOnce);
+  idle_.reserve(slots);
+  slabs_.push_back(std::move(slab));
   for (std::size_t i = kSlotsAtOnce; i > 0; --i) fresh_.push_back(new (first + i - 1) DeviceChecksum);
   return OkStatus();
 }
@@ -87,13 +95,20 @@ Status ChecksumSlots::Launch(const ByteRanges& bytes, const DeviceBuffer& buffer
                              Stream stream) {
   if (sums_ == nullptr) {
     constexpr std::size_t kBytes = kRing * sizeof(std::uint32_t);
-    const bool direct = tier_.direct != nullptr;
-    TIERLIB_ASSIGN_OR_RETURN(void* const block, direct ? tier_.direct->Allocate(kBytes, stream, trace::Tag::kWorkspace)
-                                                       : tier_.pool->Allocate(kBytes, stream, trace::Tag::kWorkspace));
-    sums_ = direct ? std::make_unique<DeviceBuffer>(*tier_.direct, block, 0, kBytes, trace::Tag::kWorkspace)
-                   : std::make_unique<DeviceBuffer>(*tier_.pool, block, 0, kBytes, trace::Tag::kWorkspace);
+    const auto make = [&](auto& pool) -> StatusOr<std::unique_ptr<DeviceBuffer>> {
+      TIERLIB_ASSIGN_OR_RETURN(void* const block, pool.Allocate(kBytes, stream, trace::Tag::kWorkspace));
+      try {
+        return std::make_unique<DeviceBuffer>(pool, block, 0, kBytes, trace::Tag::kWorkspace);
+      } catch (const std::bad_alloc&) {
+        pool.Free(block, {&stream, 1});
+        throw;
+      }
+    };
+    TIERLIB_ASSIGN_OR_RETURN(std::unique_ptr<DeviceBuffer> sums,
+                             tier_.direct != nullptr ? make(*tier_.direct) : make(*tier_.pool));
     // Later looks may come from streams that nothing orders after this one.
     TIERLIB_RETURN_IF_ERROR(tier_.backend->SynchronizeStream(stream));
+    sums_ = std::move(sums);
   }
   const std::size_t place = next_sum_++ % kRing;
   MarkRef& used = sum_used_[place];

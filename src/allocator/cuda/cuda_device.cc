@@ -10,6 +10,7 @@
 
 #include <array>
 #include <atomic>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -126,7 +127,12 @@ class CudaDevice final : public DeviceBackend {
     const CurrentContext current(driver_, context_);
     TIERLIB_RETURN_IF_ERROR(Checked(cudaHostRegister(base, bytes, cudaHostRegisterPortable), "cudaHostRegister"));
     MutexLock lock(mutex_);
-    registered_.Add(base, bytes);
+    try {
+      registered_.Add(base, bytes);
+    } catch (const std::bad_alloc&) {
+      (void)cudaHostUnregister(base);
+      throw;
+    }
     return OkStatus();
   }
 

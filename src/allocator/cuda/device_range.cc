@@ -1,5 +1,6 @@
 #include "allocator/cuda/device_range.h"
 
+#include <new>
 #include <string>
 
 #include "allocator/cuda/cuda_error.h"
@@ -86,14 +87,26 @@ Status DeviceRange::CheckBytes(std::size_t bytes) const {
                               std::to_string(granularity_));
 }
 
+// The same, listed.
+Status DeviceRange::MapPiece(std::uint64_t offset, std::size_t bytes) {
+  CUmemGenericAllocationHandle handle = 0;
+  TIERLIB_RETURN_IF_ERROR(MapAt(base_ + offset, bytes, &handle));
+  try {
+    pieces_.Take(offset, bytes, handle);
+  } catch (const std::bad_alloc&) {
+    (void)driver_.MemUnmap(base_ + offset, bytes);
+    (void)driver_.MemRelease(handle);
+    throw;
+  }
+  return OkStatus();
+}
+
 StatusOr<void*> DeviceRange::Map(std::size_t bytes) {
   TIERLIB_RETURN_IF_ERROR(CheckBytes(bytes));
   MutexLock lock(mutex_);
   const std::optional<std::uint64_t> offset = pieces_.FindGap(bytes);
   if (!offset.has_value()) return Status(StatusCode::kResourceExhausted);
-  CUmemGenericAllocationHandle handle = 0;
-  TIERLIB_RETURN_IF_ERROR(MapAt(base_ + *offset, bytes, &handle));
-  pieces_.Take(*offset, bytes, handle);
+  TIERLIB_RETURN_IF_ERROR(MapPiece(*offset, bytes));
   return reinterpret_cast<void*>(base_ + *offset);
 }
 
@@ -106,10 +119,7 @@ Status DeviceRange::MapTo(void* base, std::size_t bytes) {
   }
   MutexLock lock(mutex_);
   if (!pieces_.IsFree(address - base_, bytes)) return Status(StatusCode::kResourceExhausted);
-  CUmemGenericAllocationHandle handle = 0;
-  TIERLIB_RETURN_IF_ERROR(MapAt(address, bytes, &handle));
-  pieces_.Take(address - base_, bytes, handle);
-  return OkStatus();
+  return MapPiece(address - base_, bytes);
 }
 
 Status DeviceRange::Unmap(void* base, std::size_t bytes) {

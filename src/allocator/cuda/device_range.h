@@ -43,6 +43,7 @@ class DeviceRange {
   DeviceRange(const CudaDriver& driver, int ordinal) : driver_(driver), ordinal_(ordinal) {}
   Status CheckBytes(std::size_t bytes) const;
   Status MapAt(CUdeviceptr address, std::size_t bytes, CUmemGenericAllocationHandle* handle);
+  Status MapPiece(std::uint64_t offset, std::size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const CudaDriver driver_;
   const int ordinal_;
