@@ -62,7 +62,7 @@ struct Clustering::State {
             options.attention,
             tau,
             options.epsilon,
-            options.attention_floor,
+            options.form == Form::kPaper ? PaperFloor(options.attention_floor) : options.attention_floor,
             options.prune_threshold};
   }
 

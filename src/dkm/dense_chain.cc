@@ -11,8 +11,6 @@ namespace {
 
 using autograd::Value;
 
-constexpr double kSmallestAttention = 1e-7;  // the paper's clamp, where the options have none
-
 // f(w_i, c_j) [N, k].
 Value ReferenceDistance(const Value& w, const Value& c, Metric metric) {
   Value distance;
@@ -75,8 +73,7 @@ ChainResult ReferenceChain(const Value& w, const Value& c, const ChainOptions& o
 
 ChainResult PaperChain(const Value& w, const Value& c, const ChainOptions& options) {
   if (!w.defined() || !c.defined()) return {};
-  return Chain(w, c, options, PaperDistance,
-               options.attention_floor > 0 ? options.attention_floor : kSmallestAttention);
+  return Chain(w, c, options, PaperDistance, PaperFloor(options.attention_floor));
 }
 
 }  // namespace tierlib::dkm

@@ -3,6 +3,8 @@
 #ifndef TIERLIB_SRC_DKM_DENSE_CHAIN_H_
 #define TIERLIB_SRC_DKM_DENSE_CHAIN_H_
 
+#include <algorithm>
+
 #include "dkm/shard.h"
 #include "tierlib/autograd/tape.h"
 #include "tierlib/dkm/clustering.h"
@@ -14,7 +16,7 @@ struct ChainOptions {
   int iterations = 3;
   Metric metric = Metric::kSquared;
   Attention attention = Attention::kLast;
-  // Attention is raised to it; 0: none, but the paper's chain, which has one always, takes 1e-7.
+  // Attention is raised to it; 0: none. The paper's chain has PaperFloor of it.
   double attention_floor = 0;
   // [1, k] of the dtype of w, added to the distances; undefined: none. Not differentiated.
   autograd::Tensor distance_bias;
@@ -44,6 +46,7 @@ ChainResult ReferenceChain(const autograd::Value& w, const autograd::Value& c, c
 // 1e-7, A' w / sum A. Naively saved 5T + 1 maps and 2T copies of W; with storage identity 3T maps; with the clamp
 // replayed 2T, and one W.
 ChainResult PaperChain(const autograd::Value& w, const autograd::Value& c, const ChainOptions& options);
+inline double PaperFloor(double attention_floor) { return std::max(attention_floor, 1e-7); }
 
 }  // namespace tierlib::dkm
 

@@ -247,6 +247,24 @@ TEST(Clustering, PalettizeSnapsToTheCentroidsOfTheWeight) {
   }
 }
 
+// 2^20 weights with 1e-7 each are a tenth of a weight that a cluster of two outliers has beside them.
+TEST(Clustering, PalettizeClampsAsThePapersFormDoes) {
+  std::vector<double> values(1 << 20, 0.0);
+  values[0] = 0.30;
+  values[1] = 0.31;
+  for (const double floor : {0.0, 1e-12, 1e-6}) {
+    TestDevice device;
+    dkm::Options options{.bits = 1, .iterations = 1, .form = Form::kPaper};
+    options.attention_floor = floor;
+    Clustering clustering("w", options);
+    ASSERT_TRUE(clustering.Restore(device.context(), {0.0f, 0.305f}, 1e-4).ok());
+    const auto count = static_cast<std::int64_t>(values.size());
+    const Tensor weight = device.Make(DType::kF64, {count, 1}, values);
+    const std::vector<double> hard = Read<double>(clustering.Palettize(device.context(), weight).value());
+    EXPECT_NEAR(hard[0], 0.61 / (2 + static_cast<double>(count - 2) * std::max(floor, 1e-7)), 1e-6) << floor;
+  }
+}
+
 TEST(Clustering, PalettizeWorksBeforeTheFirstApply) {
   Trainer trainer;
   const std::vector<float> hard =
