@@ -337,11 +337,15 @@ class Summarizer {
       summary.peak_time_ns =
           live.peak == 0 ? 0 : static_cast<std::int64_t>(Elapsed(extent_.first_ns, live.peak_time_ns));
       for (std::size_t tag = 0; tag < kTagCount; ++tag) {
-        if (live.at_peak[tag] != 0) summary.at_peak.push_back({static_cast<Tag>(tag), live.at_peak[tag]});
+        // Of what was allocated before the records begin, only the free is there: the sum is below 0.
+        if (static_cast<std::int64_t>(live.at_peak[tag]) > 0) {
+          summary.at_peak.push_back({static_cast<Tag>(tag), live.at_peak[tag]});
+        }
       }
       std::stable_sort(summary.at_peak.begin(), summary.at_peak.end(),
                        [](const TagBytes& a, const TagBytes& b) { return a.bytes > b.bytes; });
-      summary.untagged_at_peak = live.at_peak[static_cast<std::size_t>(Tag::kNone)];
+      const std::uint64_t untagged = live.at_peak[static_cast<std::size_t>(Tag::kNone)];
+      summary.untagged_at_peak = static_cast<std::int64_t>(untagged) > 0 ? untagged : 0;
       if (static_cast<std::int64_t>(live.reserved_at_peak) > 0) summary.reserved_at_peak = live.reserved_at_peak;
       if (summary.reserved_at_peak > live.peak) summary.unused_at_peak = summary.reserved_at_peak - live.peak;
       summary.live_at_end = static_cast<std::int64_t>(live.total) < 0 ? 0 : live.total;

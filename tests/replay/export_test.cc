@@ -352,6 +352,7 @@ TEST(Export, MistakesAreOneLine) {
   ExpectOneLine(Trace({"export", "--format", "rmm-csv", run}), 2, "--output");
   ExpectOneLine(Trace({"export", "--format", "json", run, "-o", folder / "x"}), 2, "--format");
   ExpectOneLine(Trace({"export", "--format", "rmm-csv", "--tier", "disk", run, "-o", folder / "x"}), 2, "--tier");
+  ExpectOneLine(Trace({"export", "--format", "chrome", "--tier", "pinned", run, "-o", folder / "x"}), 2, "--tier");
   ExpectOneLine(Trace({"export", "--format", "rmm-csv", run, "-o", folder.path() + "/./run.tlt"}), 2,
                 "is the trace itself");
   ExpectOneLine(Trace({"export", "--format", "rmm-csv", folder / "text", "-o", folder / "x"}), 3,

@@ -263,6 +263,23 @@ TEST(Summary, SaysWhereFreesDoNotMatch) {
   EXPECT_EQ(summary.tiers[0].peak_bytes, 400u);
 }
 
+// As with a flight recorder, whose records begin amid a run.
+TEST(Summary, WhatWasThereBeforeTheRecordsIsNotAtThePeak) {
+  const Summary summary = Of({
+      {100, Event::kPoolAllocate, Tag::kParameter, kDevice, 0, 0, 400},
+      {110, Event::kPoolFree, Tag::kActivation, kDevice, 0, 400, 300},
+      {120, Event::kPoolFree, Tag::kNone, kDevice, 0, 700, 50},
+      {130, Event::kPoolAllocate, Tag::kGradient, kDevice, 0, 400, 500},
+  });
+  ASSERT_EQ(summary.tiers.size(), 1u);
+  EXPECT_FALSE(summary.tiers[0].consistent);
+  EXPECT_EQ(summary.tiers[0].peak_bytes, 550u);
+  ASSERT_EQ(summary.tiers[0].at_peak.size(), 2u);
+  EXPECT_EQ(summary.tiers[0].at_peak[0].bytes, 500u);
+  EXPECT_EQ(summary.tiers[0].at_peak[1].bytes, 400u);
+  EXPECT_EQ(summary.tiers[0].untagged_at_peak, 0u);
+}
+
 // Fields of records may hold anything; the sanitizers watch the arithmetic.
 TEST(Summary, SurvivesAnyRecords) {
   constexpr std::uint64_t kSeed = 77;

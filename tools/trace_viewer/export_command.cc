@@ -18,7 +18,8 @@ int ExportPool(const ExportOptions& options) {
   const StatusOr<OpenedTraces> traces = OpenTraceArgument(options.file, options.rank);
   if (!traces.ok()) return CodeOf(traces.status());
   const trace::Trace& trace = traces->ranks.front()->about();
-  const PoolHistory history = CollectPoolHistory(*traces->ranks.front(), options.tier);
+  const PoolHistory history =
+      CollectPoolHistory(*traces->ranks.front(), options.tier.value_or(trace::TierCode::kDevice));
   const std::string bytes = options.format == "rmm-csv" ? RmmCsv(history) : TorchSnapshot(history);
   if (!WriteOutput(options.output, bytes)) return kFindings;
   PrintProblems(options.file, trace.problems, trace.problem_count);
@@ -54,7 +55,13 @@ int RunExport(const ExportOptions& options) {
                  Printable(options.output, 200).c_str());
     return kUsage;
   }
-  return options.format == "perfetto" || options.format == "chrome" ? ExportTimelines(options) : ExportPool(options);
+  if (options.format == "rmm-csv" || options.format == "torch-snapshot") return ExportPool(options);
+  if (options.tier.has_value()) {
+    std::fprintf(stderr, "tierlib-trace: --tier is for rmm-csv and torch-snapshot: %s has all tiers\n",
+                 options.format.c_str());
+    return kUsage;
+  }
+  return ExportTimelines(options);
 }
 
 }  // namespace tierlib::trace_viewer

@@ -14,11 +14,11 @@
 namespace tierlib::trace_viewer {
 
 struct ExportOptions {
-  std::string file;                                 // "-": standard input
-  std::string output;                               // "-": standard output
-  std::string format;                               // "perfetto", "chrome", "rmm-csv" or "torch-snapshot"
-  trace::TierCode tier = trace::TierCode::kDevice;  // of the last two
-  std::optional<int> rank;                          // of a merged file; the first two have all where none is named
+  std::string file;                     // "-": standard input
+  std::string output;                   // "-": standard output
+  std::string format;                   // "perfetto", "chrome", "rmm-csv" or "torch-snapshot"
+  std::optional<trace::TierCode> tier;  // of the last two alone; none: the device's
+  std::optional<int> rank;              // of a merged file; the first two have all where none is named
 };
 
 // Writes the output, and problems of the file to standard error. Returns an exit code.

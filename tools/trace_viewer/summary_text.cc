@@ -63,7 +63,8 @@ std::string MainTable(const Summary& summary) {
   rows[0][2] = FormatBytes(Direction(summary, DirectionCode::kOut).bytes);
   rows[0][3] = FormatBytes(Direction(summary, DirectionCode::kIn).bytes);
   for (std::size_t i = 0; i < avoided.size(); ++i) rows[i][4] = avoided[i];
-  rows[0][5] = FormatDuration(summary.stall_ns) + " (" + FormatPercent(summary.stall_ns, summary.duration_ns) + ")";
+  const std::uint64_t exposed = summary.time.exposed_ns;
+  rows[0][5] = FormatDuration(exposed) + " (" + FormatPercent(exposed, summary.duration_ns) + ")";
   for (std::vector<std::string>& row : rows) table.AddRow(std::move(row));
   return table.ToString();
 }
@@ -216,9 +217,11 @@ std::string PeakLines(const Summary& summary) {
     const std::string name = trace::TierCodeName(tier.tier);
     if (tier.peak_bytes > 0) {
       text += name + " peak at " + FormatDuration(static_cast<std::uint64_t>(tier.peak_time_ns));
+      std::uint64_t known = 0;  // the peak, unless records are missing
+      for (const trace::TagBytes& part : tier.at_peak) known += part.bytes;
       for (std::size_t i = 0; i < tier.at_peak.size(); ++i) {
         text += (i == 0 ? ": " : ", ") + std::string(trace::TagName(tier.at_peak[i].tag)) + ' ' +
-                FormatPercent(tier.at_peak[i].bytes, tier.peak_bytes);
+                FormatPercent(tier.at_peak[i].bytes, known);
       }
       if (tier.unused_at_peak > 0) text += "; reserved and not used " + FormatBytes(tier.unused_at_peak);
       text += '\n';
