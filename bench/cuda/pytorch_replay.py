@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes PyTorch's caching allocator do the allocations of a log, in its order, and prints what it reserved for them.
 
-The log is RMM's (CSV: Thread,Time,Action,Pointer,Size,Stream), as `tierlib-trace export --format rmm` writes it: the one that
+The log is RMM's (CSV: Thread,Time,Action,Pointer,Size,Stream), as `tierlib-trace export --format rmm-csv` writes it: the one that
 `tierlib-replay` tries on tierlib's pool. Set PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to compare with the setting that
 fragments least. Streams are told apart as they are there. Output: JSON as Google Benchmark's.
 """

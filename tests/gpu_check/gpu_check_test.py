@@ -135,7 +135,7 @@ class GpuCheck(unittest.TestCase):
             with open(os.path.join(self.folder, f"{name}.json"), "w", encoding="utf-8") as file:
                 json.dump({"benchmarks": MEASURED[name]}, file)
         self.fake("make_trace", 'echo made >"$1"', os.path.join(self.tree, "build/cuda/bench"))
-        self.fake("tierlib-trace", "", os.path.join(self.tree, "build/cuda/tools/trace_viewer"))
+        self.fake("tierlib-trace", '[[ "$*" = "export "*" --format rmm-csv -o "* ]]', os.path.join(self.tree, "build/cuda/tools/trace_viewer"))
         self.fake("ablation", f'[[ "$*" = "--device cuda --json" ]] && cat {self.folder}/ablation.json',
                   os.path.join(self.tree, "build/cuda/bench"))
         with open(os.path.join(self.folder, "ablation.json"), "w", encoding="utf-8") as file:
