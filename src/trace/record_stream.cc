@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <new>
+#include <queue>
 #include <utility>
 
 #include "trace/header_reader.h"
@@ -15,9 +16,10 @@ StatusOr<std::unique_ptr<RecordStream>> RecordStream::Open(std::string_view byte
   try {
     auto stream = std::make_unique<RecordStream>(Trace());
     TIERLIB_RETURN_IF_ERROR(ReadHeader(bytes, stream->header_, stream->about_));
-    stream->window_ = std::max<std::size_t>(window, 1);
     stream->reader_ = std::make_unique<ChunkReader>(bytes, stream->header_, stream->about_);
     stream->ReadPieces();
+    const std::size_t widest = std::max(kWindowLeast, bytes.size() / kBytesPerWindowRecord);
+    stream->window_ = window != 0 ? window : std::clamp<std::uint64_t>(stream->MostAtOnce(), kWindowLeast, widest);
     CheckWhole(bytes, stream->header_, stream->extent_, stream->about_);
     return stream;
   } catch (const std::bad_alloc&) {
@@ -39,6 +41,7 @@ void RecordStream::ReadPieces() {
     }
     if (count == 0) return;
     piece.segment = segment;
+    piece.records = static_cast<std::uint32_t>(count);
     pieces_.push_back(piece);
     extent_.first_ns = extent_.records == 0 ? piece.begin_ns : std::min(extent_.first_ns, piece.begin_ns);
     extent_.last_ns = extent_.records == 0 ? piece.end_ns : std::max(extent_.last_ns, piece.end_ns);
@@ -46,6 +49,22 @@ void RecordStream::ReadPieces() {
   };
   reader_->Read([](std::size_t) {}, take);
   std::sort(pieces_.begin(), pieces_.end(), [](const Piece& a, const Piece& b) { return a.begin_ns < b.begin_ns; });
+}
+
+std::uint64_t RecordStream::MostAtOnce() const {
+  const auto ends_later = [](const Piece* a, const Piece* b) { return a->end_ns > b->end_ns; };
+  std::priority_queue<const Piece*, std::vector<const Piece*>, decltype(ends_later)> under_way(ends_later);
+  std::uint64_t at_once = 0;
+  std::uint64_t most = 0;
+  for (const Piece& piece : pieces_) {
+    for (; !under_way.empty() && under_way.top()->end_ns < piece.begin_ns; under_way.pop()) {
+      at_once -= under_way.top()->records;
+    }
+    under_way.push(&piece);
+    at_once += piece.records;
+    most = std::max(most, at_once);
+  }
+  return most;
 }
 
 void RecordStream::AddProblem(std::uint64_t offset, std::string what) {

@@ -1,10 +1,12 @@
 // RecordStream: the records of a trace file in the order of time, without an array of all of them.
 //
 // Opening it takes every block apart once, to find what is missing and from when to when each block goes. To give the
-// records, it goes over the blocks again and again, each time keeping the next `window` records in the order: files of
-// programs, whose blocks are nearly in order, are decoded two or three times in all; those that somebody made up take
-// longer, and no more memory. So beside the file's own bytes there are the window, 40 bytes for each record of it
-// twice; 56 bytes for each block, of which the file has 144 at least; and the texts.
+// records, it goes over the blocks again and again, each time keeping the next `window` records in the order. The
+// window is as wide as the blocks that lie over each other in time, so that a file is decoded three times in all; it
+// takes at most a quarter of the file's size, or 10 MiB, so that files somebody made up are decoded some twenty times:
+// in either case the time grows with the file and not with its square. So beside the file's own bytes there are the
+// window, 40 bytes for each record of it twice; 56 bytes for each block, of which the file has 144 at least; and the
+// texts.
 //
 // Thread-safety: none; one thread at a time.
 #ifndef TIERLIB_SRC_TRACE_RECORD_STREAM_H_
@@ -27,10 +29,11 @@ namespace tierlib::trace {
 
 class RecordStream : public RecordSource {
  public:
-  static constexpr std::size_t kWindow = 1 << 17;  // records: 10 MiB
+  static constexpr std::size_t kWindowLeast = 1 << 17;       // records: 10 MiB
+  static constexpr std::size_t kBytesPerWindowRecord = 320;  // of the file: 80 of each window's record are a quarter
 
-  // Of a whole file, whose bytes stay where they are. `window`: from 1 on. Errors as those of ReadTrace.
-  static StatusOr<std::unique_ptr<RecordStream>> Open(std::string_view bytes, std::size_t window = kWindow);
+  // Of a whole file, whose bytes stay where they are. `window`: 0 is as said above. Errors as those of ReadTrace.
+  static StatusOr<std::unique_ptr<RecordStream>> Open(std::string_view bytes, std::size_t window = 0);
   // Of no file, for one of which nothing can be read: what is known of it.
   explicit RecordStream(Trace about);
   RecordStream(const RecordStream&) = delete;
@@ -38,6 +41,7 @@ class RecordStream : public RecordSource {
 
   const Trace& about() const override { return about_; }
   RecordExtent extent() const override { return extent_; }
+  std::size_t window() const { return window_; }
   void ForEachBetween(std::int64_t begin_ns, std::int64_t end_ns, Take take) override;
 
   // What whoever has the file in another one knows better.
@@ -64,15 +68,18 @@ class RecordStream : public RecordSource {
     std::int64_t begin_ns = 0;
     std::int64_t end_ns = 0;
     std::uint32_t segment = 0;
+    std::uint32_t records = 0;
   };
 
   void ReadPieces();
+  // The records of those pieces that lie over each other at one time, where they are most.
+  std::uint64_t MostAtOnce() const;
   // The next records of `from` to `*until`, in any order; where there are more than a window, the first ones, and
   // `*until` is the last one's place.
   void Collect(std::size_t first_piece, const Position& from, Position* until, std::vector<Placed>& placed);
 
   Trace about_;
-  std::size_t window_ = kWindow;
+  std::size_t window_ = kWindowLeast;
   FileHeader header_ = {};
   std::unique_ptr<ChunkReader> reader_;  // null: there is no file
   RecordExtent extent_;

@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "io/temporary_folder.h"
 #include "trace/format.h"
+#include "trace/version1_file.h"
 
 namespace tierlib::trace {
 namespace {
@@ -22,21 +23,6 @@ namespace {
 constexpr std::size_t kChunk0 = kHeaderBytes;  // texts: the first thing that the sample writes
 constexpr std::size_t kChunk1 = kHeaderBytes + kChunkBytes;
 constexpr std::uint64_t kRecords = 2 * kRecordsPerChunk + 100;
-
-void AppendChunk(std::string& bytes, ChunkKind kind, std::uint32_t lane, std::uint32_t sequence,
-                 const std::string& payload) {
-  ChunkHeader header = {};
-  header.magic = kChunkMagic;
-  header.kind = static_cast<std::uint16_t>(kind);
-  header.sealed = 1;
-  header.lane = lane;
-  header.sequence = sequence;
-  header.used_bytes = static_cast<std::uint32_t>(payload.size());
-  header.crc = ChunkCrc(header, payload.data());
-  bytes.append(reinterpret_cast<const char*>(&header), sizeof header);
-  bytes += payload;
-  bytes.resize(bytes.size() + kPayloadBytes - payload.size());
-}
 
 std::string TextEntry(std::uint32_t label, const std::string& text) {
   const TextHeader header = {label, static_cast<std::uint32_t>(text.size())};
@@ -49,19 +35,7 @@ std::string TextEntry(std::uint32_t label, const std::string& text) {
 // A closed trace of version 1, as its writer left it: a chunk of texts and three of records, whose values count up.
 const std::string& Sample() {
   static const std::string& sample = *new std::string([] {
-    FileHeader header = {};
-    std::memcpy(header.magic, kMagic, sizeof kMagic);
-    header.version = kVersionOfRecordsOnly;
-    header.header_bytes = kHeaderBytes;
-    header.chunk_bytes = kChunkBytes;
-    std::memcpy(header.device, "emulated:0", 10);
-    header.device_capacity = 1 << 20;
-    header.crc = HeaderCrc(header);
-    header.closed = kEnded;
-    header.chunk_count = 4;
-    header.end_crc = HeaderEndCrc(header);
-    std::string bytes(reinterpret_cast<const char*>(&header), offsetof(FileHeader, stopped_ns));
-    bytes.resize(kHeaderBytes);
+    std::string bytes = HeaderOfVersion1(4);
     AppendChunk(bytes, ChunkKind::kTexts, 0, 0, TextEntry(1, "some label") + TextEntry(2, "another label"));
     std::string payload;
     std::uint32_t sequence = 0;

@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "io/temporary_folder.h"
 #include "trace/recorded_trace.h"
+#include "trace/version1_file.h"
 
 namespace tierlib::trace {
 namespace {
@@ -85,8 +86,8 @@ TEST(RecordStream, GivesTheRecordsOfAProgram) {
   }
   const std::string closed = ReadWhole(folder / "a.tlt");
   EXPECT_EQ(ReadTrace(closed).value().records.size(), 3 * kRecords);
-  ExpectStreamed(closed, {RecordStream::kWindow, 5'000, 701});
-  ExpectStreamed(open, {RecordStream::kWindow, 3'000});
+  ExpectStreamed(closed, {0, 5'000, 701});
+  ExpectStreamed(open, {0, 3'000});
   std::string damaged = closed;
   damaged[kHeaderBytes + 3 * kChunkBytes / 2] ^= 1;
   ExpectStreamed(damaged, {4'000});
@@ -100,6 +101,49 @@ TEST(RecordStream, OfRecordsAtOneTimeKeepsTheirOrder) {
     for (std::uint64_t i = 0; i < kRecordsPerChunk + 9; ++i) recorder->WriteAt(5, Event::kPack, Tag::kNone, 0, 0, 1, i);
   }
   ExpectStreamed(ReadWhole(folder / "a.tlt"), {100, 2'000, 10'000});
+}
+
+// Each chunk is a lane of its own whose records lie between `first + 0` and `first + 9`, where `first` is the number of
+// its group of `lanes` times 10.
+std::string ChunksOverEachOther(std::uint32_t chunks, std::uint32_t lanes) {
+  std::string bytes = HeaderOfVersion1(chunks);
+  bytes.reserve(kHeaderBytes + chunks * kChunkBytes);
+  std::string payload(kRecordsPerChunk * sizeof(Record), '\0');
+  for (std::uint32_t chunk = 0; chunk < chunks; ++chunk) {
+    for (std::size_t i = 0; i < kRecordsPerChunk; ++i) {
+      const auto time = static_cast<std::int64_t>(chunk / lanes * 10 + i * 10 / kRecordsPerChunk);
+      const Record record = {time, Event::kPack, Tag::kSaved, 0, 1, chunk, i};
+      std::memcpy(payload.data() + i * sizeof record, &record, sizeof record);
+    }
+    AppendChunk(bytes, ChunkKind::kRecords, chunk, 0, payload);
+  }
+  return bytes;
+}
+
+TEST(RecordStream, TakesAsWideAWindowAsTheBlocksOverEachOther) {
+  constexpr std::uint32_t kLanes = 68;  // 139,000 records: more than the least
+  static_assert(kLanes * kRecordsPerChunk > RecordStream::kWindowLeast);
+  const std::string bytes = ChunksOverEachOther(10 * kLanes, kLanes);
+  ASSERT_GT(bytes.size() / RecordStream::kBytesPerWindowRecord, kLanes * kRecordsPerChunk);
+  EXPECT_EQ((*RecordStream::Open(bytes))->window(), kLanes * kRecordsPerChunk);
+  const std::string few = ChunksOverEachOther(10 * kLanes, 3);
+  EXPECT_EQ((*RecordStream::Open(few))->window(), RecordStream::kWindowLeast);
+}
+
+// Where all blocks lie over each other the window grows with the file, so the passes over it do not.
+TEST(RecordStream, TakesAWindowOfNoMoreThanAQuarterOfTheFile) {
+  constexpr std::uint32_t kLanes = 700;
+  const std::string bytes = ChunksOverEachOther(kLanes, kLanes);
+  const auto stream = std::move(RecordStream::Open(bytes)).value();
+  EXPECT_EQ(stream->window(), bytes.size() / RecordStream::kBytesPerWindowRecord);
+  std::uint64_t records = 0;
+  std::int64_t last_ns = 0;
+  stream->ForEach([&](const Record& record) {
+    EXPECT_GE(record.time_ns, last_ns);
+    last_ns = record.time_ns;
+    ++records;
+  });
+  EXPECT_EQ(records, kLanes * kRecordsPerChunk);
 }
 
 TEST(RecordStream, OfNothing) {
