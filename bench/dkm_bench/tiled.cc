@@ -78,25 +78,36 @@ BENCHMARK(CharacterModel)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
-// Arguments: n of an n x n matrix, d, k. Two threads, T = 3.
-void Square(benchmark::State& state) {
+// Two threads, T = 3.
+void OneWeight(benchmark::State& state, std::int64_t values, std::int64_t dim, std::int64_t clusters) {
   ThreadPool pool(2);
   KernelContext context{pool};
-  const std::int64_t values = state.range(0) * state.range(0);
-  Layer layer =
-      MakeLayer(values / state.range(1), static_cast<int>(state.range(1)), static_cast<int>(state.range(2)), 3, 1);
+  Layer layer = MakeLayer(values / dim, static_cast<int>(dim), static_cast<int>(clusters), 3, 1);
   for (auto _ : state) {
     Forward(context, layer);
     Backward(context, layer);
   }
   state.SetItemsProcessed(state.iterations() * values);
 }
+
+// Arguments: n of an n x n matrix, d, k.
+void Square(benchmark::State& state) {
+  OneWeight(state, state.range(0) * state.range(0), state.range(1), state.range(2));
+}
 BENCHMARK(Square)
     ->ArgNames({"n", "d", "k"})
     ->ArgsProduct({{1024}, {1, 2, 4}, {8}})
     ->ArgsProduct({{1024}, {1}, {4, 16, 64, 256}})
     ->ArgsProduct({{128, 222, 256, 362, 512}, {1}, {8}})  // as large as the smallest weights of the exact form
-    ->ArgsProduct({{4096}, {1}, {8}})
+    ->ArgsProduct({{4096}, {1}, {4, 8, 16, 64, 256}})
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
+
+// Arguments: m, n, k.
+void Wide(benchmark::State& state) { OneWeight(state, state.range(0) * state.range(1), 1, state.range(2)); }
+BENCHMARK(Wide)
+    ->ArgNames({"m", "n", "k"})
+    ->ArgsProduct({{4096}, {11008}, {4, 8, 16, 64, 256}})
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
