@@ -64,3 +64,8 @@ find_nvcc() {
     command -v nvcc || { [ -x /usr/local/cuda/bin/nvcc ] && echo /usr/local/cuda/bin/nvcc; } || true
   fi
 }
+
+# Whether this machine has an NVIDIA GPU with its driver.
+has_gpu() {
+  command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU '
+}
