@@ -82,15 +82,22 @@ bool StarMeeting::HasCall(int peer) {
   return next != nullptr && next->kind == kCall && next->bytes.size() == CallMessageBytes(size());
 }
 
-// True where another learner waited for this meeting up to its deadline. What is said of an earlier one is stale.
-bool StarMeeting::SomebodyIsImpatient(int peer) {
-  const SocketStar::Message* next = star_->Next(peer);
-  while (next != nullptr && next->kind == kImpatience) {
-    const SocketStar::Message message = star_->Take(peer);
-    if (message.bytes == BytesOf(meeting_)) return true;
-    next = star_->Next(peer);
+// What another learner said when it had waited for an earlier meeting up to its deadline.
+void StarMeeting::DropStaleImpatience(int peer) {
+  for (;;) {
+    const SocketStar::Message* const next = star_->Next(peer);
+    if (next == nullptr || next->kind != kImpatience || next->bytes == BytesOf(meeting_)) return;
+    (void)star_->Take(peer);
   }
-  return false;
+}
+
+// True where it waited for this one.
+bool StarMeeting::SomebodyIsImpatient(int peer) {
+  DropStaleImpatience(peer);
+  const SocketStar::Message* const next = star_->Next(peer);
+  if (next == nullptr || next->kind != kImpatience) return false;
+  (void)star_->Take(peer);
+  return true;
 }
 
 // Learner 0 waits for the others' calls.
@@ -169,6 +176,7 @@ bool StarMeeting::IsInVain() {
   if (rank() != 0) return star_->Next(0) != nullptr || star_->IsGone(0);
   for (int peer = 1; peer < size(); ++peer) {
     if (star_->IsGone(peer)) return true;
+    DropStaleImpatience(peer);
     if (!HasCall(peer)) continue;
     const HeardCall call(star_->Next(peer)->bytes);
     if (call.left()[0] != '\0' || !call.call().refusal.ok()) return true;

@@ -65,6 +65,7 @@ class StarMeeting {
   Status Agree(const Call& call, const Turn& turn);
   Status Gathered(const Call& call, const Turn& turn);
   void Answer(const Status& verdict);
+  void DropStaleImpatience(int peer);
   bool SomebodyIsImpatient(int peer);
   Status Ask(const Call& call, const Turn& turn);
   bool HasCall(int peer);

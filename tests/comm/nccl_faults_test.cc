@@ -283,6 +283,29 @@ TEST(StarMeeting, AProcessThatEndsIsNamedAtOnce) {
   }
 }
 
+// A learner that lost patience just when all had come says so too late; what it says next is heard all the same.
+TEST(StarMeeting, AFailureIsHeardBehindStaleImpatience) {
+  constexpr std::uint32_t kCallKind = 1;
+  constexpr std::uint32_t kImpatienceKind = 3;
+  const std::string address = FreeAddress();
+  std::unique_ptr<SocketStar> other;
+  std::thread joins([&] { other = SocketStar::Connect(1, 2, address, DeadlineIn(kLongNs)).value(); });
+  StarMeeting meeting(SocketStar::Connect(0, 2, address, DeadlineIn(kLongNs)).value(), kLongNs);
+  joins.join();
+  const Call barrier{.name = "barrier"};
+  other->Send(0, kCallKind, EncodeCall(barrier, "", 2));
+  EXPECT_TRUE(meeting.Meet(barrier).ok());
+  other->Send(0, kImpatienceKind, std::vector<std::byte>(sizeof(std::uint64_t)));  // with meeting 0
+  Call failed{.name = "done"};
+  failed.refusal = InternalError("its work failed");
+  other->Send(0, kCallKind, EncodeCall(failed, "", 2));
+  const std::int64_t until_ns = NowNs() + 10'000'000'000;
+  while (!meeting.IsInVain() && NowNs() < until_ns) meeting.Wait(NowNs() + 1'000'000);
+  EXPECT_TRUE(meeting.IsInVain());
+  const Status status = meeting.Confirm(UnavailableError("another learner has failed"), /*in_vain=*/true);
+  EXPECT_EQ(status.code(), StatusCode::kInternal) << status;
+}
+
 TEST(NcclEnvironment, IsReadAndWhatIsWrongIsNamed) {
   const auto set = [](const char* rank) {
     ::setenv("RANK", rank, 1);
