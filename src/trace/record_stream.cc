@@ -18,7 +18,7 @@ StatusOr<std::unique_ptr<RecordStream>> RecordStream::Open(std::string_view byte
     TIERLIB_RETURN_IF_ERROR(ReadHeader(bytes, stream->header_, stream->about_));
     stream->reader_ = std::make_unique<ChunkReader>(bytes, stream->header_, stream->about_);
     stream->ReadPieces();
-    const std::size_t widest = std::max(kWindowLeast, bytes.size() / kBytesPerWindowRecord);
+    const std::size_t widest = std::clamp(bytes.size() / kBytesPerWindowRecord, kWindowLeast, kWindowMost);
     stream->window_ = window != 0 ? window : std::clamp<std::uint64_t>(stream->MostAtOnce(), kWindowLeast, widest);
     CheckWhole(bytes, stream->header_, stream->extent_, stream->about_);
     return stream;

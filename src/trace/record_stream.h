@@ -2,11 +2,10 @@
 //
 // Opening it takes every block apart once, to find what is missing and from when to when each block goes. To give the
 // records, it goes over the blocks again and again, each time keeping the next `window` records in the order. The
-// window is as wide as the blocks that lie over each other in time, so that a file is decoded three times in all; it
-// takes at most a quarter of the file's size, or 10 MiB, so that files somebody made up are decoded some twenty times:
-// in either case the time grows with the file and not with its square. So beside the file's own bytes there are the
-// window, 40 bytes for each record of it twice; 56 bytes for each block, of which the file has 144 at least; and the
-// texts.
+// window is as wide as the blocks that lie over each other in time, so that a file is decoded three times in all. It
+// takes at most a quarter of the file's size, and from 10 to 46 MiB: files somebody made up are decoded some twenty
+// times up to 180 MiB, and more often the larger they are. So beside the file's own bytes there are the window, 40
+// bytes for each record of it twice; 56 bytes for each block, of which the file has 144 at least; and the texts.
 //
 // Thread-safety: none; one thread at a time.
 #ifndef TIERLIB_SRC_TRACE_RECORD_STREAM_H_
@@ -29,7 +28,8 @@ namespace tierlib::trace {
 
 class RecordStream : public RecordSource {
  public:
-  static constexpr std::size_t kWindowLeast = 1 << 17;       // records: 10 MiB
+  static constexpr std::size_t kWindowLeast = 1 << 17;  // records: 10 MiB
+  static constexpr std::size_t kWindowMost = 600'000;
   static constexpr std::size_t kBytesPerWindowRecord = 320;  // of the file: 80 of each window's record are a quarter
 
   // Of a whole file, whose bytes stay where they are. `window`: 0 is as said above. Errors as those of ReadTrace.
