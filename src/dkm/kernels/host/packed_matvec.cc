@@ -13,12 +13,11 @@
 // clang-format off
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "dkm/kernels/host/packed_matvec.cc"
-#if defined(TIERLIB_FEWER_TARGETS)  // sanitizers: one instruction set above the baseline, for their compile time
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3 | HWY_AVX3_DL)
-#else
-#define HWY_WANT_AVX3_DL                              // AVX-512 with VBMI
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4)  // little to gain for their compile time
+#if !defined(TIERLIB_FEWER_TARGETS)
+#define HWY_WANT_AVX3_DL                                                 // AVX-512 with VBMI
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | TIERLIB_HWY_SVE)  // little to gain for their compile time
 #endif
+#include "autograd/kernels/host/simd_targets.h"
 #include "hwy/foreach_target.h"
 
 #include "hwy/cache_control.h"

@@ -12,11 +12,10 @@
 // clang-format off
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "dkm/kernels/host/tile_pass.cc"
-#if defined(TIERLIB_FEWER_TARGETS)  // sanitizers: one instruction set above the baseline, for their compile time
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3 | HWY_AVX3_DL)
-#else
-#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL)  // little to gain for their compile time
+#if !defined(TIERLIB_FEWER_TARGETS)
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_SSE4 | HWY_AVX3_DL | TIERLIB_HWY_SVE)  // little to gain for their compile time
 #endif
+#include "autograd/kernels/host/simd_targets.h"
 #include "hwy/foreach_target.h"
 
 #include "dkm/kernels/host/tile_attention-inl.h"
