@@ -8,6 +8,7 @@
 #include "dkm/kernels/cuda/palette.h"
 #include "dkm/kernels/cuda/palette_launches.h"
 #include "gtest/gtest.h"
+#include "tierlib/dkm/device_palette.h"
 
 namespace tierlib::dkm::cuda {
 namespace {
@@ -236,9 +237,21 @@ TEST_F(CudaDkm, PacksUnpacksAndMultipliesAsTheHost) {
       const std::uint8_t* const indices_there = gpu.Put(indices);
       gpu.Launch([&] { return PackIndices({shape, indices_there, packed_there}, gpu.stream()); });
       gpu.Launch([&] { return UnpackIndices({shape, packed_there, unpacked}, gpu.stream()); });
-      gpu.Launch([&] { return PackedMatvec(matvec, gpu.stream()); });
+      gpu.Launch([&] {
+        return MultiplyOnDevice({shape, packed_there, matvec.tables}, matvec.x, matvec.y, gpu.stream());
+      });
       EXPECT_EQ(gpu.Get<std::uint8_t>(packed_there, packed.size()), packed);
       EXPECT_EQ(gpu.Get<std::uint8_t>(unpacked, indices.size()), indices);
+      std::vector<float> weights(indices.size());
+      for (std::size_t i = 0; i < weights.size(); ++i) {
+        const auto group = static_cast<std::int64_t>(i) / columns / group_rows;
+        weights[i] = tables[static_cast<std::size_t>(group * shape.clusters() + indices[i])];
+      }
+      auto* const dense = static_cast<float*>(gpu.Take(weights.size() * sizeof(float)));
+      gpu.Launch([&] {
+        return UnpackOnDevice({shape, packed_there, matvec.tables}, DType::kF32, dense, gpu.stream());
+      });
+      EXPECT_EQ(gpu.Get<float>(dense, weights.size()), weights);
       // Sums go by stretches of x, as much as shared memory holds: in one the order is the same everywhere.
       const auto there = gpu.Get<float>(product, y.size());
       for (std::size_t i = 0; i < y.size(); ++i) {
