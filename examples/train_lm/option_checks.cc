@@ -99,11 +99,10 @@ Status CheckClustering(const Options& o) {
 // What DKM has no kernel for on CUDA devices.
 Status CheckCuda(const Options& o) {
   if (o.device != DeviceChoice::kCuda || !o.clusters()) return tierlib::OkStatus();
-  const bool dense = o.dkm_form == tierlib::dkm::Form::kReference || o.dkm_form == tierlib::dkm::Form::kPaper;
-  const char* const given = dense                                                        ? "--dkm-form"
-                            : o.per_channel_scale != tierlib::dkm::ChannelScale::kNone   ? "--per-channel-scale"
-                            : o.dkm_form == tierlib::dkm::Form::kTiled && o.dkm_round_to ? "--dkm-round-to"
-                                                                                         : nullptr;
+  const char* const given = o.dkm_form == tierlib::dkm::Form::kPaper ? "--dkm-form"
+                            : o.uniquify                             ? "--uniquify"
+                            : o.shard                                ? "--shard"
+                                                                     : nullptr;
   if (given == nullptr) return tierlib::OkStatus();
   return InvalidArgumentError(std::string(given) + ": what is given runs on --device emulated only");
 }

@@ -23,11 +23,8 @@ ReplayFunction LaunchOf(Context& context, const char* name, ReplayKernel kernel,
   // Those of `also` are one, which ends when the runtime goes and forgets its lineage, if not before.
   DeviceBackend* const backend = context.state().backend;
   const Stream home = context.state().stream;
-  return [backend, name, home, kernel = std::move(kernel), also = std::move(also)](const ReplayArguments& a) {
-    if (!also.empty() && a.stream != home) {
-      return FailedPreconditionError(std::string("replay ") + name +
-                                     " reads tensors that its context's stream alone keeps in order: ask for it there");
-    }
+  return [backend, name, home, kernel = std::move(kernel), also = std::move(also)](const ReplayArguments& a) -> Status {
+    if (!also.empty()) TIERLIB_RETURN_IF_ERROR(CheckHome(name, a.stream, home));
     const host::Source from = SourceOf(a);
     const host::Target to = TargetOf(a);
     HostKernel launch;
@@ -55,14 +52,24 @@ Replay KernelReplayBothWays(Context& context, const char* name, ReplayKernel ker
 }
 
 Replay DeviceKernelReplay(Context& context, const char* name,
-                          std::function<KernelArguments(const host::Source&, const host::Target&)> arguments) {
-  DeviceBackend* const backend = context.state().backend;  // as above
-  return Replay::Call(
-      name, [backend, kernels = context.state().kernels, arguments = std::move(arguments)](const ReplayArguments& a) {
-        const KernelArguments made = arguments(SourceOf(a), TargetOf(a));
-        TIERLIB_CHECK(kernels->WorkspaceBytes(made) == 0, "a kernel with workspace is no replay");
-        return backend->EnqueueNative([&] { return kernels->Enqueue(a.stream, made, nullptr); });
-      });
+                          std::function<KernelArguments(const host::Source&, const host::Target&)> arguments,
+                          std::vector<Tensor> also) {
+  DeviceBackend* const backend = context.state().backend;  // as above, and so are those of `also`
+  const Stream home = context.state().stream;
+  return Replay::Call(name,
+                      [backend, name, home, kernels = context.state().kernels, arguments = std::move(arguments),
+                       also = std::move(also)](const ReplayArguments& a) -> Status {
+                        if (!also.empty()) TIERLIB_RETURN_IF_ERROR(CheckHome(name, a.stream, home));
+                        const KernelArguments made = arguments(SourceOf(a), TargetOf(a));
+                        TIERLIB_CHECK(kernels->WorkspaceBytes(made) == 0, "a kernel with workspace is no replay");
+                        return backend->EnqueueNative([&] { return kernels->Enqueue(a.stream, made, nullptr); });
+                      });
+}
+
+Status CheckHome(const char* name, Stream asked, Stream home) {
+  if (asked == home) return OkStatus();
+  return FailedPreconditionError(std::string("replay ") + name +
+                                 " reads tensors that its context's stream alone keeps in order: ask for it there");
 }
 
 }  // namespace tierlib::autograd

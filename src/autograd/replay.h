@@ -26,19 +26,29 @@ Replay KernelReplayBothWays(Context& context, const char* name, ReplayKernel ker
 // The same by one of the autograd's kernels (kernels/device_kernels.h), without workspace: on a device that takes
 // kernels of its own kind alone, by that. `arguments` gives what it gets for a source and a target.
 Replay DeviceKernelReplay(Context& context, const char* name,
-                          std::function<KernelArguments(const host::Source&, const host::Target&)> arguments);
+                          std::function<KernelArguments(const host::Source&, const host::Target&)> arguments,
+                          std::vector<Tensor> also = {});
 
 template <typename Arguments>
 Replay KernelReplay(Context& context, const char* name, void (*kernel)(KernelContext&, const Arguments&),
-                    std::function<Arguments(const host::Source&, const host::Target&)> arguments) {
+                    std::function<Arguments(const host::Source&, const host::Target&)> arguments,
+                    std::vector<Tensor> also = {}) {
   static_assert(kIsDeviceKernel<Arguments>);
-  if (context.state().kernels != nullptr) return DeviceKernelReplay(context, name, std::move(arguments));
-  return KernelReplay(context, name,
-                      [kernel, arguments = std::move(arguments)](KernelContext& kernel_context,
-                                                                 const host::Source& from, const host::Target& to) {
-                        kernel(kernel_context, arguments(from, to));
-                      });
+  if (context.state().kernels != nullptr) {
+    return DeviceKernelReplay(context, name, std::move(arguments), std::move(also));
+  }
+  return KernelReplay(
+      context, name,
+      [kernel, arguments = std::move(arguments)](KernelContext& kernel_context, const host::Source& from,
+                                                 const host::Target& to) {
+        kernel(kernel_context, arguments(from, to));
+      },
+      std::move(also));
 }
+
+// OK where a replay that reads other tensors than its source is asked for on the stream that orders those: `home`, its
+// context's.
+Status CheckHome(const char* name, Stream asked, Stream home);
 
 }  // namespace tierlib::autograd
 

@@ -6,10 +6,10 @@
 #include <limits>
 #include <utility>
 
+#include "autograd/kernels/elementwise.h"
 #include "autograd/op.h"
 #include "autograd/replay.h"
 #include "dkm/groups.h"
-#include "dkm/kernels/channel_scale.h"
 
 namespace tierlib::dkm {
 namespace {
@@ -18,23 +18,22 @@ using autograd::Launcher;
 using autograd::Tensor;
 using autograd::Value;
 
-// Without what x and y point at.
-host::ScaleRowsArguments Arguments(const Tensor& x, const Tensor& scales, ScaleBy by, DType dtype) {
-  host::ScaleRowsArguments a;
-  a.rows = scales.elements();
-  a.columns = x.elements() / scales.elements();
-  a.scales = static_cast<const float*>(scales.data());
-  a.divide = by == ScaleBy::kQuotient;
-  a.x_dtype = x.dtype();
-  a.y_dtype = dtype;
+// y = x over (or times) the scales, both row-major, as matrices of a row for each scale.
+autograd::host::BinaryArguments Scaling(const autograd::host::Source& x, const Tensor& scales, ScaleBy by,
+                                        const autograd::host::Target& y) {
+  const std::int64_t rows = scales.elements();
+  const Dims matrix = {rows, x.layout.elements() / rows};
+  autograd::host::BinaryArguments a;
+  a.op = by == ScaleBy::kQuotient ? autograd::host::BinaryOp::kDiv : autograd::host::BinaryOp::kMul;
+  a.a = {x.data, Layout::Contiguous(x.layout.dtype, matrix)};
+  a.b = {scales.data(), Layout::Contiguous(DType::kF32, {rows, 1})};
+  a.y = {y.data, Layout::Contiguous(y.layout.dtype, matrix)};
   return a;
 }
 
 Status Launch(const Launcher& launcher, const Tensor& row_major, const Tensor& scales, ScaleBy by, const Tensor& to) {
-  host::ScaleRowsArguments a = Arguments(row_major, scales, by, to.dtype());
-  a.x = row_major.data();
-  a.y = to.data();
-  return launcher.Launch("dkm scale", {.reads = {&row_major, &scales}, .writes = {&to}}, host::ScaleRows, a);
+  return launcher.Launch("dkm scale", {.reads = {&row_major, &scales}, .writes = {&to}}, autograd::host::Binary,
+                         Scaling(autograd::In(row_major), scales, by, autograd::Out(to)));
 }
 
 }  // namespace
@@ -67,18 +66,14 @@ Value ScaleRows(const Value& x, const Tensor& scales, ScaleBy by, DType dtype) {
   return autograd::RunOp("dkm_scale", {&x}, [&](autograd::Op& op) -> StatusOr<Value> {
     TIERLIB_ASSIGN_OR_RETURN(Tensor y, ScaleRows(op, x.tensor(), scales, by, dtype));
     if (x.tensor().layout().is_contiguous()) {
-      const host::ScaleRowsArguments arguments = Arguments(x.tensor(), scales, by, dtype);
       TIERLIB_RETURN_IF_ERROR(
           op.Derive(y, x.tensor(),
-                    autograd::KernelReplay(op.context(), "dkm scale",
-                                           [arguments](KernelContext& context, const autograd::host::Source& from,
-                                                       const autograd::host::Target& to) {
-                                             host::ScaleRowsArguments a = arguments;
-                                             a.x = from.data;
-                                             a.y = to.data;
-                                             host::ScaleRows(context, a);
-                                           },
-                                           {scales})));
+                    autograd::KernelReplay<autograd::host::BinaryArguments>(
+                        op.context(), "dkm scale", autograd::host::Binary,
+                        [scales, by](const autograd::host::Source& from, const autograd::host::Target& to) {
+                          return Scaling(from, scales, by, to);
+                        },
+                        {scales})));
     }
     return op.Record(std::move(y), [scales, by](autograd::BackwardPass& pass) -> Status {
       TIERLIB_ASSIGN_OR_RETURN(const Tensor gradient, pass.RowMajor(pass.gradient()));

@@ -6,7 +6,6 @@
 #include <new>
 #include <utility>
 
-#include "autograd/kernels/host/chunk.h"
 #include "autograd/launch.h"
 #include "autograd/shape.h"
 #include "dkm/channel_scale.h"
@@ -112,9 +111,10 @@ struct Clustering::State {
     TIERLIB_RETURN_IF_ERROR(CheckWeight(name, options, weight));
     TIERLIB_RETURN_IF_ERROR(CheckSeen());
     sizes = weight.sizes();
-    const bool host_kernels = Launcher(context, name, /*backward=*/false).runs_host_kernels();
-    form = FormFor(options, weight.layout(), host_kernels);
-    if (!host_kernels) TIERLIB_RETURN_IF_ERROR(NativeKernelsFor(name, options, weight.layout()).status());
+    form = FormFor(options, weight.layout());
+    if (!Launcher(context, name, /*backward=*/false).runs_host_kernels()) {
+      TIERLIB_RETURN_IF_ERROR(NativeKernelsFor(name, options, weight.layout()).status());
+    }
     if (start.defined()) TIERLIB_RETURN_IF_ERROR(CheckFits(weight));
     if (examined) return OkStatus();
     TIERLIB_RETURN_IF_ERROR(PlaceWords(context));
@@ -277,15 +277,15 @@ StatusOr<Value> Clustering::State::ApplyDense(const Launcher& launcher, Tape& ta
 StatusOr<Tensor> Clustering::State::DistanceBias(const Launcher& launcher, DType dtype) {
   if (options.prune_threshold == 0) return Tensor();
   if (bias.defined() && bias.dtype() == dtype) return bias;
-  TIERLIB_ASSIGN_OR_RETURN(Tensor fresh, Tensor::Empty(launcher.context(), dtype, {1, clusters()}, Holds::kPersistent,
+  std::vector<double> values(static_cast<std::size_t>(clusters()));
+  values[0] = -options.prune_threshold;
+  const Dims sizes_of_bias = {1, clusters()};
+  TIERLIB_ASSIGN_OR_RETURN(const Tensor exact,
+                           Tensor::FromHost(launcher.context(), DType::kF64, sizes_of_bias, values.data(),
+                                            Holds::kTransient, name + ".distance_bias"));
+  TIERLIB_ASSIGN_OR_RETURN(Tensor fresh, Tensor::Empty(launcher.context(), dtype, sizes_of_bias, Holds::kPersistent,
                                                        name + ".distance_bias"));
-  TIERLIB_RETURN_IF_ERROR(launcher.Launch(
-      "dkm bias", {.writes = {&fresh}},
-      [dtype, threshold = options.prune_threshold, count = clusters(), to = fresh.data()](KernelContext&) {
-        for (int j = 0; j < count; ++j) {
-          autograd::host::WriteElement<double>(dtype, to, j, j == 0 ? -threshold : 0.0);
-        }
-      }));
+  TIERLIB_RETURN_IF_ERROR(launcher.Copy(exact, fresh));
   bias = std::move(fresh);
   return bias;
 }

@@ -106,6 +106,18 @@ cuda::TiledForwardArguments<T> OfGroup(const cuda::TiledForwardArguments<T>& all
 }
 
 template <typename T>
+cuda::TiledReplayArguments<T> OfGroup(const cuda::TiledReplayArguments<T>& all, const Groups& groups,
+                                      std::int64_t group) {
+  const GroupPlace place(groups, group, all.shape);
+  cuda::TiledReplayArguments<T> a = all;
+  a.shape.vectors = place.vectors;
+  a.weights = Behind(all.weights, place.first_element);
+  a.trajectory = Behind(all.trajectory, place.first_of_trajectory);
+  a.output = Behind(all.output, place.first_element);
+  return a;
+}
+
+template <typename T>
 cuda::TiledBackwardArguments<T> OfGroup(const cuda::TiledBackwardArguments<T>& all, const Groups& groups,
                                         std::int64_t group) {
   const GroupPlace place(groups, group, all.shape);

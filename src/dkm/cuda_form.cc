@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "autograd/context.h"
+#include "autograd/replay.h"
 #include "dkm/cuda_arguments.h"
 #include "dkm/kernels/cuda/exact.h"
 #include "dkm/kernels/cuda/host_words.h"
@@ -86,25 +87,51 @@ Status LaunchExactBackwardCuda(const Launcher& launcher, const host::ExactShape&
       });
 }
 
-Replay ExactReplayCuda(autograd::Context& context, const ExactProblem& problem, const Tensor& tables) {
-  // As autograd::KernelReplay, for kernels of the device's own.
+namespace {
+
+// As autograd::KernelReplay, for kernels of the device's own, group by group. `arguments` makes all groups' of a source
+// and a destination; `kept` is what else they point to.
+template <typename MakeArguments, typename Launch>
+Replay ReplayOfGroups(autograd::Context& context, const char* name, const Groups& groups, const Tensor& kept,
+                      MakeArguments arguments, Launch launch) {
   DeviceBackend* const backend = context.state().backend;
   const Stream home = context.state().stream;
-  const host::ExactShape shape = problem.shape;
-  const Groups groups = problem.groups;
-  return Replay::Call("dkm exact", [backend, home, shape, groups, tables](const ReplayArguments& a) -> Status {
-    if (a.stream != home) {
-      return FailedPreconditionError(
-          "replay dkm exact reads tensors that its context's stream alone keeps in order: ask for it there");
-    }
+  return Replay::Call(name, [=](const ReplayArguments& a) -> Status {
+    TIERLIB_RETURN_IF_ERROR(autograd::CheckHome(name, a.stream, home));
     const auto bytes = [](const Layout& layout) { return static_cast<std::int64_t>(layout.offset_bytes); };
-    const cuda::ExactReplayArguments all{shape, BytesBehind(a.source, bytes(a.source_layout)), tables.data(),
-                                         BytesBehind(a.destination, bytes(a.destination_layout))};
-    return backend->EnqueueNative([&] {
-      return InTurn(groups, all,
-                    [&](const cuda::ExactReplayArguments& of_group) { return cuda::ExactReplay(of_group, a.stream); });
-    });
+    const auto all = arguments(kept, BytesBehind(a.source, bytes(a.source_layout)),
+                               BytesBehind(a.destination, bytes(a.destination_layout)));
+    return backend->EnqueueNative(
+        [&] { return InTurn(groups, all, [&](const auto& of_group) { return launch(of_group, a.stream); }); });
   });
+}
+
+template <typename T>
+Replay TiledReplayOf(autograd::Context& context, const TiledProblem& problem, const Tensor& trajectories) {
+  return ReplayOfGroups(
+      context, "dkm tiled", problem.groups, trajectories,
+      [shape = problem.shape](const Tensor& kept, const void* weights, void* output) {
+        return cuda::TiledReplayArguments<T>{shape, static_cast<const T*>(weights), static_cast<T*>(kept.data()),
+                                             static_cast<T*>(output)};
+      },
+      [](const cuda::TiledReplayArguments<T>& a, Stream stream) { return cuda::TiledReplay(a, stream); });
+}
+
+}  // namespace
+
+Replay ExactReplayCuda(autograd::Context& context, const ExactProblem& problem, const Tensor& tables) {
+  return ReplayOfGroups(
+      context, "dkm exact", problem.groups, tables,
+      [shape = problem.shape](const Tensor& kept, const void* weights, void* output) {
+        return cuda::ExactReplayArguments{shape, weights, kept.data(), output};
+      },
+      [](const cuda::ExactReplayArguments& a, Stream stream) { return cuda::ExactReplay(a, stream); });
+}
+
+Replay TiledReplayCuda(autograd::Context& context, const TiledProblem& problem, DType dtype,
+                       const Tensor& trajectories) {
+  return dtype == DType::kF64 ? TiledReplayOf<double>(context, problem, trajectories)
+                              : TiledReplayOf<float>(context, problem, trajectories);
 }
 
 namespace {

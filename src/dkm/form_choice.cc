@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "autograd/kernels/operand.h"
 #include "dkm/groups.h"
 #include "dkm/kernels/clustering_shape.h"
 #include "dkm/kernels/cuda/exact.h"
@@ -24,10 +25,10 @@ DType ClusteredType(const Options& options, DType weight) {
   return options.round_to.value_or(scaled ? ScaledType(options, weight) : weight);
 }
 
-Form FormFor(const Options& options, const Layout& weight, bool host_kernels) {
+Form FormFor(const Options& options, const Layout& weight) {
   if (options.form != Form::kAuto) return options.form;
   const bool exact = options.cluster_dim == 1 && Is16Bits(ClusteredType(options, weight.dtype)) &&
-                     (!host_kernels || GroupsOf(options, weight.sizes).vectors >= kFewestForExact) &&
+                     GroupsOf(options, weight.sizes).vectors >= kFewestForExact &&
                      weight.elements() < host::kExactWeightLimit;
   return exact ? Form::kExact : Form::kTiled;
 }
@@ -37,19 +38,24 @@ StatusOr<NativeKernels> NativeKernelsFor(const std::string& name, const Options&
     return UnimplementedError("dkm: weight " + name + " " + weight.ToString() + ": this device has no kernels for " +
                               what);
   };
-  const Form form = FormFor(options, weight, /*host_kernels=*/false);
-  if (IsDense(form)) return missing("a dense form: use form tiled or exact");
-  if (options.per_channel_scale != ChannelScale::kNone) return missing("per_channel_scale");
+  const bool scaled = options.per_channel_scale != ChannelScale::kNone;
+  const DType given = scaled ? ScaledType(options, weight.dtype) : weight.dtype;
+  const Form form = FormFor(options, weight);
+  if (form == Form::kPaper) return missing("form paper: use form reference, tiled or exact");
+  if (form == Form::kReference) {
+    if (options.uniquify) return missing("uniquify, which is for the host: a form tiled or exact saves less still");
+    if (options.learners != nullptr) return missing("sharing what form reference saves: use form tiled or exact");
+    return NativeKernels{form, given, ClusteredType(options, weight.dtype)};
+  }
   if (form == Form::kExact) {
     const Groups groups = GroupsOf(options, weight.sizes);
     const std::int64_t most = std::max(groups.vectors, groups.last_vectors);
-    if (most < cuda::kExactWeightLimit) return NativeKernels{form, weight.dtype, ClusteredType(options, weight.dtype)};
+    if (most < cuda::kExactWeightLimit) return NativeKernels{form, given, ClusteredType(options, weight.dtype)};
     return missing("form exact of " + std::to_string(most) + " weights that share centroids: it takes fewer than " +
                    std::to_string(cuda::kExactWeightLimit) + ", so set group_rows");
   }
-  if (Is16Bits(weight.dtype)) return missing("form tiled of 16-bit weights: it takes f32 and f64 there");
-  if (options.round_to) return missing("form tiled with round_to: use form exact, where cluster_dim is 1");
-  return NativeKernels{form, weight.dtype, weight.dtype};
+  const DType computed = autograd::host::ComputeType(given);
+  return NativeKernels{form, computed, computed};
 }
 
 }  // namespace tierlib::dkm

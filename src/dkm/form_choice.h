@@ -19,21 +19,21 @@ DType ClusteredType(const Options& options, DType weight);
 // What a scaled weight is stored as before it is rounded and clustered.
 DType ScaledType(const Options& options, DType weight);
 
-// The form for a weight that passed the checks of start.h: never kAuto. `host_kernels`: the device runs such
-// (autograd/launch.h); on others the tiled form does not take values of 16 bits, so that the exact one is for small
-// weights too.
-Form FormFor(const Options& options, const Layout& weight, bool host_kernels);
+// The form for a weight that passed the checks of start.h: never kAuto. The same on every device.
+Form FormFor(const Options& options, const Layout& weight);
 
-// What a device with kernels of its own runs for a weight (dkm/cuda_form.h), once for each of its groups.
+// What a device with kernels of its own runs for a weight, once for each of its groups.
 struct NativeKernels {
-  Form form = Form::kTiled;      // kExact (kernels/cuda/exact.h) or kTiled (kernels/cuda/tiled.h)
+  // kExact (kernels/cuda/exact.h), kTiled (kernels/cuda/tiled.h), or kReference (the autograd's kernels alone).
+  Form form = Form::kTiled;
   DType element = DType::kF32;   // of weights and gradients there: of kTiled the T of the kernels, f32 or f64
   DType pattern = DType::kBF16;  // of kExact: bf16 or f16, what weights are or are rounded to
 
   bool in_float64() const { return element == DType::kF64; }
 };
 // The kernels for a weight that passed the checks of start.h. Unimplemented, with the weight's name and what it can be
-// instead, where there are none for what the options ask.
+// instead, where there are none for what the options ask: the paper's chain, and what uniquify and learners do to a
+// dense form's saved values.
 StatusOr<NativeKernels> NativeKernelsFor(const std::string& name, const Options& options, const Layout& weight);
 
 }  // namespace tierlib::dkm

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "autograd/op.h"
+#include "autograd/replay.h"
 #include "dkm/cuda_form.h"
 #include "dkm/kernels/palettize.h"
 
@@ -167,9 +168,60 @@ Status TiledBackwardPass(BackwardPass& pass, const TiledProblem& problem, int we
   return pass.Give(0, std::move(result));
 }
 
+Dims TrajectorySizes(const TiledProblem& problem) {
+  return {problem.groups.count * static_cast<std::int64_t>(host::TiledTrajectoryElements(problem.shape))};
+}
+
+// For one pass.
 StatusOr<Tensor> NewTrajectories(const Launcher& launcher, const TiledProblem& problem, DType compute) {
-  return launcher.New(compute,
-                      {problem.groups.count * static_cast<std::int64_t>(host::TiledTrajectoryElements(problem.shape))});
+  return launcher.New(compute, TrajectorySizes(problem));
+}
+
+// What W~ is made from again, besides W: small beside it, so that it stays where the replay finds it.
+StatusOr<Tensor> KeptTrajectories(const Launcher& launcher, const TiledProblem& problem, DType compute) {
+  return autograd::AllocateTensor(launcher.context(), compute, TrajectorySizes(problem), Holds::kPersistent,
+                                  launcher.label() + ".centroids", trace::Tag::kActivation);
+}
+
+// Whether W~ need not be kept, as it can be made again from W.
+bool Replays(const Launcher& launcher, const TiledProblem& problem, const Tensor& weight) {
+  const DType compute = autograd::host::ComputeType(weight.dtype());
+  const std::int64_t kept = TrajectorySizes(problem)[0] * static_cast<std::int64_t>(ElementBytes(compute));
+  return weight.layout().is_contiguous() && kept < weight.layout().logical_bytes() / 2 &&
+         (launcher.runs_host_kernels() || weight.dtype() == compute);
+}
+
+// How.
+template <typename T>
+Replay ReplayOf(autograd::Context& context, const TiledProblem& problem, DType dtype, const Tensor& trajectories) {
+  return autograd::KernelReplay(
+      context, "dkm tiled",
+      [shape = problem.shape, groups = problem.groups, dtype, path = static_cast<const T*>(trajectories.data())](
+          KernelContext& kernel, const autograd::host::Source& from, const autograd::host::Target& to) {
+        ForEachGroup(kernel, groups, Lanes(groups), [&](std::int64_t group, std::int64_t) {
+          host::TiledReplayArguments<T> a{shape, dtype};
+          a.shape.vectors = groups.Vectors(group);
+          const std::size_t first =
+              static_cast<std::size_t>(groups.FirstVector(group) * shape.dim) * ElementBytes(dtype);
+          a.weights = static_cast<const std::byte*>(from.data) + first;
+          a.output = static_cast<std::byte*>(to.data) + first;
+          a.trajectory = path + static_cast<std::size_t>(group) * host::TiledTrajectoryElements(shape);
+          host::TiledReplay(kernel, a);
+        });
+      },
+      {trajectories});
+}
+
+Status DeriveOutput(Op& op, const TiledProblem& problem, const Tensor& output, const Tensor& weight,
+                    const Tensor& trajectories) {
+  autograd::Context& context = op.context();
+  if (!op.runs_host_kernels()) {
+    return op.Derive(output, weight, TiledReplayCuda(context, problem, weight.dtype(), trajectories));
+  }
+  return op.Derive(output, weight,
+                   trajectories.dtype() == DType::kF64
+                       ? ReplayOf<double>(context, problem, weight.dtype(), trajectories)
+                       : ReplayOf<float>(context, problem, weight.dtype(), trajectories));
 }
 
 // `computed`: the weight in the type that is computed in.
@@ -220,7 +272,9 @@ Value TiledForm(const Value& weight, const TiledProblem& problem) {
     TIERLIB_RETURN_IF_ERROR(autograd::RequireFloat({&weight}));
     TIERLIB_ASSIGN_OR_RETURN(const Tensor weights, InComputeType(op, weight.tensor()));
     const DType compute = weights.dtype();
-    TIERLIB_ASSIGN_OR_RETURN(const Tensor trajectories, NewTrajectories(op, problem, compute));
+    const bool replays = Replays(op, problem, weight.tensor());
+    TIERLIB_ASSIGN_OR_RETURN(const Tensor trajectories,
+                             replays ? KeptTrajectories(op, problem, compute) : NewTrajectories(op, problem, compute));
     TIERLIB_ASSIGN_OR_RETURN(Tensor output, op.New(compute, weight.sizes()));
     const int weight_slot = op.Save(weight.tensor(), "weight");
     TIERLIB_RETURN_IF_ERROR(compute == DType::kF64 ? LaunchForward<double>(op, problem, weights, trajectories, output)
@@ -231,6 +285,7 @@ Value TiledForm(const Value& weight, const TiledProblem& problem) {
       TIERLIB_RETURN_IF_ERROR(op.Copy(output, rounded));
       output = std::move(rounded);
     }
+    if (replays) TIERLIB_RETURN_IF_ERROR(DeriveOutput(op, problem, output, weight.tensor(), trajectories));
     TiledProblem backward{problem.shape, problem.groups, Tensor(), Tensor(), nullptr, problem.table};
     return op.Record(std::move(output), [backward, weight_slot, trajectory_slot](BackwardPass& pass) {
       return TiledBackwardPass(pass, backward, weight_slot, trajectory_slot);

@@ -164,6 +164,28 @@ TEST(CudaAutograd, Casts) {
   }
 }
 
+TEST(CudaAutograd, Rounds) {
+  for (const DType narrow : {DType::kBF16, DType::kF16}) {
+    for (const DType from : kFloatTypes) {
+      for (const DType to : kFloatTypes) {
+        for (const std::int64_t columns : {32, 33}) {  // packs, and single elements
+          TestTensor x = Uniform(6, from, {6, columns});
+          x.Set(5, std::numeric_limits<double>::infinity());
+          x.Set(7, 65520.0);
+          TestTensor y(to, {6, columns});
+          TestTensor expected(to, {6, columns});
+          RunOn(SequentialGrid(), host::RoundArguments{narrow, x.source(), y.target()});
+          ThreadPool pool(1);
+          KernelContext context{pool};
+          host::Round(context, host::RoundArguments{narrow, x.source(), expected.target()});
+          EXPECT_TRUE(y.bytes() == expected.bytes())
+              << DTypeName(from) << " by " << DTypeName(narrow) << " to " << DTypeName(to);
+        }
+      }
+    }
+  }
+}
+
 TEST(CudaAutograd, Sums) {
   struct Case {
     Dims x, y;

@@ -369,6 +369,32 @@ TEST(CastKernel, ConvertsBetweenAllFloatTypesAndLayouts) {
   }
 }
 
+TEST(RoundKernel, IsACastThereAndBack) {
+  Random random(109);
+  for (const DType narrow : {DType::kBF16, DType::kF16}) {
+    for (const DType from : kFloatTypes) {
+      for (const DType to : kFloatTypes) {
+        TestTensor x(from, {6, 70, 9}, {1, 60, 6});
+        x.FillUniform(random);
+        x.Set(5, kInfinity);
+        x.Set(7, kNaN);
+        x.Set(8, 65520.0);  // infinite in f16
+        x.Set(9, -1e-7);    // has few bits there
+        TestTensor between(narrow, {6, 70, 9});
+        TestTensor expected(to, {6, 70, 9});
+        ThreadPool pool(1);
+        KernelContext context{pool};
+        Cast(context, {x.source(), between.target()});
+        Cast(context, {between.source(), expected.target()});
+        TestTensor y(to, {6, 70, 9});
+        RunOnPools(y, [&](KernelContext& k, TestTensor& out) { Round(k, {narrow, x.source(), out.target()}); });
+        EXPECT_TRUE(y.bytes() == expected.bytes())
+            << DTypeName(from) << " by " << DTypeName(narrow) << " to " << DTypeName(to);
+      }
+    }
+  }
+}
+
 // All values of 16 bits, NaNs that are not quiet among them.
 TEST(CastKernel, IsUndoneToTheBit) {
   constexpr std::int64_t kValues = 65'536;

@@ -328,12 +328,12 @@ TEST(Clustering, LeavesWeightsBeyondTheExactFormToTheTiledOne) {
   layout.sizes = {std::int64_t{1} << 35};
   layout.strides = {0};
   const Tensor large = one.WithLayout(layout);
-  EXPECT_EQ(FormFor({}, large.layout(), /*host_kernels=*/true), Form::kTiled);
+  EXPECT_EQ(FormFor({}, large.layout()), Form::kTiled);
   EXPECT_TRUE(CheckWeight("w", {}, large).ok());
   ExpectFailure(CheckWeight("w", {.form = Form::kExact}, large),
                 "has 34359738368 values; form exact takes fewer than 34359738368: use form tiled");
   layout.sizes[0] -= 1;
-  EXPECT_EQ(FormFor({}, layout, /*host_kernels=*/true), Form::kExact);
+  EXPECT_EQ(FormFor({}, layout), Form::kExact);
   EXPECT_TRUE(CheckWeight("w", {.form = Form::kExact}, one.WithLayout(layout)).ok());
 }
 

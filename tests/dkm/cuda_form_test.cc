@@ -8,6 +8,7 @@
 #include "dkm/cuda_problem.h"
 #include "dkm/form_choice.h"
 #include "dkm/kernels/cuda/palette_launches.h"
+#include "tierlib/comm/thread_group.h"
 
 namespace tierlib::dkm {
 namespace {
@@ -21,31 +22,47 @@ struct Choice {
   dkm::Options options;
   DType dtype;
   Form form;
+  DType element;
   DType pattern;  // of kExact
 };
 
 TEST(NativeKernels, AreChosenByTypeAndOptions) {
   constexpr DType kNone = DType::kF64;
+  const dkm::Options scaled{.per_channel_scale = ChannelScale::kAbs};
+  const dkm::Options scaled_and_rounded{.round_to = DType::kBF16, .per_channel_scale = ChannelScale::kMinMax};
   const Choice choices[] = {
-      {"bf16", {}, DType::kBF16, Form::kExact, DType::kBF16},
-      {"f16", {}, DType::kF16, Form::kExact, DType::kF16},
-      {"f32", {}, DType::kF32, Form::kTiled, kNone},
-      {"f64", {}, DType::kF64, Form::kTiled, kNone},
-      {"f32 as bf16", {.round_to = DType::kBF16}, DType::kF32, Form::kExact, DType::kBF16},
-      {"f32 as f16", {.round_to = DType::kF16}, DType::kF32, Form::kExact, DType::kF16},
-      {"bf16 as it is", {.round_to = DType::kBF16}, DType::kBF16, Form::kExact, DType::kBF16},
-      {"f32 in vectors", {.bits = 8, .cluster_dim = 4}, DType::kF32, Form::kTiled, kNone},
-      {"f64 in vectors", {.cluster_dim = 2}, DType::kF64, Form::kTiled, kNone},
-      {"exact by name", {.form = Form::kExact}, DType::kF16, Form::kExact, DType::kF16},
-      {"tiled by name", {.form = Form::kTiled}, DType::kF32, Form::kTiled, kNone},
-      {"groups", {.group_rows = 4}, DType::kBF16, Form::kExact, DType::kBF16},
+      {"bf16", {}, DType::kBF16, Form::kExact, DType::kBF16, DType::kBF16},
+      {"f16", {}, DType::kF16, Form::kExact, DType::kF16, DType::kF16},
+      {"f32", {}, DType::kF32, Form::kTiled, DType::kF32, kNone},
+      {"f64", {}, DType::kF64, Form::kTiled, DType::kF64, kNone},
+      {"f32 as bf16", {.round_to = DType::kBF16}, DType::kF32, Form::kExact, DType::kF32, DType::kBF16},
+      {"f32 as f16", {.round_to = DType::kF16}, DType::kF32, Form::kExact, DType::kF32, DType::kF16},
+      {"bf16 as it is", {.round_to = DType::kBF16}, DType::kBF16, Form::kExact, DType::kBF16, DType::kBF16},
+      {"f32 scaled", scaled, DType::kF32, Form::kTiled, DType::kF32, kNone},
+      {"bf16 scaled", scaled, DType::kBF16, Form::kTiled, DType::kF32, kNone},
+      {"f64 scaled", scaled, DType::kF64, Form::kTiled, DType::kF64, kNone},
+      {"bf16 scaled and rounded", scaled_and_rounded, DType::kBF16, Form::kExact, DType::kF32, DType::kBF16},
+      {"f32 in vectors", {.bits = 8, .cluster_dim = 4}, DType::kF32, Form::kTiled, DType::kF32, kNone},
+      {"f64 in vectors", {.cluster_dim = 2}, DType::kF64, Form::kTiled, DType::kF64, kNone},
+      {"bf16 in vectors", {.cluster_dim = 2}, DType::kBF16, Form::kTiled, DType::kF32, kNone},
+      {"f32 as bf16 in vectors",
+       {.cluster_dim = 2, .round_to = DType::kBF16},
+       DType::kF32,
+       Form::kTiled,
+       DType::kF32,
+       kNone},
+      {"exact by name", {.form = Form::kExact}, DType::kF16, Form::kExact, DType::kF16, DType::kF16},
+      {"tiled by name", {.form = Form::kTiled}, DType::kF16, Form::kTiled, DType::kF32, kNone},
+      {"reference by name", {.form = Form::kReference}, DType::kBF16, Form::kReference, DType::kBF16, kNone},
+      {"groups", {.group_rows = 128}, DType::kBF16, Form::kExact, DType::kBF16, DType::kBF16},
+      {"small groups", {.group_rows = 4}, DType::kBF16, Form::kTiled, DType::kF32, kNone},
   };
   for (const Choice& c : choices) {
-    const StatusOr<NativeKernels> kernels = NativeKernelsFor("w", c.options, Weight(c.dtype, {24, 32}));
+    const StatusOr<NativeKernels> kernels = NativeKernelsFor("w", c.options, Weight(c.dtype, {256, 128}));
     ASSERT_TRUE(kernels.ok()) << c.name << ": " << kernels.status();
     EXPECT_EQ(kernels->form, c.form) << c.name;
-    EXPECT_EQ(kernels->element, c.dtype) << c.name;
-    EXPECT_EQ(kernels->in_float64(), c.dtype == DType::kF64) << c.name;
+    EXPECT_EQ(kernels->element, c.element) << c.name;
+    EXPECT_EQ(kernels->in_float64(), c.element == DType::kF64) << c.name;
     if (c.form == Form::kExact) {
       EXPECT_EQ(kernels->pattern, c.pattern) << c.name;
     }
@@ -59,7 +76,7 @@ TEST(NativeKernels, TakeEveryShapeThatIsChosen) {
       for (const int dim : {1, 2, 256}) {
         const dkm::Options options{.bits = bits, .cluster_dim = dim};
         const StatusOr<NativeKernels> kernels = NativeKernelsFor("w", options, Weight(dtype, {256, 512}));
-        if (!kernels.ok()) continue;
+        ASSERT_TRUE(kernels.ok()) << kernels.status();
         const host::TiledShape shape{256 * 512 / dim, dim, 1 << bits, 3, options.metric, options.attention, 0.1};
         EXPECT_TRUE(cuda::CheckTiledShape(shape).ok());
         if (kernels->form == Form::kExact) {
@@ -70,13 +87,6 @@ TEST(NativeKernels, TakeEveryShapeThatIsChosen) {
   }
 }
 
-TEST(NativeKernels, AreFewerThanThoseOfTheHostWhereWeightsAreSmall) {
-  EXPECT_EQ(FormFor({}, Weight(DType::kBF16, {24, 25}), /*host_kernels=*/true), Form::kTiled);
-  EXPECT_EQ(FormFor({}, Weight(DType::kBF16, {24, 25}), /*host_kernels=*/false), Form::kExact);
-  EXPECT_EQ(FormFor({}, Weight(DType::kBF16, {128, 128}), /*host_kernels=*/true), Form::kExact);
-  EXPECT_EQ(FormFor({.group_rows = 64}, Weight(DType::kBF16, {128, 128}), /*host_kernels=*/true), Form::kTiled);
-}
-
 TEST(NativeKernels, AreMissingBySayingWhatCanBeInstead) {
   const auto expect_missing = [](const dkm::Options& options, const Layout& weight, const std::string& what) {
     const Status status = NativeKernelsFor("layer.w", options, weight).status();
@@ -85,15 +95,11 @@ TEST(NativeKernels, AreMissingBySayingWhatCanBeInstead) {
     EXPECT_NE(std::string(status.message()).find(text), std::string::npos) << status;
   };
   const Dims sizes = {24, 26};
-  expect_missing({.cluster_dim = 2}, Weight(DType::kBF16, sizes), "form tiled of 16-bit weights: it takes f32 and f64");
-  expect_missing({.form = Form::kTiled}, Weight(DType::kF16, sizes), "form tiled of 16-bit weights");
-  expect_missing({.cluster_dim = 2, .round_to = DType::kBF16}, Weight(DType::kF32, sizes),
-                 "form tiled with round_to: use form exact");
-  expect_missing({.form = Form::kPaper}, Weight(DType::kF32, sizes), "a dense form: use form tiled or exact");
-  expect_missing({.form = Form::kReference}, Weight(DType::kF64, sizes), "a dense form");
-  for (const DType dtype : {DType::kF32, DType::kBF16}) {
-    expect_missing({.per_channel_scale = ChannelScale::kAbs}, Weight(dtype, sizes), "per_channel_scale");
-  }
+  expect_missing({.form = Form::kPaper}, Weight(DType::kF32, sizes), "form paper: use form reference, tiled or exact");
+  expect_missing({.form = Form::kReference, .uniquify = true}, Weight(DType::kF64, sizes), "uniquify");
+  const auto learners = comm::MakeThreadGroup(1, {}).value();
+  expect_missing({.form = Form::kReference, .learners = learners[0].get()}, Weight(DType::kF32, sizes),
+                 "sharing what form reference saves: use form tiled or exact");
 }
 
 // The exact form there counts in 32 bits: what shares centroids has to be less, and groups make it so.

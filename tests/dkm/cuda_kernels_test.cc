@@ -274,6 +274,11 @@ void CompareTiled(const TiledCase& c, double tolerance) {
   EXPECT_LT(Error(r.output, truth.output), tolerance) << c.name;
   EXPECT_LT(Error(r.weight_gradient, truth.weight_gradient), tolerance) << c.name;
   EXPECT_LT(Error(r.start_gradient, truth.start_gradient), tolerance) << c.name;
+  std::vector<T> again(weights.size()), trajectory = r.trajectory;
+  SequentialGrid grid;
+  EXPECT_TRUE(
+      RunTiledReplay(grid, TiledReplayArguments<T>{shape, weights.data(), trajectory.data(), again.data()}).ok());
+  EXPECT_TRUE(SameBits(again, r.output)) << c.name;
   const auto shuffled = SolveTiledOn<T>(SequentialGrid({2, 48 * 1024}, 5), shape, weights, start, gradient);
   EXPECT_TRUE(SameBits(shuffled.trajectory, r.trajectory)) << c.name;
   EXPECT_TRUE(SameBits(shuffled.output, r.output)) << c.name;

@@ -20,11 +20,11 @@
 namespace tierlib::dkm {
 namespace {
 
-constexpr std::int64_t kRows = 7, kColumns = 12;
-constexpr int kClusters = 4;
+constexpr std::int64_t kRows = 7;
 
 struct Problem {
   dkm::Options options;
+  std::int64_t columns = 12;
   DType dtype = DType::kF64;
   std::vector<double> weights, gradient;
   std::vector<float> start;   // of each group
@@ -32,7 +32,8 @@ struct Problem {
 };
 
 std::string Describe(const dkm::Options& o) {
-  return "form " + std::to_string(static_cast<int>(o.form)) + ", d " + std::to_string(o.cluster_dim) + ", metric " +
+  return "form " + std::to_string(static_cast<int>(o.form)) + ", bits " + std::to_string(o.bits) + ", T " +
+         std::to_string(o.iterations) + ", d " + std::to_string(o.cluster_dim) + ", metric " +
          std::to_string(static_cast<int>(o.metric)) + ", attention " + std::to_string(static_cast<int>(o.attention)) +
          ", group_rows " + std::to_string(o.group_rows) + ", scale " +
          std::to_string(static_cast<int>(o.per_channel_scale)) + ", floor " + std::to_string(o.attention_floor) +
@@ -45,40 +46,42 @@ double RoundedTo(DType dtype, double value) {
   return autograd::host::ReadElement<double>(dtype, &stored, 0);
 }
 
+std::int64_t CentroidValues(const dkm::Options& o) { return (std::int64_t{1} << o.bits) * o.cluster_dim; }
+
 std::int64_t GroupCount(const dkm::Options& o) {
   return o.group_rows == 0 ? 1 : (kRows + o.group_rows - 1) / o.group_rows;
 }
 
 // What a row is divided by, straight from its definition.
-float ScaleOf(ChannelScale kind, const double* row) {
+float ScaleOf(ChannelScale kind, const double* row, std::int64_t columns) {
   double largest = 0;
-  for (std::int64_t i = 0; i < kColumns; ++i) largest = std::max(largest, std::fabs(row[i]));
-  const double low = *std::min_element(row, row + kColumns), high = *std::max_element(row, row + kColumns);
+  for (std::int64_t i = 0; i < columns; ++i) largest = std::max(largest, std::fabs(row[i]));
+  const double low = *std::min_element(row, row + columns), high = *std::max_element(row, row + columns);
   return static_cast<float>(kind == ChannelScale::kAbs ? largest : (high - low) / 2);
 }
 
-Problem MakeProblem(const dkm::Options& options) {
-  Problem problem{options, DType::kF64, {}, {}, {}, {}};
+Problem MakeProblem(const dkm::Options& options, std::int64_t columns = 12) {
+  Problem problem{options, columns, DType::kF64, {}, {}, {}, {}};
   Random random(41);
   const bool exact = options.form == Form::kExact;
   if (exact) {
     problem.dtype = DType::kF32;
     problem.options.round_to = DType::kBF16;
   }
-  for (std::int64_t i = 0; i < kRows * kColumns; ++i) {
+  for (std::int64_t i = 0; i < kRows * columns; ++i) {
     problem.weights.push_back(static_cast<double>(static_cast<float>(random.Normal())));
     problem.gradient.push_back(static_cast<double>(static_cast<float>(random.Normal())));
   }
-  const std::int64_t centroids = GroupCount(options) * kClusters * options.cluster_dim;
+  const std::int64_t centroids = GroupCount(options) * CentroidValues(options);
   for (std::int64_t i = 0; i < centroids; ++i) problem.start.push_back(static_cast<float>(0.8 * random.Normal()));
   for (std::int64_t row = 0; row < kRows && options.per_channel_scale != ChannelScale::kNone; ++row) {
-    problem.scales.push_back(ScaleOf(options.per_channel_scale, problem.weights.data() + row * kColumns));
+    problem.scales.push_back(ScaleOf(options.per_channel_scale, problem.weights.data() + row * columns, columns));
   }
   return problem;
 }
 
 double ScaleAt(const Problem& p, std::size_t i) {
-  return p.scales.empty() ? 1.0 : static_cast<double>(p.scales[i / static_cast<std::size_t>(kColumns)]);
+  return p.scales.empty() ? 1.0 : static_cast<double>(p.scales[i / static_cast<std::size_t>(p.columns)]);
 }
 
 // The values that are clustered.
@@ -98,16 +101,15 @@ std::vector<double> Output(const Problem& p, const std::vector<double>& values) 
   const std::int64_t rows = o.group_rows == 0 ? kRows : o.group_rows;
   std::vector<double> output;
   for (std::int64_t group = 0; group < GroupCount(o); ++group) {
-    const auto begin = values.begin() + group * rows * kColumns;
-    const auto end = values.begin() + std::min((group + 1) * rows, kRows) * kColumns;
+    const auto begin = values.begin() + group * rows * p.columns;
+    const auto end = values.begin() + std::min((group + 1) * rows, kRows) * p.columns;
     const std::vector<double> own(begin, end);
-    const auto first = p.start.begin() + group * kClusters * o.cluster_dim;
+    const auto first = p.start.begin() + group * CentroidValues(o);
     host::TiledShape shape{
-        (end - begin) / o.cluster_dim, o.cluster_dim, kClusters, o.iterations, o.metric, o.attention, o.tau};
+        (end - begin) / o.cluster_dim, o.cluster_dim, 1 << o.bits, o.iterations, o.metric, o.attention, o.tau};
     shape.attention_floor = o.form == Form::kPaper && o.attention_floor == 0 ? 1e-7 : o.attention_floor;
     shape.prune_threshold = o.prune_threshold;
-    const std::vector<double> part =
-        host::Dense(shape, own, std::vector<double>(first, first + kClusters * o.cluster_dim));
+    const std::vector<double> part = host::Dense(shape, own, std::vector<double>(first, first + CentroidValues(o)));
     output.insert(output.end(), part.begin(), part.end());
   }
   for (std::size_t i = 0; i < output.size(); ++i) output[i] *= ScaleAt(p, i);
@@ -127,7 +129,7 @@ struct Solved {
 
 Solved Solve(const Problem& p) {
   TestDevice device;
-  const Dims sizes = {kRows, kColumns};
+  const Dims sizes = {kRows, p.columns};
   const auto make = [&](const std::vector<double>& values) {
     if (p.dtype == DType::kF64) return device.Make(DType::kF64, sizes, values, Holds::kPersistent);
     return device.Make(DType::kF32, sizes, std::vector<float>(values.begin(), values.end()), Holds::kPersistent);
@@ -185,26 +187,43 @@ std::vector<dkm::Options> AllOptions(Form form) {
 
 class EveryOption : public testing::TestWithParam<Form> {};
 
+// The gradient is looked at for the weights `first`, `first + every`, ...
+void ExpectFollowsFloat64(const Problem& problem, std::size_t first, std::size_t every) {
+  SCOPED_TRACE(Describe(problem.options));
+  const Solved solved = Solve(problem);
+  const std::vector<double> values = Clustered(problem);
+  const std::vector<double> expected = Output(problem, values);
+  ASSERT_EQ(solved.output.size(), expected.size());
+  const double tight = problem.dtype == DType::kF64 ? 1e-12 : 1e-7;
+  EXPECT_LT(LargestDifference(solved.output, expected), tight * Largest(expected));
+  constexpr double kStep = 1e-5;
+  for (std::size_t i = first; i < values.size(); i += every) {
+    std::vector<double> up = values, down = values;
+    up[i] += kStep;
+    down[i] -= kStep;
+    const double slope = (Loss(problem, up) - Loss(problem, down)) / (2 * kStep) / ScaleAt(problem, i);
+    EXPECT_NEAR(solved.gradient[i], slope, 1e-6 * (1 + Largest(solved.gradient))) << "weight " << i;
+  }
+}
+
 TEST_P(EveryOption, FollowsFloat64AndItsFiniteDifferences) {
   const std::vector<dkm::Options> all = AllOptions(GetParam());
   // Sanitizers see a part of them, in which every option still has each of its values.
   const std::size_t step = TIERLIB_RANDOM_SCALE == 1 ? 1 : TIERLIB_RANDOM_SCALE == 10 ? 5 : 13;
   for (std::size_t one = 0; one < all.size(); one += step) {
-    const Problem problem = MakeProblem(all[one]);
-    SCOPED_TRACE(Describe(all[one]));
-    const Solved solved = Solve(problem);
-    const std::vector<double> values = Clustered(problem);
-    const std::vector<double> expected = Output(problem, values);
-    ASSERT_EQ(solved.output.size(), expected.size());
-    const double tight = problem.dtype == DType::kF64 ? 1e-12 : 1e-7;
-    EXPECT_LT(LargestDifference(solved.output, expected), tight * Largest(expected));
-    constexpr double kStep = 1e-5;
-    for (std::size_t i = one % 5; i < values.size(); i += 11) {
-      std::vector<double> up = values, down = values;
-      up[i] += kStep;
-      down[i] -= kStep;
-      const double slope = (Loss(problem, up) - Loss(problem, down)) / (2 * kStep) / ScaleAt(problem, i);
-      EXPECT_NEAR(solved.gradient[i], slope, 1e-6 * (1 + Largest(solved.gradient))) << "weight " << i;
+    ExpectFollowsFloat64(MakeProblem(all[one]), one % 5, 11);
+  }
+}
+
+TEST_P(EveryOption, FollowsFloat64WithAnyNumberOfBitsAndIterations) {
+  for (int bits = 1; bits <= 8; ++bits) {
+    for (const int iterations : {1, 3, 5}) {
+      dkm::Options o;
+      o.bits = bits;
+      o.iterations = iterations;
+      o.tau = 0.3;
+      o.form = GetParam();
+      ExpectFollowsFloat64(MakeProblem(o, /*columns=*/40), static_cast<std::size_t>(bits), 97);
     }
   }
 }

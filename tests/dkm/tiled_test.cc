@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/thread_pool.h"
 #include "dkm/dense_reference.h"
+#include "dkm/exact_problem.h"
 #include "dkm/golden.h"
 
 namespace tierlib::dkm::host {
@@ -233,6 +234,39 @@ TEST(Tiled, GivesTheSameBitsForAnyNumberOfThreads) {
       }
     }
   }
+}
+
+// Of weights that are stored in T or in 16 bits; sizes around the tile and what is converted at once.
+TEST(Tiled, MakesTheOutputAgainToTheBit) {
+  for (const DType stored : {DType::kF32, DType::kBF16, DType::kF16}) {
+    for (const Attention attention : {Attention::kLast, Attention::kRecomputed}) {
+      for (const int dim : {1, 3, 256}) {
+        for (const std::int64_t vectors : {1, 3, 2049, 5000 / TIERLIB_RANDOM_SCALE + 2}) {
+          const Problem problem = MakeProblem(16, {vectors, dim, 8, 2, Metric::kSquared, attention, 0.02 * dim});
+          const std::vector<std::byte> weights = Store(stored, problem.weights);
+          const Result<float> forward = Solve(problem.shape, As<float>(Load(stored, weights)), As<float>(problem.start),
+                                              As<float>(problem.gradient));
+          const std::vector<std::byte> expected = Store(stored, {forward.output.begin(), forward.output.end()});
+          for (const int threads : {1, 3}) {
+            ThreadPool pool(threads);
+            KernelContext context{pool};
+            std::vector<std::byte> output(weights.size());
+            TiledReplay(context, TiledReplayArguments<float>{problem.shape, stored, weights.data(),
+                                                             forward.trajectory.data(), output.data()});
+            EXPECT_TRUE(output == expected) << DTypeName(stored) << ", " << vectors << " vectors of " << dim;
+          }
+        }
+      }
+    }
+  }
+  const Problem problem = MakeProblem(17, {3000, 2, 4, 3, Metric::kEuclidean, Attention::kLast, 0.1});
+  const Result<double> forward = Solve(problem.shape, problem.weights, problem.start, problem.gradient);
+  ThreadPool pool(2);
+  KernelContext context{pool};
+  std::vector<double> output(problem.weights.size());
+  TiledReplay(context, TiledReplayArguments<double>{problem.shape, DType::kF64, problem.weights.data(),
+                                                    forward.trajectory.data(), output.data()});
+  EXPECT_EQ(output, forward.output);
 }
 
 TEST(Tiled, FollowsFloat64OverManyTilesAndClusters) {

@@ -123,6 +123,13 @@ TEST_F(BadInput, ADeviceThatCannotTrainIsRefused) {
   EXPECT_EQ(tierlib::ReadWhole(folder_ / "trace"), "old");
   EXPECT_THAT(Line(2, {"--device", "cuda", "--bits", "3", "--dkm-form", "paper"}),
               AllOf(HasSubstr("--dkm-form"), HasSubstr("--device emulated only")));
+  EXPECT_THAT(Line(2, {"--device", "cuda", "--bits", "3", "--dkm-form", "reference", "--uniquify"}),
+              AllOf(HasSubstr("--uniquify"), HasSubstr("--device emulated only")));
+  EXPECT_THAT(Line(2, {"--device", "cuda", "--bits", "3", "--dkm-form", "reference", "--learners", "2", "--shard"}),
+              AllOf(HasSubstr("--shard"), HasSubstr("--device emulated only")));
+  // What there are kernels for gets as far as the device.
+  EXPECT_THAT(Line(1, {"--device", "cuda", "--bits", "3", "--dkm-form", "reference", "--per-channel-scale", "abs"}),
+              HasSubstr("--device cuda: "));
 }
 
 TEST_F(BadInput, TextsAreChecked) {

@@ -25,8 +25,7 @@ enum class Attention : std::uint8_t {
   kRecomputed,  // A computed again against C_T
 };
 enum class Form : std::uint8_t {
-  kAuto,       // exact where it can be and a group has 16,384 values at least, otherwise tiled; on
-               // CUDA devices exact wherever it can be, as the tiled form takes f32 and f64 alone there
+  kAuto,       // exact where it can be and a group has 16,384 values at least, otherwise tiled
   kReference,  // dense chain of autograd ops, no clamp
   kPaper,      // distance, square, softmax, clamp, two products: the chain of the paper's Table 2
   kTiled,      // never stores an N x k map

@@ -1,4 +1,4 @@
-// Copies between layouts and dtypes.
+// Copies between layouts and dtypes, and rounding.
 #ifndef TIERLIB_SRC_AUTOGRAD_KERNELS_CAST_H_
 #define TIERLIB_SRC_AUTOGRAD_KERNELS_CAST_H_
 
@@ -15,6 +15,14 @@ struct CastArguments {
   Target y;
 };
 void Cast(KernelContext& context, const CastArguments& a);
+
+// y = x as `narrow` (bf16 or f16) has it: Cast there, and from there to y's dtype, a float one.
+struct RoundArguments {
+  DType narrow = DType::kBF16;
+  Source x;
+  Target y;
+};
+void Round(KernelContext& context, const RoundArguments& a);
 
 // Whether a cast keeps every bit, NaNs included, so that UndoCast can take it back: bf16 or f16 to f32. (f64 makes NaNs
 // quiet.)

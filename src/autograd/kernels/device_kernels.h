@@ -30,15 +30,15 @@ namespace tierlib::autograd {
 
 // Every kernel of the autograd. A new one is a line here, and then where the compiler misses it.
 using KernelArguments =
-    std::variant<host::FillArguments, host::CastArguments, host::UnaryArguments, host::BinaryArguments,
-                 host::DivisorGradientArguments, host::MaskedFillArguments, host::ActivationForwardArguments,
-                 host::ActivationBackwardArguments, host::SumToArguments, host::SoftmaxForwardArguments,
-                 host::SoftmaxBackwardArguments, host::LayerNormForwardArguments, host::LayerNormBackwardArguments,
-                 host::CrossEntropyForwardArguments, host::CrossEntropyBackwardArguments, host::DropoutArguments,
-                 host::EmbeddingForwardArguments, host::EmbeddingBackwardArguments, host::RotaryArguments,
-                 host::CausalMaskArguments, host::AttentionForwardArguments, host::AttentionBackwardArguments,
-                 host::AdamWArguments, host::GradientNormArguments, host::ScaleGradientsArguments,
-                 host::MatMulArguments>;
+    std::variant<host::FillArguments, host::CastArguments, host::RoundArguments, host::UnaryArguments,
+                 host::BinaryArguments, host::DivisorGradientArguments, host::MaskedFillArguments,
+                 host::ActivationForwardArguments, host::ActivationBackwardArguments, host::SumToArguments,
+                 host::SoftmaxForwardArguments, host::SoftmaxBackwardArguments, host::LayerNormForwardArguments,
+                 host::LayerNormBackwardArguments, host::CrossEntropyForwardArguments,
+                 host::CrossEntropyBackwardArguments, host::DropoutArguments, host::EmbeddingForwardArguments,
+                 host::EmbeddingBackwardArguments, host::RotaryArguments, host::CausalMaskArguments,
+                 host::AttentionForwardArguments, host::AttentionBackwardArguments, host::AdamWArguments,
+                 host::GradientNormArguments, host::ScaleGradientsArguments, host::MatMulArguments>;
 
 template <typename Arguments, typename Variant>
 inline constexpr bool kIsOneOf = false;

@@ -54,6 +54,7 @@
 
 #include "allocator/device_backend.h"
 #include "dkm/kernels/clustering_shape.h"
+#include "tierlib/dtype.h"
 
 namespace tierlib::dkm::host {
 
@@ -90,6 +91,18 @@ void TiledForward(KernelContext& context, const TiledShape& shape, const float* 
                   float* output, void* workspace);
 void TiledForward(KernelContext& context, const TiledShape& shape, const double* weights, double* trajectory,
                   double* output, void* workspace);
+
+// W~ again, to the bit, from the weights and the trajectory that TiledForward left.
+template <typename T>
+struct TiledReplayArguments {
+  TiledShape shape;
+  DType dtype = DType::kF32;      // of weights and output: T, or 16 bits, which T is computed of and rounded to
+  const void* weights = nullptr;  // [N][d]
+  const T* trajectory = nullptr;
+  void* output = nullptr;  // [N][d]
+};
+void TiledReplay(KernelContext& context, const TiledReplayArguments<float>& a);
+void TiledReplay(KernelContext& context, const TiledReplayArguments<double>& a);
 
 // trajectory from TiledForward, gradient [N][d] (G); written: weight_gradient [N][d] and, unless null, start_gradient
 // [k][d] (dL/dC_0: DKM takes C_0 for constant, tests do not). weight_gradient must not be gradient.

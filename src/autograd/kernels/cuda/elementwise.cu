@@ -16,6 +16,7 @@ Status RunOn(Stream stream, const Arguments& a, void* workspace) {
 
 Status Enqueue(Stream stream, const host::FillArguments& a, void* workspace) { return RunOn(stream, a, workspace); }
 Status Enqueue(Stream stream, const host::CastArguments& a, void* workspace) { return RunOn(stream, a, workspace); }
+Status Enqueue(Stream stream, const host::RoundArguments& a, void* workspace) { return RunOn(stream, a, workspace); }
 Status Enqueue(Stream stream, const host::UnaryArguments& a, void* workspace) { return RunOn(stream, a, workspace); }
 Status Enqueue(Stream stream, const host::BinaryArguments& a, void* workspace) { return RunOn(stream, a, workspace); }
 Status Enqueue(Stream stream, const host::DivisorGradientArguments& a, void* workspace) {

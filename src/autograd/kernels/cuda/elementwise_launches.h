@@ -99,6 +99,12 @@ Status Run(Grid& grid, const host::CastArguments& a, void*) {
 }
 
 template <class Grid>
+Status Run(Grid& grid, const host::RoundArguments& a, void*) {
+  const DType from = a.x.layout.dtype;
+  return RunMap(grid, RoundFormula{a.narrow}, from == DType::kF64 ? from : a.y.layout.dtype, a.y, std::span(&a.x, 1));
+}
+
+template <class Grid>
 Status Run(Grid& grid, const host::FillArguments& a, void*) {
   return RunMap(grid, FillFormula{a.value}, a.y.layout.dtype, a.y, {});
 }

@@ -9,6 +9,7 @@ namespace tierlib::autograd::cuda {
 // elementwise.cu
 Status Enqueue(Stream stream, const host::FillArguments& a, void* workspace);
 Status Enqueue(Stream stream, const host::CastArguments& a, void* workspace);
+Status Enqueue(Stream stream, const host::RoundArguments& a, void* workspace);
 Status Enqueue(Stream stream, const host::UnaryArguments& a, void* workspace);
 Status Enqueue(Stream stream, const host::BinaryArguments& a, void* workspace);
 Status Enqueue(Stream stream, const host::DivisorGradientArguments& a, void* workspace);

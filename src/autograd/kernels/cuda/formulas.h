@@ -27,6 +27,16 @@ struct CopyFormula {
   }
 };
 
+struct RoundFormula {
+  static constexpr int kInputs = 1;
+  DType narrow = DType::kBF16;
+  template <typename T>
+  TIERLIB_HOST_DEVICE T operator()(const T* in) const {
+    const auto x = static_cast<float>(in[0]);
+    return static_cast<T>(narrow == DType::kBF16 ? BF16::Load(BF16::Store(x)) : F16::Load(F16::Store(x)));
+  }
+};
+
 struct UnaryFormula {
   static constexpr int kInputs = 1;
   host::UnaryOp op = host::UnaryOp::kAddScalar;

@@ -71,4 +71,22 @@ void Cast(KernelContext& context, const CastArguments& a) {
   });
 }
 
+void Round(KernelContext& context, const RoundArguments& a) {
+  const DType x_type = a.x.layout.dtype;
+  const DType y_type = a.y.layout.dtype;
+  const StridedLoop loop(a.y.layout.sizes, {a.y.layout.strides, BroadcastStrides(a.x.layout, a.y.layout.sizes)});
+  WithComputeType(x_type == DType::kF64 ? x_type : y_type, [&](auto type) {
+    using T = decltype(type);
+    loop.Run(context.pool, kChunk, [&](const std::int64_t* at, const std::int64_t* step, std::int64_t n) {
+      T x_buffer[kChunk];
+      std::uint16_t bits[kChunk];
+      CloseChunk(a.narrow, bits, 0, 1, n, ReadChunk(x_type, a.x.data, at[1], step[1], n, x_buffer));
+      T y_buffer[kChunk];
+      T* const y = OpenChunk(y_type, a.y.data, at[0], step[0], y_buffer);
+      ReadChunk(a.narrow, bits, 0, 1, n, y);  // into `y`, as no T has 16 bits
+      CloseChunk(y_type, a.y.data, at[0], step[0], n, y);
+    });
+  });
+}
+
 }  // namespace tierlib::autograd::host

@@ -19,6 +19,8 @@ Status ExactForwardBatch(std::span<const ExactForwardArguments>, void*, Stream) 
 Status ExactBackwardBatch(std::span<const ExactBackwardArguments>, void*, Stream) { return NoCuda(); }
 Status TiledForward(const TiledForwardArguments<float>&, Stream) { return NoCuda(); }
 Status TiledForward(const TiledForwardArguments<double>&, Stream) { return NoCuda(); }
+Status TiledReplay(const TiledReplayArguments<float>&, Stream) { return NoCuda(); }
+Status TiledReplay(const TiledReplayArguments<double>&, Stream) { return NoCuda(); }
 Status TiledBackward(const TiledBackwardArguments<float>&, Stream) { return NoCuda(); }
 Status TiledBackward(const TiledBackwardArguments<double>&, Stream) { return NoCuda(); }
 Status Palettize(const PalettizeArguments<float>&, Stream) { return NoCuda(); }

@@ -11,6 +11,11 @@ Status Forward(const TiledForwardArguments<T>& a, Stream stream) {
   return RunTiledForward(grid, a);
 }
 template <typename T>
+Status Replay(const TiledReplayArguments<T>& a, Stream stream) {
+  TIERLIB_ASSIGN_OR_RETURN(CudaGrid grid, CudaGrid::On(stream));
+  return RunTiledReplay(grid, a);
+}
+template <typename T>
 Status Backward(const TiledBackwardArguments<T>& a, Stream stream) {
   TIERLIB_ASSIGN_OR_RETURN(CudaGrid grid, CudaGrid::On(stream));
   return RunTiledBackward(grid, a);
@@ -20,6 +25,8 @@ Status Backward(const TiledBackwardArguments<T>& a, Stream stream) {
 
 Status TiledForward(const TiledForwardArguments<float>& a, Stream stream) { return Forward(a, stream); }
 Status TiledForward(const TiledForwardArguments<double>& a, Stream stream) { return Forward(a, stream); }
+Status TiledReplay(const TiledReplayArguments<float>& a, Stream stream) { return Replay(a, stream); }
+Status TiledReplay(const TiledReplayArguments<double>& a, Stream stream) { return Replay(a, stream); }
 Status TiledBackward(const TiledBackwardArguments<float>& a, Stream stream) { return Backward(a, stream); }
 Status TiledBackward(const TiledBackwardArguments<double>& a, Stream stream) { return Backward(a, stream); }
 

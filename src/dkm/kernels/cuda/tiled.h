@@ -42,6 +42,17 @@ struct TiledForwardArguments {
 Status TiledForward(const TiledForwardArguments<float>& a, Stream stream);
 Status TiledForward(const TiledForwardArguments<double>& a, Stream stream);
 
+// W~ again, to the bit, from the weights and the trajectory of TiledForward.
+template <typename T>
+struct TiledReplayArguments {
+  TiledShape shape;
+  const T* weights = nullptr;  // [N][d]
+  T* trajectory = nullptr;     // read
+  T* output = nullptr;         // [N][d]
+};
+Status TiledReplay(const TiledReplayArguments<float>& a, Stream stream);
+Status TiledReplay(const TiledReplayArguments<double>& a, Stream stream);
+
 template <typename T>
 struct TiledBackwardArguments {
   TiledShape shape;

@@ -85,6 +85,15 @@ struct TiledMemory {
 };
 
 template <typename T, class Grid>
+Status RunTiledReplay(Grid& grid, const TiledReplayArguments<T>& a) {
+  TIERLIB_RETURN_IF_ERROR(CheckTiledShape(a.shape));
+  const Path<T> path{a.shape, a.trajectory};
+  auto attend = PassOver<Attend<T>>(path, Rows<T>{a.weights, nullptr, nullptr, a.shape.vectors}, TileWorkspace<T>());
+  attend.output = a.output;
+  return grid.Run(attend, attend.blocks);
+}
+
+template <typename T, class Grid>
 Status RunTiledForward(Grid& grid, const TiledForwardArguments<T>& a) {
   TIERLIB_RETURN_IF_ERROR(CheckTiledShape(a.shape));
   const TileWorkspace<T> work = TiledMemory<T>(a.shape, a.workspace).work;
@@ -100,9 +109,7 @@ Status RunTiledForward(Grid& grid, const TiledForwardArguments<T>& a) {
   const IterationKernels<T> iterations = IterationsOf(path, rows, work, a.start, end);
   TIERLIB_RETURN_IF_ERROR(Iterate<T>(OneSet(grid, iterations)));
   if (a.output == nullptr) return OkStatus();
-  auto attend = PassOver<Attend<T>>(path, rows, work);
-  attend.output = a.output;
-  return grid.Run(attend, attend.blocks);
+  return RunTiledReplay(grid, TiledReplayArguments<T>{a.shape, a.weights, a.trajectory, a.output});
 }
 
 template <typename T, class Grid>

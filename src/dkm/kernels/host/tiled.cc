@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "autograd/kernels/host/chunk.h"
 #include "base/thread_pool.h"
 #include "dkm/kernels/table.h"
 #include "dkm/kernels/tile_pass.h"
@@ -134,16 +135,47 @@ void Iterate(KernelContext& context, const TiledShape& shape, const Rows<T>& row
   trajectory[TiledTrajectoryElements(shape) - 1] = static_cast<T>(run);
 }
 
+// W~.
 template <typename T>
-void Forward(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, T* trajectory, T* output,
-             void* workspace) {
-  Iterate(context, shape, rows, trajectory, Cut(shape, workspace));
-  if (output == nullptr) return;
+void Attend(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, const T* trajectory, T* output) {
   const T* last = trajectory + TiledCentroidOffset(shape, shape.iterations);
   const T* attended = AttendedCentroids(shape, trajectory);
   context.pool.ParallelFor(shape.vectors, TileVectors(shape), [&](std::int64_t begin, std::int64_t end) {
     AttendTile(TileAt(shape, rows, attended, begin, end), last, output + begin * shape.dim);
   });
+}
+
+// The same of weights that are stored in another type, and rounded to it.
+template <typename T>
+void AttendConverted(KernelContext& context, const TiledReplayArguments<T>& a) {
+  namespace chunk = autograd::host;
+  const TiledShape& shape = a.shape;
+  const T* last = a.trajectory + TiledCentroidOffset(shape, shape.iterations);
+  const T* attended = AttendedCentroids(shape, a.trajectory);
+  const std::int64_t at_once = std::max<std::int64_t>(1, chunk::kChunk / shape.dim);
+  context.pool.ParallelFor(shape.vectors, TileVectors(shape), [&](std::int64_t begin, std::int64_t end) {
+    T weights[chunk::kChunk];
+    T output[chunk::kChunk];
+    for (std::int64_t first = begin; first < end; first += at_once) {
+      const std::int64_t count = std::min(at_once, end - first);
+      chunk::ReadChunk<T>(a.dtype, a.weights, first * shape.dim, 1, count * shape.dim, weights);
+      AttendTile(TileAt(shape, Rows<T>{weights}, attended, 0, count), last, output);
+      chunk::CloseChunk<T>(a.dtype, a.output, first * shape.dim, 1, count * shape.dim, output);
+    }
+  });
+}
+
+template <typename T>
+void Replay(KernelContext& context, const TiledReplayArguments<T>& a) {
+  if (a.dtype != autograd::host::kDTypeOf<T>) return AttendConverted(context, a);
+  Attend(context, a.shape, Rows<T>{static_cast<const T*>(a.weights)}, a.trajectory, static_cast<T*>(a.output));
+}
+
+template <typename T>
+void Forward(KernelContext& context, const TiledShape& shape, const Rows<T>& rows, T* trajectory, T* output,
+             void* workspace) {
+  Iterate(context, shape, rows, trajectory, Cut(shape, workspace));
+  if (output != nullptr) Attend(context, shape, rows, trajectory, output);
 }
 
 // DifferentiateTile over all tiles, with the sum in w.sums. adjoint.gradient and weight_gradient: [vectors][dim].
@@ -272,6 +304,9 @@ void TiledForward(KernelContext& context, const TiledShape& shape, const double*
                   double* output, void* workspace) {
   Forward(context, shape, Rows<double>{weights}, trajectory, output, workspace);
 }
+
+void TiledReplay(KernelContext& context, const TiledReplayArguments<float>& a) { Replay(context, a); }
+void TiledReplay(KernelContext& context, const TiledReplayArguments<double>& a) { Replay(context, a); }
 
 void TiledBackward(KernelContext& context, const TiledShape& shape, const float* weights, const float* trajectory,
                    const float* gradient, float* weight_gradient, double* start_gradient, void* workspace) {
