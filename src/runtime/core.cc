@@ -96,6 +96,7 @@ StatusOr<std::unique_ptr<trace::Recorder>> OpenTrace(const Options& options) {
   if (options.devices.size() == 1) {  // records do not say which of several devices they are of
     const LinkCeiling ceiling = FindLinkCeiling(device);
     recorder.ceiling_bytes_per_s = {ceiling.out_bytes_per_s, ceiling.in_bytes_per_s};
+    recorder.copy_limits = trace::CopyLimits{device.chunk_bytes, device.coalesce_bytes};
   }
   return trace::Recorder::Open(std::move(recorder));
 }
