@@ -1,6 +1,7 @@
 #include "runtime/core.h"
 
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <new>
 #include <string>
@@ -96,8 +97,16 @@ StatusOr<std::unique_ptr<trace::Recorder>> OpenTrace(const Options& options) {
   if (options.devices.size() == 1) {  // records do not say which of several devices they are of
     const LinkCeiling ceiling = FindLinkCeiling(device);
     recorder.ceiling_bytes_per_s = {ceiling.out_bytes_per_s, ceiling.in_bytes_per_s};
+    recorder.copy_limits = trace::CopyLimits{device.chunk_bytes, device.coalesce_bytes};
   }
-  return trace::Recorder::Open(std::move(recorder));
+  StatusOr<std::unique_ptr<trace::Recorder>> opened = trace::Recorder::Open(std::move(recorder));
+  // A disk that is full from the start ends the trace as one that fills later does, and not the program. What the
+  // person who asked for the trace has to mend (a path, a permission) stays an error; so does memory that runs out,
+  // which comes without a message.
+  const Status status = opened.status();
+  if (status.code() != StatusCode::kResourceExhausted || status.message().empty()) return opened;
+  std::fprintf(stderr, "tierlib: %s; recording stops, the program goes on\n", std::string(status.message()).c_str());
+  return std::unique_ptr<trace::Recorder>();
 }
 
 void LeaveOutPools(Options& options) {

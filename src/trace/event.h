@@ -90,6 +90,13 @@ const char* TierCodeName(TierCode tier);
 enum class DirectionCode : std::uint8_t { kOut, kIn, kWithin };  // device to host, host to device, device to device
 inline constexpr std::size_t kDirectionCodeCount = 3;
 
+// Which copies a program makes in pieces, each of which can be waited for, and which it enqueues as one: what tells
+// copies that may overlap from those that may not.
+struct CopyLimits {
+  std::uint64_t piece_bytes = 0;  // a copy of more is made in pieces, of so many bytes or more; 0: none is
+  std::uint64_t batch_bytes = 0;  // copies out enqueued as one are of so many bytes together at most; 0: none are
+};
+
 // 32 bytes, little endian, as written to the file.
 struct Record {
   std::int64_t time_ns = 0;

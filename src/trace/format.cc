@@ -30,6 +30,10 @@ std::uint32_t HeaderCeilingCrc(const FileHeader& header) {
   return Crc32c(&header.ceiling_bytes_per_s, sizeof header.ceiling_bytes_per_s);
 }
 
+std::uint32_t HeaderCopyLimitsCrc(const FileHeader& header) {
+  return Crc32c(&header.piece_bytes, offsetof(FileHeader, copy_limits_crc) - offsetof(FileHeader, piece_bytes));
+}
+
 std::uint32_t ClockSlotCrc(const ClockSlot& slot) { return Crc32c(&slot.pair, sizeof slot.pair); }
 
 std::uint32_t BlockCrc(const BlockHeader& header, const void* block) {

@@ -89,11 +89,16 @@ struct FileHeader {
   std::uint64_t ceiling_bytes_per_s[2];
   std::uint32_t ceiling_crc;  // CRC-32C of ceiling_bytes_per_s
   std::uint32_t reserved_ceiling;
+  // Written at the start. Which copies are made in pieces and which as one (CopyLimits in event.h).
+  std::uint64_t piece_bytes;
+  std::uint64_t batch_bytes;
+  std::uint32_t copy_limits_known;  // 1: the two above are; 0: they are not
+  std::uint32_t copy_limits_crc;    // CRC-32C of the three fields before it
 };
 static_assert(offsetof(FileHeader, crc) == 320 && offsetof(FileHeader, dropped) == 328 &&
               offsetof(FileHeader, stopped_ns) == 360 && offsetof(FileHeader, start_clock) == 432 &&
               offsetof(FileHeader, file_bytes) == 480 && offsetof(FileHeader, ceiling_bytes_per_s) == 520 &&
-              sizeof(FileHeader) == 544);
+              offsetof(FileHeader, piece_bytes) == 544 && sizeof(FileHeader) == 568);
 
 enum class ChunkKind : std::uint16_t { kFree = 0, kRecords = 1, kTexts = 2, kBlocks = 3, kIndex = 4, kGaps = 5 };
 
@@ -201,6 +206,7 @@ std::uint32_t HeaderEndCrc(const FileHeader& header);
 std::uint32_t HeaderStartCrc(const FileHeader& header);
 std::uint32_t HeaderExtentCrc(const FileHeader& header);
 std::uint32_t HeaderCeilingCrc(const FileHeader& header);
+std::uint32_t HeaderCopyLimitsCrc(const FileHeader& header);
 std::uint32_t ClockSlotCrc(const ClockSlot& slot);
 // Of the block that begins at `header` and is whole in memory.
 std::uint32_t BlockCrc(const BlockHeader& header, const void* block);

@@ -52,6 +52,13 @@ Status ReadHeader(std::string_view bytes, FileHeader& header, Trace& trace) {
       Add(trace, offsetof(FileHeader, ceiling_bytes_per_s), "the link's ceilings have a bad checksum and are not used");
     }
   }
+  if (header.version == kVersion && header.copy_limits_known != 0) {
+    if (header.copy_limits_crc == HeaderCopyLimitsCrc(header)) {
+      trace.copy_limits = CopyLimits{header.piece_bytes, header.batch_bytes};
+    } else {
+      Add(trace, offsetof(FileHeader, piece_bytes), "the limits of copies have a bad checksum and are not used");
+    }
+  }
   trace.dropped = header.dropped;
   trace.is_copy = header.closed == kCopied && header.version == kVersion;
   trace.closed = header.closed == kEnded || trace.is_copy;

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,9 +53,10 @@ struct Trace {
   std::string device;
   // What copies of the link achieve at most, by DirectionCode out and in, in bytes per second; 0: not known.
   std::array<std::uint64_t, 2> ceiling_bytes_per_s = {};
-  bool closed = false;        // the program ended the trace itself
-  bool is_copy = false;       // or copied it, and went on
-  std::uint64_t dropped = 0;  // records that the program could not write
+  std::optional<CopyLimits> copy_limits;  // none: not known
+  bool closed = false;                    // the program ended the trace itself
+  bool is_copy = false;                   // or copied it, and went on
+  std::uint64_t dropped = 0;              // records that the program could not write
 
   std::vector<Record> records;  // in the order of time; those of one thread keep their order at equal times
   absl::flat_hash_map<std::uint32_t, std::string> labels;

@@ -51,6 +51,12 @@ void FillHeader(const RecorderOptions& options, const StartOfTicks& start, FileH
   header.start_crc = HeaderStartCrc(header);
   std::copy(options.ceiling_bytes_per_s.begin(), options.ceiling_bytes_per_s.end(), header.ceiling_bytes_per_s);
   header.ceiling_crc = HeaderCeilingCrc(header);
+  if (options.copy_limits.has_value()) {
+    header.piece_bytes = options.copy_limits->piece_bytes;
+    header.batch_bytes = options.copy_limits->batch_bytes;
+    header.copy_limits_known = 1;
+    header.copy_limits_crc = HeaderCopyLimitsCrc(header);
+  }
   header.start_monotonic_ns = NowNs();
   header.start_wall_ns = WallNs();
   header.device_capacity = options.device_capacity;

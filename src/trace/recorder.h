@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,7 @@ struct RecorderOptions {
   std::uint64_t device_capacity = 0;
   std::uint64_t pinned_capacity = 0;
   std::array<std::uint64_t, 2> ceiling_bytes_per_s = {};  // of the link, out and in, for the header; 0: not known
+  std::optional<CopyLimits> copy_limits;                  // for the header; none: not known
   std::uint64_t limit_bytes = 0;                          // stop recording at this file size; 0: none
   // A flight recorder: of what was recorded the newest `last_bytes` of the file are kept (1 MiB at least; texts, and
   // what is not sealed yet, at most 4 MiB and 64 KiB a thread, come on top), and older blocks are overwritten. 0: all.

@@ -241,6 +241,7 @@ Trace CutTrace(RecordSource& source, std::int64_t begin_ns, std::int64_t end_ns)
   part.pinned_capacity = trace.pinned_capacity;
   part.device = trace.device;
   part.ceiling_bytes_per_s = trace.ceiling_bytes_per_s;
+  part.copy_limits = trace.copy_limits;
   part.closed = false;
   CopyGaps(trace, end_ns, &part);
 

@@ -164,6 +164,12 @@ class Encoder {
     header.start_crc = HeaderStartCrc(header);
     std::copy(trace_.ceiling_bytes_per_s.begin(), trace_.ceiling_bytes_per_s.end(), header.ceiling_bytes_per_s);
     header.ceiling_crc = HeaderCeilingCrc(header);
+    if (trace_.copy_limits.has_value()) {
+      header.piece_bytes = trace_.copy_limits->piece_bytes;
+      header.batch_bytes = trace_.copy_limits->batch_bytes;
+      header.copy_limits_known = 1;
+      header.copy_limits_crc = HeaderCopyLimitsCrc(header);
+    }
     header.file_bytes = file_.size();
     header.index_offset = index_offset_;
     header.extent_crc = HeaderExtentCrc(header);

@@ -66,6 +66,49 @@ std::size_t EndOf(const Trace& trace, std::size_t begin) {
   return Find(trace, [number](const Record& r) { return r.event == Event::kTransferEnd && r.subject == number; });
 }
 
+std::uint64_t StorageOf(const Trace& trace, std::uint64_t transfer) {
+  return trace
+      .records[Find(
+          trace, [transfer](const Record& r) { return r.event == Event::kTransferStorage && r.subject == transfer; })]
+      .value;
+}
+// Gives the transfer that begins at `to` the storage and the times of the one that begins at `from`.
+void MakeOne(Trace& trace, std::size_t from, std::size_t to) {
+  const std::uint64_t storage = StorageOf(trace, trace.records[from].subject);
+  const std::uint64_t number = trace.records[to].subject;
+  for (Record& record : trace.records) {
+    if (record.event == Event::kTransferStorage && record.subject == number) record.value = storage;
+  }
+  trace.records[EndOf(trace, to)].time_ns = trace.records[EndOf(trace, from)].time_ns;
+  trace.records[to].time_ns = trace.records[from].time_ns;
+}
+// The begins of the first two transfers in the direction.
+std::pair<std::size_t, std::size_t> FirstTwo(const Trace& trace, std::uint16_t direction) {
+  const auto begins = [direction](const Record& r) {
+    return r.event == Event::kTransferBegin && r.detail == direction;
+  };
+  const std::size_t first = Find(trace, begins);
+  return {first, Find(trace, begins, first + 1)};
+}
+constexpr auto kOut = static_cast<std::uint16_t>(trace::DirectionCode::kOut);
+constexpr auto kIn = static_cast<std::uint16_t>(trace::DirectionCode::kIn);
+// The begin of a copy in of a storage that has left once, and of that copy out.
+std::pair<std::size_t, std::size_t> ThereAndBack(const Trace& trace) {
+  for (std::size_t in = 0; in < trace.records.size(); ++in) {
+    if (trace.records[in].event != Event::kTransferBegin || trace.records[in].detail != kIn) continue;
+    const std::uint64_t storage = StorageOf(trace, trace.records[in].subject);
+    std::vector<std::size_t> out;
+    for (std::size_t i = 0; i < trace.records.size(); ++i) {
+      const Record& record = trace.records[i];
+      if (record.event != Event::kTransferBegin || record.detail != kOut) continue;
+      if (StorageOf(trace, record.subject) == storage) out.push_back(i);
+    }
+    if (out.size() == 1) return {in, out.front()};
+  }
+  ADD_FAILURE() << "the run has no such storage";
+  return {0, 0};
+}
+
 TEST(Check, RealTracesAddUpInEveryMode) {
   for (const OffloadMode mode : {OffloadMode::kOff, OffloadMode::kNaive, OffloadMode::kMarshal}) {
     for (const OffloadPolicy policy : {OffloadPolicy::kAll, OffloadPolicy::kFit}) {
@@ -83,6 +126,27 @@ TEST(Check, RealTracesAddUpInEveryMode) {
       if (mode != OffloadMode::kOff && policy == OffloadPolicy::kAll) {
         EXPECT_GT(report.transfers, 20u);
         EXPECT_GT(report.stalls, 0u);
+      }
+    }
+  }
+}
+
+// Copies in pieces come back while they leave, and small ones leave together: neither is an overlap.
+TEST(Check, RealTracesOfPiecesAndGatheredCopiesAddUp) {
+  for (const std::uint64_t piece_bytes : {std::uint64_t{0}, std::uint64_t{1000}, MiB(8)}) {
+    for (const std::uint64_t batch_bytes : {std::uint64_t{0}, KiB(256)}) {
+      for (const OffloadMode mode : {OffloadMode::kNaive, OffloadMode::kMarshal}) {
+        SCOPED_TRACE(std::to_string(piece_bytes) + ' ' + std::to_string(batch_bytes));
+        TemporaryFolder folder;
+        RecordRun(folder / "run.tlt", {.mode = mode, .piece_bytes = piece_bytes, .batch_bytes = batch_bytes});
+        const StatusOr<Trace> trace = trace::ReadTraceFile(folder / "run.tlt");
+        ASSERT_TRUE(trace.ok()) << trace.status();
+        ASSERT_TRUE(trace->copy_limits.has_value());
+        EXPECT_EQ(trace->copy_limits->piece_bytes, piece_bytes);
+        EXPECT_EQ(trace->copy_limits->batch_bytes, batch_bytes);
+        const ConservationReport report = CheckConservation(*trace);
+        EXPECT_EQ(report.finding_count, 0u) << Told(report);
+        EXPECT_GT(report.transfers, 20u);
       }
     }
   }
@@ -246,6 +310,28 @@ std::vector<Mistake> TransferMistakes() {
          end.time_ns = t.records[next].time_ns + 5'000;
          const std::size_t after = Find(t, [&](const Record& r) { return r.time_ns > end.time_ns; });
          Insert(t, after, end);
+       }},
+      {"two copies out of one storage at once", Rule::kTransferOverlap,
+       [](Trace& t) {
+         const auto [first, second] = FirstTwo(t, kOut);
+         MakeOne(t, first, second);
+       }},
+      {"two copies in of one storage at once", Rule::kTransferOverlap,
+       [](Trace& t) {
+         const auto [first, second] = FirstTwo(t, kIn);
+         MakeOne(t, first, second);
+       }},
+      {"a copy in of a storage that still goes out", Rule::kTransferSource,
+       [](Trace& t) {
+         const auto [in, out] = ThereAndBack(t);
+         t.records[EndOf(t, out)].time_ns = t.records[in].time_ns + 5'000;
+       }},
+      {"a copy in from before its copy out", Rule::kTransferSource,
+       [](Trace& t) {
+         const auto [in, out] = ThereAndBack(t);
+         const std::int64_t early_ns = t.records[out].time_ns - 1'000'000;
+         t.records[EndOf(t, in)].time_ns -= t.records[in].time_ns - early_ns;
+         t.records[in].time_ns = early_ns;
        }},
       {"of no storage", Rule::kTransferStorage, [](Trace& t) { Erase(t, Find(t, Event::kTransferStorage)); }},
       {"copies out that nobody booked", Rule::kMovedBytes,

@@ -19,6 +19,8 @@ struct RunShape {
   int steps = 3;
   int rank = 0;
   std::int64_t batch = 2;
+  std::uint64_t piece_bytes = MiB(8);  // of copies
+  std::uint64_t batch_bytes = 0;
 };
 
 // Trains and leaves the trace at `path`. A slow link makes the host wait for copies, so that there are stalls.
@@ -29,6 +31,8 @@ inline void RecordRun(const std::string& path, const RunShape& shape = {}) {
   options.rank = shape.rank;
   options.trace = path;
   options.devices[0].spare_bytes = 0;
+  options.devices[0].chunk_bytes = shape.piece_bytes;
+  options.devices[0].coalesce_bytes = shape.batch_bytes;
   options.devices[0].emulated.copy_out_bytes_per_s = 50e6;
   options.devices[0].emulated.copy_in_bytes_per_s = 50e6;
   autograd::ModelOptions model;

@@ -60,7 +60,7 @@ ConservationReport CheckConservation(RecordSource& source) {
 
   Findings findings(trace, source.extent().first_ns);
   BlockLedger blocks(trace, report.several_devices, findings);
-  TransferLedger transfers(slack_ns, findings);
+  TransferLedger transfers(trace, slack_ns, findings);
   SavedLedger saved(findings);
   SpanLedger spans(trace, slack_ns, findings);
   std::uint64_t index = 0;

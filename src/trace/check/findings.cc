@@ -27,6 +27,7 @@ constexpr std::array<RuleRow, kRuleCount> kRules = {{
     {"transfer-changed", true},
     {"transfer-not-ended", false},
     {"transfer-overlap", true},
+    {"transfer-source", false},
     {"transfer-storage", false},
     {"moved-bytes", false},
     {"pack-sum", false},

@@ -29,6 +29,7 @@ enum class Rule : std::uint8_t {
   kTransferChanged,   // with the same bytes and in the same direction,
   kTransferNotEnded,  // and has ended at the end
   kTransferOverlap,   // transfers of one stream follow each other, but those that are enqueued as one
+  kTransferSource,    // what a copy in brings back has left before, all of it or, of a copy in pieces, the first
   kTransferStorage,   // each is of one storage that is known
   kMovedBytes,        // the copies out have the bytes that were booked as moved
   kPackSum,           // the bytes booked for a packed value are its bytes: moved + avoided + kept = naive
@@ -44,7 +45,7 @@ enum class Rule : std::uint8_t {
   kStallLength,       // as far apart as its length says
   kOpPair,            // each op begins and ends once
 };
-inline constexpr std::size_t kRuleCount = 28;
+inline constexpr std::size_t kRuleCount = 29;
 const char* RuleName(Rule rule);  // "block-freed-twice"
 // Whether a breach is one even where records are missing elsewhere.
 bool HoldsInParts(Rule rule);

@@ -1,8 +1,12 @@
 #include "trace/check/transfer_ledger.h"
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
+#include <utility>
 #include <vector>
+
+#include "trace/check/copy_sources.h"
 
 namespace tierlib::trace {
 namespace {
@@ -11,7 +15,8 @@ constexpr const char* kDirections[kDirectionCodeCount] = {"out", "in", "within"}
 
 }  // namespace
 
-TransferLedger::TransferLedger(std::int64_t slack_ns, Findings& findings) : slack_ns_(slack_ns), findings_(findings) {}
+TransferLedger::TransferLedger(const Trace& trace, std::int64_t slack_ns, Findings& findings)
+    : trace_(trace), slack_ns_(slack_ns), findings_(findings) {}
 
 std::string TransferLedger::Name(std::uint64_t number, const Transfer& transfer) const {
   std::string name =
@@ -99,23 +104,38 @@ void TransferLedger::CheckWhole(std::uint64_t number, const Transfer& transfer, 
   }
 }
 
+// Copies of one direction follow each other on its stream. Small ones out may have been gathered, and enqueued as one:
+// they have the same begin and end, no other copy out was asked for between them, and they are within the limits of
+// what is gathered. Nothing that comes in is gathered.
 void TransferLedger::CheckOverlaps(std::uint16_t direction) {
   struct Span {
     std::int64_t begin;
     std::int64_t end;
     std::uint64_t number;
+    std::uint64_t bytes;
+    std::size_t rank = 0;  // among these, by number
   };
   std::vector<Span> spans;
   for (const auto& [number, transfer] : transfers_) {
     if (transfer.direction != direction || !transfer.begun.has_value() || !transfer.ended.has_value()) continue;
-    spans.push_back({transfer.begun->time_ns, transfer.ended->time_ns, number});
+    spans.push_back({transfer.begun->time_ns, transfer.ended->time_ns, number, transfer.bytes});
   }
+  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.number < b.number; });
+  for (std::size_t i = 0; i < spans.size(); ++i) spans[i].rank = i;
   std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) {
     return std::tie(a.begin, a.end, a.number) < std::tie(b.begin, b.end, b.number);
   });
+  const bool may_gather = direction == static_cast<std::uint16_t>(DirectionCode::kOut) &&
+                          (!trace_.copy_limits.has_value() || trace_.copy_limits->batch_bytes > 0);
+  const std::uint64_t batch_most =
+      trace_.copy_limits.has_value() ? trace_.copy_limits->batch_bytes : std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t room = 0;      // in the batch that the copy before may be of
   const Span* last = nullptr;  // of those so far the one that ends last
   for (const Span& span : spans) {
-    const bool as_one = last != nullptr && span.begin == last->begin && span.end == last->end;
+    const bool same_times = last != nullptr && span.begin == last->begin && span.end == last->end;
+    if (!same_times) room = batch_most - std::min(batch_most, span.bytes);
+    const bool as_one = same_times && may_gather && span.rank == last->rank + 1 && span.bytes <= room;
+    if (as_one) room -= span.bytes;
     const auto over = last == nullptr || span.begin >= last->end
                           ? 0
                           : static_cast<std::uint64_t>(last->end) - static_cast<std::uint64_t>(span.begin);
@@ -131,6 +151,47 @@ void TransferLedger::CheckOverlaps(std::uint16_t direction) {
   }
 }
 
+void TransferLedger::CheckSources(absl::Span<const std::uint64_t> numbers) {
+  std::vector<CopySources::CopyOut> out;
+  for (const std::uint64_t number : numbers) {
+    const Transfer& transfer = transfers_.at(number);
+    if (transfer.direction != static_cast<std::uint16_t>(DirectionCode::kOut)) continue;
+    CopySources::CopyOut& copy = out.emplace_back(CopySources::CopyOut{transfer.bytes, std::nullopt, std::nullopt});
+    if (transfer.failed || !transfer.begun.has_value() || !transfer.ended.has_value()) continue;
+    copy.begin_ns = transfer.begun->time_ns;
+    copy.end_ns = transfer.ended->time_ns;
+  }
+  const CopySources sources(out, trace_.copy_limits, slack_ns_);
+  for (const std::uint64_t number : numbers) {
+    const Transfer& transfer = transfers_.at(number);
+    if (transfer.direction != static_cast<std::uint16_t>(DirectionCode::kIn)) continue;
+    if (!transfer.begun.has_value() || !transfer.ended.has_value()) continue;
+    const CopySources::Missing missing =
+        sources.Check({transfer.bytes, transfer.begun->time_ns, transfer.ended->time_ns});
+    if (missing == CopySources::Missing::kNothing) continue;
+    const bool at_begin = missing == CopySources::Missing::kAtBegin;
+    findings_.Add(Rule::kTransferSource, at_begin ? *transfer.begun : *transfer.ended,
+                  Name(number, transfer) + (at_begin ? " begins" : " ends") +
+                      " before the copies out of this storage have brought so much to the host");
+  }
+}
+
+void TransferLedger::CheckEachStorage() {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> by_storage;  // storage, number
+  by_storage.reserve(transfers_.size());
+  for (const auto& [number, transfer] : transfers_) {
+    if (transfer.storage.has_value()) by_storage.emplace_back(*transfer.storage, number);
+  }
+  std::sort(by_storage.begin(), by_storage.end());
+  std::vector<std::uint64_t> numbers;
+  for (std::size_t i = 0; i < by_storage.size(); ++i) {
+    numbers.push_back(by_storage[i].second);
+    if (i + 1 < by_storage.size() && by_storage[i + 1].first == by_storage[i].first) continue;
+    CheckSources(numbers);
+    numbers.clear();
+  }
+}
+
 void TransferLedger::Finish(bool ended) {
   std::vector<std::uint64_t> numbers;
   numbers.reserve(transfers_.size());
@@ -138,6 +199,8 @@ void TransferLedger::Finish(bool ended) {
   std::sort(numbers.begin(), numbers.end());
   for (const std::uint64_t number : numbers) CheckWhole(number, transfers_.at(number), ended);
   for (std::uint16_t direction = 0; direction < kDirectionCodeCount; ++direction) CheckOverlaps(direction);
+  // A copy of a trace has of the records after its end some alone: of a copy out perhaps none.
+  if (!trace_.is_copy) CheckEachStorage();
 }
 
 }  // namespace tierlib::trace

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/types/span.h"
 #include "trace/check/findings.h"
 #include "trace/reader.h"
 
@@ -16,7 +17,7 @@ namespace tierlib::trace {
 class TransferLedger {
  public:
   // `slack_ns`: how far times that the device measured may be off.
-  TransferLedger(std::int64_t slack_ns, Findings& findings);
+  TransferLedger(const Trace& trace, std::int64_t slack_ns, Findings& findings);
 
   void Take(const IndexedRecord& at);
   void Finish(bool ended);
@@ -39,9 +40,13 @@ class TransferLedger {
   void TakePhase(const IndexedRecord& at, Transfer& transfer, std::optional<RecordPlace>& phase);
   void CheckWhole(std::uint64_t number, const Transfer& transfer, bool ended);
   void CheckOverlaps(std::uint16_t direction);
+  // Of one storage, by number.
+  void CheckSources(absl::Span<const std::uint64_t> numbers);
+  void CheckEachStorage();
   std::string Name(std::uint64_t number,
                    const Transfer& transfer) const;  // "transfer 7 (out, 512 bytes of storage ...)"
 
+  const Trace& trace_;
   const std::int64_t slack_ns_;
   Findings& findings_;
   absl::flat_hash_map<std::uint64_t, Transfer> transfers_;  // by number
