@@ -6,6 +6,7 @@ import { LiveAfter } from '../derive/blocks.ts';
 import { BlockName } from '../derive/peak.ts';
 import { DrawText } from '../draw/chart.ts';
 import { FormatBytes, FormatCount, FormatDuration, FormatInstant, FormatPercent } from '../draw/format.ts';
+import { DrawGaps } from '../draw/gaps.ts';
 import { Series, TagSeries } from '../draw/palette.ts';
 import { LowerBound } from '../draw/pyramid.ts';
 import { fonts, Hatch, type Surface } from '../draw/surface.ts';
@@ -178,11 +179,14 @@ class HolesPanel implements View {
       context.lineTo(left + columns * columnWidth, bottom);
       context.fill();
     }
+    const { gaps } = this.derived.trace.meta;
+    DrawGaps(surface, gaps, viewport, { left: 10, top, width: columns, height: bottom - top });
     context.fillStyle = palette.selection;
     const cursor = Math.round(X(state.cursor));
     if (cursor >= 10 && cursor <= 10 + columns) context.fillRect(cursor, top, 1, bottom - top);
-    DrawText(surface, `free, and of that the largest hole, over the time shown (at most ${FormatBytes(limit)})`, 10, top + 5, width - 20,
-      palette.faint);
+    const missing = gaps.length === 0 ? '' : '; hatched: records are missing';
+    DrawText(surface, `free, and of that the largest hole, over the time shown (at most ${FormatBytes(limit)}${missing})`, 10, top + 5,
+      width - 20, palette.faint);
   }
 
   private HoleItem(hole: Hole, at: number, state: State): Item {

@@ -10,6 +10,7 @@ import './sums.ts';
 import './accessibility.ts'; // of those beside each other what takes longest begins first
 import './keyboard.ts';
 import './panels.ts';
+import './gaps.ts';
 import './content.ts';
 import './gestures.ts';
 

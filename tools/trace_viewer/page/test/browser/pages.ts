@@ -1,7 +1,7 @@
 // Pages for tests in a browser: traces made by the project's programs, pages written by the command, and one Chromium for all
 // suites to open them.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,13 @@ function Program(name: string): string {
   const path = process.env[name];
   if (path === undefined) throw new Error(`${name} names no program: run these tests through ctest`);
   return path;
+}
+
+// What tierlib-trace writes to its standard output. Of some traces parts are missing, which it says and exits with 4.
+function Run(options: string[]): string {
+  const { status, stdout, stderr } = spawnSync(Program('TIERLIB_TRACE_PROGRAM'), options, { maxBuffer: 2 ** 26, encoding: 'utf8' });
+  if (status !== 0 && status !== 4) throw new Error(`tierlib-trace ${options.join(' ')} exits with ${status}: ${stderr}`);
+  return stdout;
 }
 
 export const records = Number(process.env['TIERLIB_PAGE_RECORDS'] ?? 1_000_000);
@@ -59,11 +66,7 @@ export class Pages {
     const out = join(this.place, `${name}${compared === undefined ? '' : `-${compared}`}.html`);
     if (existsSync(out)) return out;
     const more = compared === undefined ? [] : ['--compare', this.Trace(compared)];
-    try {
-      execFileSync(Program('TIERLIB_TRACE_PROGRAM'), ['view', this.Trace(name), '--no-open', '-o', out, ...more], { stdio: 'pipe' });
-    } catch (error) {
-      if ((error as { status?: number }).status !== 4) throw error; // parts are missing, and the page says so
-    }
+    Run(['view', this.Trace(name), '--no-open', '-o', out, ...more]);
     return out;
   }
 
@@ -81,8 +84,7 @@ export class Pages {
   }
 
   Summary(name: TraceName): Summary {
-    const text = execFileSync(Program('TIERLIB_TRACE_PROGRAM'), ['summary', '--json', this.Trace(name)], { maxBuffer: 2 ** 26 });
-    return JSON.parse(text.toString()) as Summary;
+    return JSON.parse(Run(['summary', '--json', this.Trace(name)])) as Summary;
   }
 
   async Open(path: string, options: OpenOptions = {}): Promise<Opened> {
