@@ -6,6 +6,7 @@ import { afterAll } from 'vitest';
 import { pages } from './pages.ts';
 
 import './opening.ts';
+import './frame_times.ts';
 import './sums.ts';
 import './accessibility.ts'; // of those beside each other what takes longest begins first
 import './keyboard.ts';

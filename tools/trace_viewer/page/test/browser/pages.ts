@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { Derived } from '../../src/derive/derived.ts';
 import { DecodeTrace, type Summary } from '../../src/model.ts';
+import { ScriptByFrame, type TraceEvent } from './script_by_frame.ts';
 
 function Program(name: string): string {
   const path = process.env[name];
@@ -165,10 +166,10 @@ export class Opened {
   }
 
   // What the scripts of each frame took while `act` ran, in ms of the processor, as the browser traces it: other programs on the
-  // machine do not count. By the name that `act` gave last.
+  // machine do not count. To a frame belong the listeners and timers since the frame before it. By the name that `act` gave last.
   async FrameTimes(act: (Name: (name: string) => Promise<void>) => Promise<void>): Promise<Map<string, number[]>> {
     const session = await this.page.context().browser()!.newBrowserCDPSession();
-    const events: { name: string; cat: string; ts: number; tdur?: number }[] = [];
+    const events: TraceEvent[] = [];
     session.on('Tracing.dataCollected', ({ value }) => events.push(...value as unknown as typeof events));
     await session.send('Tracing.start',
       { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['devtools.timeline', 'blink.user_timing'] } });
@@ -177,14 +178,7 @@ export class Opened {
     await session.send('Tracing.end');
     await complete;
     await session.detach();
-    const times = new Map<string, number[]>();
-    let name = '';
-    for (const event of events.sort((x, y) => x.ts - y.ts)) {
-      if (event.name.startsWith('frames of ')) name = event.name.slice('frames of '.length);
-      if (event.name !== 'FireAnimationFrame' || event.tdur === undefined) continue;
-      times.set(name, [...(times.get(name) ?? []), event.tdur / 1000]);
-    }
-    return times;
+    return ScriptByFrame(events);
   }
 
   // What was moved by something else than its own doing since the page opened, or since the last call: names of elements.
