@@ -45,6 +45,7 @@ export class App {
   private readonly filterButton = Make('button', { type: 'button', onclick: () => this.filterForm.Open() }, 'Filter');
   private readonly themeButton = Make('button', { type: 'button', class: 'theme', onclick: () => this.theme.Next() });
   private readonly bindings: Binding[];
+  private readonly chartBindings: Binding[]; // before those, while a panel's chart has the focus
   private readonly help: HTMLDialogElement;
   private readonly exports: HTMLDialogElement;
   private state: State = { item: null, hover: null, storage: 0, cursor: 0, filter: noFilter };
@@ -88,7 +89,8 @@ export class App {
     this.filterForm = new FilterForm(trace.meta.vocabulary, filter => this.Filter(filter));
     this.exports = this.MakeExports();
     this.bindings = this.MakeBindings();
-    this.help = HelpDialog(this.bindings, [...this.views, ...this.panels]);
+    this.chartBindings = this.MakeChartBindings();
+    this.help = HelpDialog([...this.bindings, ...this.chartBindings], [...this.views, ...this.panels]);
     this.theme = new ThemeChoice(() => this.Themed());
     this.Build();
     this.Open();
@@ -118,7 +120,7 @@ export class App {
     app.append(bar, FigureStrip(meta.summary), middle, DividerOf(app), this.dock.element);
     this.root.replaceChildren(app, this.status, this.tooltip.element, this.filterForm.dialog, this.exports, this.help);
     PaintLegends(this.theme.palette);
-    ListenToKeys(() => this.bindings);
+    ListenToKeys(() => (this.dock.focused === null ? this.bindings : [...this.chartBindings, ...this.bindings]));
     addEventListener('hashchange', () => this.FollowLink());
   }
 
@@ -252,13 +254,19 @@ export class App {
       if (view !== undefined) this.Activate(view);
       if (reveal) {
         this.range.Reveal(item.begin, item.end);
-        this.state.cursor = Math.max(0, item.begin);
+        // Within the item it stays where it is: what panels tell of that instant goes on being told.
+        const { cursor } = this.state;
+        if (cursor < item.begin || cursor > item.end) this.state.cursor = Math.max(0, item.begin);
       }
-      this.status.textContent = `${item.title}. ${item.details.map(([name, text]) => `${name}: ${text}`).join('. ')}`;
+      this.Announce(item);
       if (this.dock.shown === 'figures' || this.dock.shown === 'problems') this.dock.Show('selection');
     }
     this.ShowSelection();
     this.Changed();
+  }
+
+  private Announce(item: Item): void {
+    this.status.textContent = `${item.title}. ${item.details.map(([name, text]) => `${name}: ${text}`).join('. ')}`;
   }
 
   private ShowSelection(): void {
@@ -292,12 +300,36 @@ export class App {
   // --- what keys and buttons do ---
 
   private Step(direction: -1 | 1): void {
-    const view = this.active;
-    if (view?.neighbour === undefined) return;
+    const panel = this.dock.focused;
+    if (panel !== null) return this.StepInPanel(panel, direction);
+    const item = this.active === null ? null : this.Neighbour(this.active, direction);
+    if (item !== null) this.Select(item, true);
+  }
+
+  // Says where there is none.
+  private Neighbour(view: View, direction: -1 | 1): Item | null {
+    if (view.neighbour === undefined) return null;
     const current = this.state.item?.view === view.id ? this.state.item : null;
     const item = view.neighbour(current, direction, this.range.Within(this.timeline.width), this.state);
     if (item === null) this.status.textContent = `${view.title}: nothing ${direction === 1 ? 'after' : 'before'} this.`;
-    else this.Select(item, true);
+    return item;
+  }
+
+  // What the panel tells of stays: the time that is shown, the cursor, the storage. So its picture does, and all of it is reached.
+  private StepInPanel(panel: View, direction: -1 | 1): void {
+    const item = this.Neighbour(panel, direction);
+    if (item === null) return;
+    this.state = { ...this.state, item };
+    this.Announce(item);
+    this.ShowSelection();
+    this.Changed();
+  }
+
+  // What a click on the selected item of the panel does; its first item where none is selected.
+  private ChooseInPanel(panel: View): void {
+    const { item } = this.state;
+    if (item?.view === panel.id) this.Select(item, true);
+    else this.StepInPanel(panel, 1);
   }
 
   private StepView(direction: -1 | 1): void {
@@ -397,12 +429,28 @@ export class App {
       Items([',', 'Alt+ArrowLeft'], 'Move the cursor left', () => this.MoveCursor(-0.02)),
       Items(['n'], 'Next match of the search', () => this.Go(1)),
       Items(['N'], 'Match before', () => this.Go(-1)),
+      Page(['p'], 'To the chart of the panel, or its text', () => this.dock.Focus()),
       Page(['/'], 'Search', () => this.search.input.focus()),
       Page(['f'], 'Filter', () => this.filterForm.Open()),
       Page(['e'], 'Export', () => this.exports.showModal()),
       Page(['t'], 'Light, dark, or as the system', () => this.theme.Next()),
       Page(['?'], 'Help', () => this.help.showModal()),
       ...tabs.slice(0, 9),
+    ];
+  }
+
+  private MakeChartBindings(): Binding[] {
+    const Chart = (keys: string[], text: string, run: (panel: View) => void): Binding => ({
+      keys, text, group: 'Chart of a panel',
+      run: () => {
+        const panel = this.dock.focused;
+        if (panel !== null) run(panel);
+      },
+    });
+    return [
+      Chart(['ArrowRight', 'ArrowDown'], 'Next item of the panel', panel => this.StepInPanel(panel, 1)),
+      Chart(['ArrowLeft', 'ArrowUp'], 'Item before', panel => this.StepInPanel(panel, -1)),
+      Chart(['Enter'], 'Go to the selected item, as a click does', panel => this.ChooseInPanel(panel)),
     ];
   }
 }

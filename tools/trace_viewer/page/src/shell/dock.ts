@@ -135,6 +135,17 @@ export class Dock {
     return this.current?.view ?? null;
   }
 
+  // The view of the tab that is shown where its chart has the focus of the keyboard.
+  get focused(): View | null {
+    const canvas = this.canvas;
+    return canvas !== null && document.activeElement === canvas ? this.view : null;
+  }
+
+  // The keyboard goes to what the tab shows: its chart, or its text.
+  Focus(): void {
+    (this.canvas ?? this.current?.panel)?.focus({ preventScroll: true });
+  }
+
   get canvas(): HTMLCanvasElement | null {
     return this.current?.canvas ?? null;
   }

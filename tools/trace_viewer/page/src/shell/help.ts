@@ -23,7 +23,7 @@ export function HelpDialog(bindings: Binding[], views: View[]): HTMLDialogElemen
     return keys;
   };
   const columns = Make('div', { class: 'columns' });
-  for (const group of ['Time', 'Items', 'Page'] as const) {
+  for (const group of ['Time', 'Items', 'Chart of a panel', 'Page'] as const) {
     columns.append(Make('section', {}, Make('h3', {}, group),
       Table(bindings.filter(binding => binding.group === group).map(binding => [Keys(binding), binding.text]))));
   }

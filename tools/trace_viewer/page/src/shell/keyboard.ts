@@ -3,7 +3,7 @@
 export interface Binding {
   keys: string[]; // as KeyName gives them
   text: string;
-  group: 'Time' | 'Items' | 'Page';
+  group: 'Time' | 'Items' | 'Chart of a panel' | 'Page';
   run: () => void;
 }
 
@@ -25,6 +25,12 @@ function TakesKeys(target: EventTarget | null): boolean {
   return target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement;
 }
 
+// Whether a key scrolls what has the focus: a text or a table that is longer than its place.
+function Scrolls(target: Element | null, key: string): boolean {
+  const text = target?.matches('[role=tabpanel], [role=region]') === true ? target : null;
+  return text !== null && text.scrollHeight > text.clientHeight && ['ArrowUp', 'ArrowDown', 'PageUp', 'PageDown', 'Home', 'End'].includes(key);
+}
+
 export function ListenToKeys(bindings: () => Binding[]): void {
   document.addEventListener('keydown', event => {
     if (event.defaultPrevented || TakesKeys(event.target) || document.querySelector('dialog[open]') !== null) return;
@@ -33,6 +39,7 @@ export function ListenToKeys(bindings: () => Binding[]): void {
     // Enter and space press what has the focus; arrows move within lists of tabs and along the divider.
     if ((name === 'Enter' || name === ' ') && target?.closest('button, [role=tab], a') !== null && target !== null) return;
     if (name.startsWith('Arrow') && target?.closest('[role=tablist], [role=separator]')) return;
+    if (Scrolls(target, name)) return;
     const binding = bindings().find(candidate => candidate.keys.includes(name));
     if (binding === undefined) return;
     event.preventDefault();

@@ -3,8 +3,9 @@
 
 import { RoundTicks } from '../draw/axis.ts';
 import { FormatDuration } from '../draw/format.ts';
+import { DrawGaps } from '../draw/gaps.ts';
 import type { Palette } from '../draw/palette.ts';
-import { Hatch, PrepareSurface, type Surface } from '../draw/surface.ts';
+import { PrepareSurface, type Surface } from '../draw/surface.ts';
 import type { Gap } from '../model.ts';
 import { TimeToX, XToTime, type Item, type State, type View, type Viewport } from '../views/view.ts';
 import { Make } from './dom.ts';
@@ -209,11 +210,7 @@ export class Timeline {
   }
 
   private DrawGaps(surface: Surface, viewport: Viewport): void {
-    for (const gap of this.gaps) {
-      const x = Math.max(0, TimeToX(viewport, gap.begin));
-      const right = Math.min(this.width, gap.end === null ? this.width : Math.max(x + 3, TimeToX(viewport, gap.end)));
-      Hatch(surface, x, 0, right - x, surface.height);
-    }
+    DrawGaps(surface, this.gaps, viewport, { left: 0, top: 0, width: surface.width, height: surface.height });
   }
 
   private Ticks(viewport: Viewport): number[] {

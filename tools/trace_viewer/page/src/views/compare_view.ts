@@ -92,7 +92,7 @@ class ComparePanel implements View {
     this.DrawSteps(surface, ofA, top, 0);
     this.DrawSteps(surface, ofB, top, 1);
     this.DrawNumbers(surface, comparison);
-    if (state.hover?.view === this.id) this.DrawMark(surface, state.hover.key);
+    for (const item of [state.item, state.hover]) if (item?.view === this.id) this.DrawMark(surface, item.key);
   }
 
   // Of each pixel column the largest and the smallest value, and a line through few steps.

@@ -9,7 +9,7 @@ import { FormatBytes, FormatCount, FormatDuration, FormatPercent, FormatRate } f
 import { Series } from '../draw/palette.ts';
 import { fonts, type Surface } from '../draw/surface.ts';
 import { directionNames } from '../vocabulary.ts';
-import { noFilter, type Filter, type Item, type LegendEntry, type State, type Table, type View, type ViewFactory, type Viewport } from './view.ts';
+import { IsMarked, noFilter, Stepped, type Filter, type Item, type LegendEntry, type State, type Table, type View, type ViewFactory, type Viewport } from './view.ts';
 
 const shortNames = ['out', 'in', 'within'];
 const directionSeries = [Series.Out, Series.In, Series.Within];
@@ -152,7 +152,7 @@ class EfficiencyPanel implements View {
       const y = below + 6 <= frame.top + frame.height ? below : Math.min(Y(one.fast), Y(one.median) - 1.5) - 8;
       DrawText(surface, count, x + width / 2, y, 60, palette.faint, fonts.small, 'center');
     }
-    if (state.hover?.view !== this.id || state.hover.key !== this.Key(one)) return;
+    if (!IsMarked(state, this.id, this.Key(one))) return;
     context.strokeStyle = palette.selection;
     context.strokeRect(x - 1.5, Y(one.fast) - 1.5, width + 3, Math.max(2, Y(one.slow) - Y(one.fast)) + 3);
   }
@@ -191,8 +191,8 @@ class EfficiencyPanel implements View {
 
   neighbour(item: Item | null, direction: -1 | 1, viewport: Viewport): Item | null {
     const link = this.LinkIn(viewport);
-    const at = item === null ? 0 : link.classes.findIndex(one => this.Key(one) === item.key) + direction;
-    return at >= 0 && at < link.classes.length ? this.ClassItem(link.classes[at]!, link, viewport) : null;
+    const next = Stepped(link.classes, link.classes.findIndex(one => this.Key(one) === item?.key), direction);
+    return next === null ? null : this.ClassItem(next, link, viewport);
   }
 
   rows(viewport: Viewport, _state: State, limit: number): Table {

@@ -46,6 +46,7 @@ class FragmentationView implements View {
   private layout: { time: number; layout: Layout } | null = null;
   private readonly mine = Lazily(() => this.CollectBlocks());
   private readonly refusals = Lazily(() => DeriveRefusals(this.derived.trace, this.code));
+  private readonly order = Lazily(() => this.OrderByTime());
   private readonly limit = Lazily(() => TierLimit(this.derived.trace, this.derived.blocks, this.code));
 
   constructor(private readonly derived: Derived, private readonly code: number) {
@@ -77,6 +78,20 @@ class FragmentationView implements View {
       block[size++] = i;
     }
     return { block: block.slice(0, size), begin: begin.slice(0, size), latestEnd, limit };
+  }
+
+  // The keys of all items with when each begins.
+  private OrderByTime(): { keys: Uint32Array; time: Float64Array } {
+    const { block, begin } = this.mine();
+    const refusals = this.refusals();
+    const keys = new Uint32Array(block.length + refusals.length);
+    const time = new Float64Array(keys.length);
+    for (let at = 0, i = 0, j = 0; at < keys.length; ++at) {
+      const isBlock = i < block.length && (j === refusals.length || begin[i]! <= refusals[j]!.time);
+      time[at] = isBlock ? begin[i]! : refusals[j]!.time;
+      keys[at] = isBlock ? block[i++]! : this.derived.blocks.count + j++;
+    }
+    return { keys, time };
   }
 
   // Calls `take` for the blocks that are there at some instant of the range.
@@ -289,13 +304,11 @@ class FragmentationView implements View {
     return blocks.tier[key] === this.code ? this.BlockItem(key) : null;
   }
 
-  // Blocks in the order in which they were handed out; refusals in that of time.
+  // In the order of time; at one instant blocks before refusals.
   neighbour(item: Item | null, direction: -1 | 1, viewport: Viewport): Item | null {
-    const { block, begin } = this.mine();
-    const { count } = this.derived.blocks;
-    if (item !== null && item.key >= count) return item.key + direction < count ? null : this.find(item.key + direction);
-    const at = item === null ? LowerBound(begin, viewport.begin, false) : LowerBound(block, item.key, false) + direction;
-    return at >= 0 && at < block.length ? this.BlockItem(block[at]!) : null;
+    const { keys, time } = this.order();
+    const at = item === null ? LowerBound(time, viewport.begin, false) : keys.indexOf(item.key) + direction;
+    return at >= 0 && at < keys.length ? this.find(keys[at]!) : null;
   }
 
   search(labels: ReadonlySet<number>, time: number, direction: -1 | 1): Item | null {

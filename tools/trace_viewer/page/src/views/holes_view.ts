@@ -1,21 +1,38 @@
 // Holes panel: a tier's addresses at the cursor from end to end, its holes, and the blocks that keep two of them apart.
 
 import type { Derived } from '../derive/derived.ts';
-import { DeriveRefusals, LayoutAfter, SampleHoles, TierLimit, type HoleSamples, type Layout, type Pin } from '../derive/fragmentation.ts';
+import { DeriveRefusals, LayoutAfter, SampleHoles, TierLimit, type Hole, type HoleSamples, type Layout, type Pin } from '../derive/fragmentation.ts';
 import { LiveAfter } from '../derive/blocks.ts';
 import { BlockName } from '../derive/peak.ts';
 import { DrawText } from '../draw/chart.ts';
 import { FormatBytes, FormatCount, FormatDuration, FormatInstant, FormatPercent } from '../draw/format.ts';
+import { DrawGaps } from '../draw/gaps.ts';
 import { Series, TagSeries } from '../draw/palette.ts';
 import { LowerBound } from '../draw/pyramid.ts';
 import { fonts, Hatch, type Surface } from '../draw/surface.ts';
 import { AddChoice } from './controls.ts';
-import type { Item, State, Table, View, ViewFactory, Viewport } from './view.ts';
+import { IsMarked, Stepped, type Item, type State, type Table, type View, type ViewFactory, type Viewport } from './view.ts';
 
 const bandTop = 58;
 const bandHeight = 34;
 
 export const HolesView: ViewFactory = ({ derived }) => (derived.occupancies.length === 0 ? null : new HolesPanel(derived));
+
+// A part of the addresses that can be selected: a hole, what keeps two holes apart, or another block.
+interface Part {
+  key: number; // of its item
+  offset: number;
+  bytes: number;
+  item: (state: State) => Item;
+}
+
+// What the panel shows of an instant.
+interface Instant {
+  key: string;
+  layout: Layout;
+  live: Uint32Array;
+  parts: Part[]; // in the order of addresses
+}
 
 class HolesPanel implements View {
   readonly id = 'holes';
@@ -31,7 +48,7 @@ class HolesPanel implements View {
   private tier: number;
   private readonly limits = new Map<number, number>();
   private samples: { key: string; samples: HoleSamples } | null = null;
-  private kept: { key: string; layout: Layout; live: Uint32Array } | null = null;
+  private kept: Instant | null = null;
   private width = 1;
 
   constructor(private readonly derived: Derived) {
@@ -62,24 +79,39 @@ class HolesPanel implements View {
     return this.samples.samples;
   }
 
-  private At(cursor: number): { layout: Layout; live: Uint32Array } {
+  private At(cursor: number): Instant {
     const key = `${this.tier} ${cursor}`;
     if (this.kept?.key !== key) {
       const { trace, blocks } = this.derived;
       const record = LowerBound(trace.columns.time, cursor, true) - 1;
-      this.kept = {
-        key,
-        layout: LayoutAfter(blocks, this.tier, this.Limit(), record),
-        live: LiveAfter(blocks, this.tier, record),
-      };
+      const layout = LayoutAfter(blocks, this.tier, this.Limit(), record);
+      const live = LiveAfter(blocks, this.tier, record);
+      this.kept = { key, layout, live, parts: this.PartsOf(layout, live) };
     }
     return this.kept;
+  }
+
+  // Keys: even ones are holes, odd ones blocks.
+  private PartsOf(layout: Layout, live: Uint32Array): Part[] {
+    const { offset, bytes } = this.derived.blocks;
+    const parts: Part[] = layout.holes.map((hole, at) =>
+      ({ key: 2 * at, offset: hole.offset, bytes: hole.bytes, item: state => this.HoleItem(hole, at, state) }));
+    const isInPin = new Set<number>();
+    for (const pin of layout.pins) {
+      for (const block of pin.blocks) isInPin.add(block);
+      parts.push({ key: 2 * pin.blocks[0]! + 1, offset: pin.offset, bytes: pin.bytes, item: state => this.PinItem(pin, state) });
+    }
+    for (const block of live) {
+      if (isInPin.has(block)) continue;
+      parts.push({ key: 2 * block + 1, offset: offset[block]!, bytes: bytes[block]!, item: () => this.BlockItem(block) });
+    }
+    return parts.sort((a, b) => a.offset - b.offset);
   }
 
   draw(surface: Surface, viewport: Viewport, state: State): void {
     const { context, palette, width, height } = surface;
     this.width = width;
-    const { layout, live } = this.At(state.cursor);
+    const { layout, live, parts } = this.At(state.cursor);
     const { trace, blocks } = this.derived;
     const tier = trace.meta.vocabulary.tiers[this.tier] ?? '';
     const used = layout.limit - layout.free;
@@ -112,6 +144,13 @@ class HolesPanel implements View {
     for (const { offset, bytes } of layout.pins.slice(0, 50)) {
       context.fillRect(X(offset), bandTop + bandHeight + 2, Math.max(2, X(offset + bytes) - X(offset)), 3);
     }
+    context.strokeStyle = palette.selection;
+    context.lineWidth = 2;
+    for (const { key, offset, bytes } of parts) {
+      if (!IsMarked(state, this.id, key)) continue;
+      context.strokeRect(X(offset) - 1, bandTop - 1, Math.max(2, X(offset + bytes) - X(offset)) + 2, bandHeight + 2);
+    }
+    context.lineWidth = 1;
     DrawText(surface, '0', 10, bandTop + bandHeight + 16, 60, palette.faint);
     DrawText(surface, FormatBytes(layout.limit), width - 10, bandTop + bandHeight + 16, 90, palette.faint, fonts.small, 'right');
     this.DrawHistory(surface, viewport, state, bandTop + bandHeight + 30, height - 8);
@@ -140,18 +179,18 @@ class HolesPanel implements View {
       context.lineTo(left + columns * columnWidth, bottom);
       context.fill();
     }
+    const { gaps } = this.derived.trace.meta;
+    DrawGaps(surface, gaps, viewport, { left: 10, top, width: columns, height: bottom - top });
     context.fillStyle = palette.selection;
     const cursor = Math.round(X(state.cursor));
     if (cursor >= 10 && cursor <= 10 + columns) context.fillRect(cursor, top, 1, bottom - top);
-    DrawText(surface, `free, and of that the largest hole, over the time shown (at most ${FormatBytes(limit)})`, 10, top + 5, width - 20,
-      palette.faint);
+    const missing = gaps.length === 0 ? '' : '; hatched: records are missing';
+    DrawText(surface, `free, and of that the largest hole, over the time shown (at most ${FormatBytes(limit)}${missing})`, 10, top + 5,
+      width - 20, palette.faint);
   }
 
-  // Keys: even ones are holes, odd ones blocks.
-  private HoleItem(at: number, state: State): Item | null {
+  private HoleItem(hole: Hole, at: number, state: State): Item {
     const { layout } = this.At(state.cursor);
-    const hole = layout.holes[at];
-    if (hole === undefined) return null;
     const { trace, blocks, storages } = this.derived;
     const Neighbour = (block: number, none: string): string =>
       (block < 0 ? none : `${BlockName(trace, blocks, storages, block)}, ${FormatBytes(blocks.bytes[block]!)}`);
@@ -207,19 +246,14 @@ class HolesPanel implements View {
 
   hit(x: number, y: number, _viewport: Viewport, state: State): Item | null {
     if (y < bandTop || y > bandTop + bandHeight + 8) return null;
-    const { layout, live } = this.At(state.cursor);
+    const { layout, parts } = this.At(state.cursor);
     const bytes = ((x - 10) / (this.width - 20)) * layout.limit;
-    const hole = layout.holes.findIndex(one => bytes >= one.offset && bytes < one.offset + one.bytes);
-    if (hole >= 0) return this.HoleItem(hole, state);
-    const pin = layout.pins.find(one => bytes >= one.offset && bytes < one.offset + one.bytes);
-    if (pin !== undefined) return this.PinItem(pin, state);
-    const { blocks } = this.derived;
-    const block = live.find(one => bytes >= blocks.offset[one]! && bytes < blocks.offset[one]! + blocks.bytes[one]!);
-    return block === undefined ? null : this.BlockItem(block);
+    return parts.find(part => bytes >= part.offset && bytes < part.offset + part.bytes)?.item(state) ?? null;
   }
 
   neighbour(item: Item | null, direction: -1 | 1, _viewport: Viewport, state: State): Item | null {
-    return this.HoleItem(item === null || item.key % 2 === 1 ? 0 : item.key / 2 + direction, state);
+    const { parts } = this.At(state.cursor);
+    return Stepped(parts, parts.findIndex(part => part.key === item?.key), direction)?.item(state) ?? null;
   }
 
   // The blocks that keep holes apart, and where the tier was full when.

@@ -3,6 +3,7 @@
 import { residencyNames, Residency, type Edge, type Lineage } from '../derive/lineage.ts';
 import { DrawText, type Frame } from '../draw/chart.ts';
 import { FormatInstant } from '../draw/format.ts';
+import { DrawGaps } from '../draw/gaps.ts';
 import { Series } from '../draw/palette.ts';
 import { fonts, type Surface } from '../draw/surface.ts';
 import type { Trace } from '../model.ts';
@@ -153,6 +154,7 @@ export function DrawLife(
   for (const record of lineage.decisions) if (isAvoided(detail[record]! >> 8)) Mark(record, 2, palette.series[Series.Hidden]!, true);
   for (const record of lineage.packs) Mark(record, 3, palette.text, false);
   for (const record of lineage.unpacks) Mark(record, 3, palette.text, true);
+  DrawGaps(surface, trace.meta.gaps, { begin, end, width }, { left, top: Row(0), width, height: Row(4) - Row(0) - 3 });
   DrawText(surface, FormatInstant(begin), left, Row(4) + 2, width / 2, palette.faint);
   DrawText(surface, FormatInstant(end), left + width, Row(4) + 2, width / 2, palette.faint, fonts.small, 'right');
 }

@@ -14,7 +14,8 @@ import { Make } from '../shell/dom.ts';
 import { Direction, directionNames, Event } from '../vocabulary.ts';
 import { AddChoice } from './controls.ts';
 import { DrawEdges, DrawLife } from './lineage_drawing.ts';
-import { noFilter, sinceStart, type Filter, type Item, type State, type Table, type View, type ViewFactory, type Viewport } from './view.ts';
+import { IsMarked, noFilter, sinceStart, Stepped, type Filter, type Item, type State, type Table, type View, type ViewFactory,
+  type Viewport } from './view.ts';
 
 const rowHeight = 20;
 const top = 34;
@@ -102,7 +103,19 @@ class LineagePanel implements View {
 
   draw(surface: Surface, viewport: Viewport, state: State): void {
     this.boxes = [];
-    if (state.storage === 0) return this.DrawAvoided(surface, viewport);
+    if (state.storage === 0) this.DrawAvoided(surface, viewport);
+    else this.DrawLineage(surface, state);
+    this.DrawMarks(surface, state);
+  }
+
+  private DrawMarks({ context, palette }: Surface, state: State): void {
+    context.strokeStyle = palette.selection;
+    for (const { storage, x, y, width, height } of this.boxes) {
+      if (storage !== 0 && IsMarked(state, this.id, storage)) context.strokeRect(x + 1.5, y - 1.5, width - 3, height + 3);
+    }
+  }
+
+  private DrawLineage(surface: Surface, state: State): void {
     const { lineage } = this.Of(state.storage);
     const { trace, storages } = this.derived;
     const { palette, width, height } = surface;
@@ -279,8 +292,8 @@ class LineagePanel implements View {
 
   neighbour(item: Item | null, direction: -1 | 1): Item | null {
     const storages = [...new Set(this.boxes.map(box => box.storage))].filter(storage => storage !== 0);
-    const at = item === null ? 0 : storages.indexOf(item.storage) + direction;
-    return at >= 0 && at < storages.length ? this.StorageItem(storages[at]!) : null;
+    const next = Stepped(storages, item === null ? -1 : storages.indexOf(item.storage), direction);
+    return next === null ? null : this.StorageItem(next);
   }
 
   rows(viewport: Viewport, state: State, limit: number): Table {

@@ -13,7 +13,8 @@ import { fonts, Hatch, type Surface } from '../draw/surface.ts';
 import { Tier } from '../vocabulary.ts';
 import { AddChoice, AddNumber } from './controls.ts';
 import { InkOn } from './span_view.ts';
-import type { Item, LegendEntry, State, Table, View, ViewFactory, Viewport } from './view.ts';
+import { IsMarked, Stepped, type Item, type LegendEntry, type State, type Table, type View, type ViewFactory,
+  type Viewport } from './view.ts';
 
 const headHeight = 40; // of the two lines above the treemap
 
@@ -168,8 +169,8 @@ class PeakPanel implements View {
       const isFitting = w > context.measureText(line).width + 8 || (i === 0 && w > 46);
       if (isFitting && h > 14 + 13 * i) DrawText(surface, line, x + 5, y + 9 + 13 * i, w - 8, InkOn(color));
     });
-    const isMarked = state.storage !== 0 && this.derived.blocks.storage[share.block] === state.storage;
-    if (isMarked || (state.hover?.view === this.id && state.hover.key === share.block)) {
+    const isOfStorage = state.storage !== 0 && this.derived.blocks.storage[share.block] === state.storage;
+    if (isOfStorage || IsMarked(state, this.id, share.block)) {
       context.strokeStyle = palette.selection;
       context.lineWidth = 2;
       context.strokeRect(x + 1, y + 1, Math.max(1, w - 2), Math.max(1, h - 2));
@@ -218,12 +219,11 @@ class PeakPanel implements View {
   }
 
   // From the largest block to the smallest.
-  neighbour(item: Item | null, direction: -1 | 1, _viewport: Viewport, state: State): Item | null {
+  neighbour(item: Item | null, direction: -1 | 1): Item | null {
     const leaves = this.drawn?.leaves ?? [];
     const order = leaves.map(leaf => leaf.data).sort((a, b) => b.bytes - a.bytes || a.block - b.block);
-    const at = item === null ? 0 : order.findIndex(share => share.block === item.key) + direction;
-    void state;
-    return at >= 0 && at < order.length ? this.BlockItem(order[at]!.block) : null;
+    const next = Stepped(order, order.findIndex(share => share.block === item?.key), direction);
+    return next === null ? null : this.BlockItem(next.block);
   }
 
   rows(_viewport: Viewport, state: State, limit: number): Table {

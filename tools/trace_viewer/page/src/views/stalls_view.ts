@@ -1,4 +1,4 @@
-// Stalls of each stream: when it waited, why, and for what.
+// Stalls of each stream: when it waited, why, and for what. Where there are very many streams the last lane has those of all others.
 
 import { EntriesOf, KeysByBegin } from '../derive/rows.ts';
 import { StorageName } from '../derive/storages.ts';
@@ -7,6 +7,8 @@ import { Series, TagSeries } from '../draw/palette.ts';
 import { copyCauses, StallCause } from '../vocabulary.ts';
 import { SpanView } from './span_view.ts';
 import { sinceStart, type LegendEntry, type ViewFactory } from './view.ts';
+
+const ownLanes = 16; // most streams with a lane of their own
 
 // By cause: copies are to blame for the red ones.
 const kinds: { causes: number[]; name: string; color: number }[] = [
@@ -29,22 +31,32 @@ export const StallsView: ViewFactory = ({ trace, derived }) => {
   const present = [...new Set(stalls.cause)];
   const legend = kinds.filter(kind => kind.causes.some(cause => present.includes(cause)))
     .map(({ name, color }): LegendEntry => ({ name, color, group: 'Stalls' }));
-  const streams = [...new Set(stalls.stream)].sort((a, b) => a - b).slice(0, 16);
-  return streams.map(stream => new SpanView({
-    id: streams.length === 1 ? 'stalls' : `stalls-${streams.indexOf(stream)}`,
-    title: streams.length === 1 ? 'Stalls' : stream < 0 ? 'Stalls, stream not known' : `Stalls of stream ${stream}`,
-    about: 'Times in which a stream of the program waited, with the cause and for what.',
+  const streams = [...new Set(stalls.stream)].sort((a, b) => a - b);
+  const laneOf = new Map(streams.map((stream, i) => [stream, Math.min(i, ownLanes)]));
+  const lanes = Uint8Array.from(stalls.stream, stream => laneOf.get(stream)!);
+  const Id = (lane: number) => (streams.length === 1 ? 'stalls' : `stalls-${lane}`);
+  const Title = (lane: number) => {
+    if (streams.length === 1) return 'Stalls';
+    const others = streams.length - ownLanes;
+    if (lane === ownLanes) return `Stalls of ${others} other stream${others === 1 ? '' : 's'}`;
+    return streams[lane]! < 0 ? 'Stalls, stream not known' : `Stalls of stream ${streams[lane]}`;
+  };
+  return [...new Set(laneOf.values())].map(lane => new SpanView({
+    id: Id(lane),
+    title: Title(lane),
+    about: lane < ownLanes ? 'Times in which a stream of the program waited, with the cause and for what.'
+      : `Times in which any stream waited that has no lane of its own: all after the first ${ownLanes}.`,
     legend,
     rows: 2,
     rowHeight: 16,
     series: seriesOfCause,
-    entries: () => EntriesOf(KeysByBegin(stalls.begin, stalls.stream, stream), stalls.begin, stalls.end, stalls.cause),
+    entries: () => EntriesOf(KeysByBegin(stalls.begin, lanes, lane), stalls.begin, stalls.end, stalls.cause),
     keeps: (k, filter) => filter.tags === null || filter.tags.has(stalls.tag[k]!),
     name: Name,
     label: k => stalls.label[k]!,
     storage: k => stalls.storage[k]!,
     item: k => ({
-      view: streams.length === 1 ? 'stalls' : `stalls-${streams.indexOf(stream)}`,
+      view: Id(lane),
       key: k,
       begin: stalls.begin[k]!,
       end: stalls.end[k]!,
@@ -53,7 +65,7 @@ export const StallsView: ViewFactory = ({ trace, derived }) => {
         ['Cause', causes[stalls.cause[k]!] ?? 'not known'],
         ['Waited for', Name(k)],
         ['Length', FormatDuration(stalls.end[k]! - stalls.begin[k]!)],
-        ['Stream', stream < 0 ? 'not in the trace' : `${stream}`],
+        ['Stream', stalls.stream[k]! < 0 ? 'not in the trace' : `${stalls.stream[k]}`],
       ],
       storage: stalls.storage[k]!,
     }),

@@ -124,6 +124,16 @@ export interface ViewContext {
 
 export type ViewFactory = (context: ViewContext) => View | View[] | null;
 
+// Whether an item of a view is the selected one or under the pointer. Panels outline it.
+export function IsMarked(state: State, view: string, key: number): boolean {
+  return [state.item, state.hover].some(item => item?.view === view && item.key === key);
+}
+
+// What comes after (1) or before (-1) position `at` of a list, or its first where that is none (-1): for neighbour().
+export function Stepped<T>(list: readonly T[], at: number, direction: -1 | 1): T | null {
+  return list[at < 0 ? 0 : at + direction] ?? null;
+}
+
 // A value that is made when it is first asked for.
 export function Lazily<T>(make: () => T): () => T {
   let value: { made: T } | null = null;

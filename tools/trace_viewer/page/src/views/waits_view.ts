@@ -10,7 +10,7 @@ import { Series } from '../draw/palette.ts';
 import { fonts, type Surface } from '../draw/surface.ts';
 import { copyCauses } from '../vocabulary.ts';
 import { AddChoice } from './controls.ts';
-import type { Item, State, Table, View, ViewFactory, Viewport } from './view.ts';
+import { IsMarked, Stepped, type Item, type State, type Table, type View, type ViewFactory, type Viewport } from './view.ts';
 
 const top = 58;
 const rowHeight = 20;
@@ -88,7 +88,7 @@ class WaitsPanel implements View {
       context.fillRect(nameWidth + 16, y + 1, Math.max(1, barWidth), rowHeight - 6);
       DrawText(surface, `${FormatDuration(group.ns)}, ${FormatCount(group.count)} times`, nameWidth + 22 + barWidth, y + 8, 140,
         palette.faint);
-      if (state.hover?.view !== this.id || state.hover.key !== group.longest) return;
+      if (!IsMarked(state, this.id, group.longest)) return;
       context.strokeStyle = palette.selection;
       context.strokeRect(4.5, y - 2.5, width - 9, rowHeight - 1);
     });
@@ -134,8 +134,8 @@ class WaitsPanel implements View {
 
   neighbour(item: Item | null, direction: -1 | 1, viewport: Viewport, state: State): Item | null {
     const groups = this.Groups(viewport, state);
-    const at = item === null ? 0 : groups.findIndex(group => group.longest === item.key) + direction;
-    return at >= 0 && at < groups.length ? this.GroupItem(groups[at]!) : null;
+    const next = Stepped(groups, groups.findIndex(group => group.longest === item?.key), direction);
+    return next === null ? null : this.GroupItem(next);
   }
 
   rows(viewport: Viewport, state: State, limit: number): Table {

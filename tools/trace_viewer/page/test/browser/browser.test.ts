@@ -6,10 +6,12 @@ import { afterAll } from 'vitest';
 import { pages } from './pages.ts';
 
 import './opening.ts';
+import './frame_times.ts';
 import './sums.ts';
 import './accessibility.ts'; // of those beside each other what takes longest begins first
 import './keyboard.ts';
 import './panels.ts';
+import './gaps.ts';
 import './content.ts';
 import './gestures.ts';
 

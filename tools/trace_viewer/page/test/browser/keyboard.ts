@@ -1,7 +1,28 @@
-// The keyboard reaches every function, and the help names every key.
+// The keyboard reaches every function, and the help names every key. Nothing here is clicked, and nothing gets the focus but by keys.
 
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { pages } from './pages.ts';
+import { pages, type Opened } from './pages.ts';
+
+// Presses a key until an element that matches has the focus.
+async function Until({ page }: Opened, key: string, selector: string): Promise<void> {
+  const IsThere = () => page.evaluate(wanted => document.activeElement?.matches(wanted) === true, selector);
+  for (let i = 0; i < 120 && !(await IsThere()); ++i) await page.keyboard.press(key);
+  expect(await IsThere(), `${key} until ${selector}`).toBe(true);
+}
+
+// By the dialog of exports: the name of the file that comes, and its bytes.
+async function Export(opened: Opened, title: string): Promise<{ name: string; bytes: Buffer }> {
+  const { page } = opened;
+  await page.keyboard.press('e');
+  expect(await page.locator('dialog[open]').count()).toBe(1);
+  const Chosen = () => page.evaluate(() => document.activeElement?.textContent);
+  for (let i = 0; i < 8 && (await Chosen()) !== title; ++i) await page.keyboard.press('Tab');
+  expect(await Chosen()).toBe(title);
+  const [download] = await Promise.all([page.waitForEvent('download'), page.keyboard.press('Enter')]);
+  expect(await page.locator('dialog[open]').count()).toBe(0);
+  return { name: download.suggestedFilename(), bytes: readFileSync((await download.path())!) };
+}
 
 test.concurrent('the keyboard alone reaches every function', async () => {
   const opened = await pages.Open(pages.Page('small'));
@@ -75,10 +96,10 @@ test.concurrent('the keyboard alone reaches every function', async () => {
     await page.keyboard.press(`${i + 1}`);
     expect(await page.locator(`#${tabs[i]}`).getAttribute('aria-selected')).toBe('true');
   }
-  await page.focus(`#${tabs[0]}`);
+  await Until(opened, 'Tab', '[role=tab]');
   await page.keyboard.press('ArrowRight');
   expect(await page.locator('[role=tab][aria-selected=true]').getAttribute('id')).not.toBe(tabs[tabs.length >= 9 ? 8 : tabs.length - 1]);
-  await page.focus('[role=separator]');
+  await Until(opened, 'Shift+Tab', '[role=separator]');
   const height = await page.getAttribute('[role=separator]', 'aria-valuenow');
   await page.keyboard.press('ArrowUp');
   expect(await page.getAttribute('[role=separator]', 'aria-valuenow')).not.toBe(height);
@@ -97,11 +118,12 @@ test.concurrent('the keyboard alone reaches every function', async () => {
   expect(await page.locator('dialog[open]').count()).toBe(0);
   expect(await page.locator('button[aria-pressed=true]').textContent()).toBe('Filter: 8 tags, from 1 MiB');
   // The rows of a table select what they stand for.
-  await page.focus('#view-copies-out');
+  await Until(opened, 'Shift+Tab', '#view-copies-out');
   await page.keyboard.press('2');
   await opened.Settle();
   const before = await Item();
-  await page.focus('#panel-rows tbody tr:nth-child(3) button');
+  await page.keyboard.press('p'); // past the other views, each of which would be the active one
+  await Until(opened, 'Tab', '#panel-rows tbody tr:nth-child(3) button');
   await page.keyboard.press('Enter');
   const chosen = await Item();
   expect(chosen).not.toBe(before);
@@ -110,6 +132,127 @@ test.concurrent('the keyboard alone reaches every function', async () => {
   await opened.Settle();
   expect(await page.evaluate(() => document.activeElement?.matches('#panel-rows tbody button'))).toBe(true);
   expect(await page.evaluate(() => (document.activeElement as HTMLElement).dataset['item'])).toBe(chosen);
+  // Exports.
+  const picture = await Export(opened, 'Timeline as PNG');
+  expect(picture.name).toBe('small.tlt-timeline.png');
+  expect(picture.bytes.subarray(1, 4).toString()).toBe('PNG');
+  const table = await Export(opened, 'Rows of the active view as CSV');
+  expect(table.name).toBe('small.tlt-copies-out.csv');
+  expect(table.bytes.toString()).toMatch(/^Storage,Tag,Size/);
+  expect(opened.errors).toEqual([]);
+  await opened.Close();
+});
+
+test.concurrent('the keyboard alone selects what a panel shows, works its controls and exports it', async () => {
+  const opened = await pages.Open(pages.Page('medium', 'other'), { height: 1100 });
+  const { page } = opened;
+  const GoTo = async (panel: string) => {
+    await Until(opened, 'Tab', '[role=tab]');
+    await Until(opened, 'ArrowRight', `#tab-${panel}`);
+    await opened.Settle();
+  };
+  // The first items of the panel, by an arrow key.
+  const Walk = async (panel: string, most: number) => {
+    await Until(opened, 'Tab', `#panel-${panel} canvas`);
+    const before = await opened.Range();
+    const found: string[] = [];
+    for (let i = 0; i < most; ++i) {
+      await page.keyboard.press(i % 2 === 0 ? 'ArrowRight' : 'ArrowDown');
+      const item = await opened.Item();
+      if (item === found.at(-1)) break; // the last
+      found.push(item);
+      expect(await opened.Text('[role=status]')).not.toBe('');
+    }
+    for (const item of found) expect(item).toMatch(new RegExp(`^${panel}\\.\\d+$`));
+    expect(new Set(found).size).toBe(found.length);
+    expect(found.length, panel).toBeGreaterThan(1);
+    expect(await opened.Range()).toEqual(before); // the picture stays while one walks through it
+    await page.keyboard.press('ArrowLeft');
+    expect(await opened.Item()).toBe(found.at(-2));
+    await page.keyboard.press(']');
+    await page.keyboard.press('[');
+    expect(await opened.Item()).toBe(found.at(-2));
+    return found;
+  };
+  const Pixels = (panel: string) => page.locator(`#panel-${panel} canvas`).evaluate(canvas => (canvas as HTMLCanvasElement).toDataURL());
+
+  await GoTo('holes');
+  const [first] = await Walk('holes', 12);
+  // On to a hole, and to a block: keys of items are even for holes.
+  for (const kind of [0, 1]) {
+    const Is = async () => Number((await opened.Item()).split('.')[1]) % 2 === kind;
+    for (let i = 0; i < 1000 && !(await Is()); ++i) await page.keyboard.press('ArrowRight');
+    expect(await Is(), `${kind}`).toBe(true);
+  }
+  await opened.Settle();
+  const marked = await Pixels('holes');
+  await page.keyboard.press('Escape');
+  expect(await opened.Item()).toBe('');
+  await opened.Settle();
+  expect(await Pixels('holes')).not.toBe(marked); // what is selected can be seen
+  await page.keyboard.press('Enter'); // as a view: the first item
+  expect(await opened.Item()).toBe(first);
+  await page.keyboard.press('Escape');
+
+  await GoTo('peak');
+  const Offered = () => page.$$eval('#panel-peak tbody button', all => all.map(button => (button as HTMLElement).dataset['item']));
+  const offered = await Offered();
+  const blocks = await Walk('peak', 30);
+  expect(blocks.some(item => !offered.includes(item))).toBe(true); // also blocks that no row of the table stands for
+  const Caption = (text: string) => page.waitForFunction(wanted => document.querySelector('#panel-peak caption')?.textContent?.includes(wanted), text);
+  await Until(opened, 'Shift+Tab', '#panel-peak label:last-child select');
+  await page.keyboard.press('ArrowDown');
+  await Caption('held, by label');
+  await page.keyboard.press('ArrowUp');
+  await Until(opened, 'Shift+Tab', '#panel-peak input[type=number]');
+  await page.keyboard.press('Control+A');
+  await page.keyboard.type('1');
+  await Caption('hold 1 % less');
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.press('Shift+Tab');
+  await page.keyboard.press('ArrowDown'); // the next tier
+  await page.waitForFunction(before => [...document.querySelectorAll<HTMLElement>('#panel-peak tbody button')]
+    .every(button => !before.includes(button.dataset['item'])), offered);
+  await page.keyboard.press('ArrowUp');
+
+  await GoTo('lineage');
+  await page.keyboard.press('Escape');
+  await opened.Settle();
+  const storages = await Walk('lineage', 12);
+  await page.keyboard.press('Enter'); // as a click: its lineage
+  await page.waitForFunction(() => document.querySelector('#panel-lineage caption')?.textContent?.startsWith('What happened to'));
+  expect(await opened.Item()).toBe(storages.at(-2));
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => document.querySelector('#panel-lineage caption')?.textContent?.startsWith('Copies avoided'));
+
+  for (const panel of ['link', 'waits', 'compare']) {
+    await GoTo(panel);
+    await Walk(panel, 12);
+    await page.keyboard.press('Escape');
+  }
+  // From anywhere to the chart, and out of it to the timeline.
+  await page.keyboard.press('j');
+  await Until(opened, 'Tab', '#view-ops');
+  await page.keyboard.press('p');
+  expect(await page.evaluate(() => document.activeElement?.matches('#panel-compare canvas'))).toBe(true);
+  const picture = await Export(opened, 'Panel as PNG');
+  expect(picture.name).toBe('medium.tlt-compare.png');
+  expect(picture.bytes.subarray(1, 4).toString()).toBe('PNG');
+  const table = await Export(opened, 'Rows of the panel as CSV');
+  expect(table.name).toBe('medium.tlt-compare.csv');
+  expect(table.bytes.toString()).toMatch(/^Of a step,A,B,Change/);
+  expect(opened.errors).toEqual([]);
+  await opened.Close();
+});
+
+test.concurrent('arrows scroll a text that has the focus and is longer than its place', async () => {
+  const opened = await pages.Open(pages.Page('small'), { fragment: '#tab=figures' });
+  const { page } = opened;
+  await page.keyboard.press('p');
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe('panel-figures');
+  await page.keyboard.press('ArrowDown');
+  await page.waitForFunction(() => document.getElementById('panel-figures')!.scrollTop > 0);
+  expect(await page.evaluate(() => document.activeElement?.id)).toBe('panel-figures');
   await opened.Close();
 });
 
@@ -117,7 +260,13 @@ test.concurrent('every key of the help is bound once, and every view is told of'
   const opened = await pages.Open(pages.Page('small'));
   const { page } = opened;
   await page.keyboard.press('?');
-  const keys = await page.$$eval('dialog[open] kbd', all => all.map(key => key.textContent));
+  const groups = await page.$$eval('dialog[open] section', all => all.map(section => ({
+    title: section.querySelector('h3')!.textContent, keys: [...section.querySelectorAll('kbd')].map(key => key.textContent),
+  })));
+  // A chart that has the focus has keys of its own, before those of the page.
+  const chart = groups.filter(group => group.title === 'Chart of a panel').flatMap(group => group.keys);
+  expect(chart).toEqual(['→', '↓', '←', '↑', 'Enter']);
+  const keys = groups.filter(group => group.title !== 'Chart of a panel').flatMap(group => group.keys);
   expect(keys.length).toBeGreaterThan(30);
   expect(new Set(keys).size).toBe(keys.length);
   const titles = await page.$$eval('.timeline canvas[tabindex]', all => all.map(view => view.getAttribute('aria-label')!.split('.')[0]!));

@@ -1,7 +1,7 @@
 // Pages for tests in a browser: traces made by the project's programs, pages written by the command, and one Chromium for all
 // suites to open them.
 
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,11 +9,19 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { Derived } from '../../src/derive/derived.ts';
 import { DecodeTrace, type Summary } from '../../src/model.ts';
+import { ScriptByFrame, type TraceEvent } from './script_by_frame.ts';
 
 function Program(name: string): string {
   const path = process.env[name];
   if (path === undefined) throw new Error(`${name} names no program: run these tests through ctest`);
   return path;
+}
+
+// What tierlib-trace writes to its standard output. Of some traces parts are missing, which it says and exits with 4.
+function Run(options: string[]): string {
+  const { status, stdout, stderr } = spawnSync(Program('TIERLIB_TRACE_PROGRAM'), options, { maxBuffer: 2 ** 26, encoding: 'utf8' });
+  if (status !== 0 && status !== 4) throw new Error(`tierlib-trace ${options.join(' ')} exits with ${status}: ${stderr}`);
+  return stdout;
 }
 
 export const records = Number(process.env['TIERLIB_PAGE_RECORDS'] ?? 1_000_000);
@@ -59,11 +67,7 @@ export class Pages {
     const out = join(this.place, `${name}${compared === undefined ? '' : `-${compared}`}.html`);
     if (existsSync(out)) return out;
     const more = compared === undefined ? [] : ['--compare', this.Trace(compared)];
-    try {
-      execFileSync(Program('TIERLIB_TRACE_PROGRAM'), ['view', this.Trace(name), '--no-open', '-o', out, ...more], { stdio: 'pipe' });
-    } catch (error) {
-      if ((error as { status?: number }).status !== 4) throw error; // parts are missing, and the page says so
-    }
+    Run(['view', this.Trace(name), '--no-open', '-o', out, ...more]);
     return out;
   }
 
@@ -81,8 +85,7 @@ export class Pages {
   }
 
   Summary(name: TraceName): Summary {
-    const text = execFileSync(Program('TIERLIB_TRACE_PROGRAM'), ['summary', '--json', this.Trace(name)], { maxBuffer: 2 ** 26 });
-    return JSON.parse(text.toString()) as Summary;
+    return JSON.parse(Run(['summary', '--json', this.Trace(name)])) as Summary;
   }
 
   async Open(path: string, options: OpenOptions = {}): Promise<Opened> {
@@ -163,10 +166,10 @@ export class Opened {
   }
 
   // What the scripts of each frame took while `act` ran, in ms of the processor, as the browser traces it: other programs on the
-  // machine do not count. By the name that `act` gave last.
+  // machine do not count. To a frame belong the listeners and timers since the frame before it. By the name that `act` gave last.
   async FrameTimes(act: (Name: (name: string) => Promise<void>) => Promise<void>): Promise<Map<string, number[]>> {
     const session = await this.page.context().browser()!.newBrowserCDPSession();
-    const events: { name: string; cat: string; ts: number; tdur?: number }[] = [];
+    const events: TraceEvent[] = [];
     session.on('Tracing.dataCollected', ({ value }) => events.push(...value as unknown as typeof events));
     await session.send('Tracing.start',
       { transferMode: 'ReportEvents', traceConfig: { includedCategories: ['devtools.timeline', 'blink.user_timing'] } });
@@ -175,14 +178,7 @@ export class Opened {
     await session.send('Tracing.end');
     await complete;
     await session.detach();
-    const times = new Map<string, number[]>();
-    let name = '';
-    for (const event of events.sort((x, y) => x.ts - y.ts)) {
-      if (event.name.startsWith('frames of ')) name = event.name.slice('frames of '.length);
-      if (event.name !== 'FireAnimationFrame' || event.tdur === undefined) continue;
-      times.set(name, [...(times.get(name) ?? []), event.tdur / 1000]);
-    }
-    return times;
+    return ScriptByFrame(events);
   }
 
   // What was moved by something else than its own doing since the page opened, or since the last call: names of elements.

@@ -3,8 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Derived } from '../../src/derive/derived.ts';
-import { lightPalette, darkPalette } from '../../src/draw/palette.ts';
-import type { Surface } from '../../src/draw/surface.ts';
+import { lightPalette } from '../../src/draw/palette.ts';
 import type { Summary, Trace } from '../../src/model.ts';
 import { CompareView } from '../../src/views/compare_view.ts';
 import { EfficiencyView } from '../../src/views/efficiency_view.ts';
@@ -18,36 +17,10 @@ import { noFilter } from '../../src/views/view.ts';
 import { WaitsView } from '../../src/views/waits_view.ts';
 import { Event } from '../../src/vocabulary.ts';
 import { MakeTrace } from './fixture.ts';
+import { RecordingSurface } from './recording_surface.ts';
 import { RandomPoolTrace, RandomRunTrace } from './random_trace.ts';
 
 const factories: ViewFactory[] = [OccupancyViews, FragmentationViews, PeakView, HolesView, LineageView, EfficiencyView, WaitsView, CompareView];
-
-interface Drawn {
-  surface: Surface;
-  texts: string[];
-  wrong: string[]; // calls with a place that is no number, properties without a value
-}
-
-function RecordingSurface(width: number, height: number, dark: boolean): Drawn {
-  const drawn: Drawn = { texts: [], wrong: [], surface: null as never };
-  const context = new Proxy({} as Record<string, unknown>, {
-    get: (target, name: string) => target[name] ?? ((...given: unknown[]) => {
-      if (given.some(one => typeof one === 'number' && !Number.isFinite(one))) drawn.wrong.push(`${name}(${given.join(', ')})`);
-      if (name === 'fillText') drawn.texts.push(String(given[0]));
-      if (name === 'measureText') return { width: 6 * String(given[0]).length };
-      return undefined;
-    }),
-    set: (target, name: string, value: unknown) => {
-      if (value === undefined) drawn.wrong.push(name);
-      target[name] = value;
-      return true;
-    },
-  });
-  drawn.surface = {
-    context: context as unknown as CanvasRenderingContext2D, width, height, ratio: 1, palette: dark ? darkPalette : lightPalette,
-  };
-  return drawn;
-}
 
 // What views make pictures with.
 const pictures = RecordingSurface(1, 1, false);
@@ -146,7 +119,7 @@ describe.each(traces)('of a trace with %s', (_name, Make) => {
     }
   });
 
-  test('what is hit can be selected, and the keyboard reaches what is there', () => {
+  test('what is hit can be selected, and the keyboard reaches all of it', () => {
     const context = ContextOf(Make(), Make());
     const viewport = { begin: 0, end: context.trace.duration, width: 900 };
     const checked = new Set<string>();
@@ -164,27 +137,57 @@ describe.each(traces)('of a trace with %s', (_name, Make) => {
       expect(drawn.wrong, view.id).toEqual([]);
       view.draw(drawn.surface, viewport, StateAt(viewport.end / 2, null, 0));
     };
-    for (const view of ViewsOf(context)) {
-      const state = StateAt(viewport.end / 2, null, 0);
+    for (const [view, storage] of ViewsOf(context).flatMap(one => [[one, 0], [one, 3]] as [View, number][])) {
+      const state = StateAt(viewport.end / 2, null, storage);
       view.draw(RecordingSurface(900, 190, false).surface, viewport, state);
+      const hit = new Map<number, string>();
       for (let y = 3; y < 190; y += 13) {
         for (let x = 3; x < 900; x += 37) {
           const item = view.hit(x, y, viewport, state);
-          if (item === null) continue;
-          Check(view, item);
+          if (item !== null) hit.set(item.key, item.title);
         }
       }
-      const seen = new Set<number>();
-      for (let item = view.neighbour!(null, 1, viewport, state); item !== null && seen.size < 300;) {
-        Check(view, item);
+      const seen = new Map<number, Item>();
+      for (let item = view.neighbour!(null, 1, viewport, state); item !== null && seen.size < 5000;) {
         expect(seen.has(item.key)).toBe(false);
-        seen.add(item.key);
+        seen.set(item.key, item);
         item = view.neighbour!(item, 1, viewport, state);
       }
+      for (const [key, title] of hit) expect(seen.get(key)?.title, `${view.id} ${key}`).toBe(title);
+      // And back, from the last to the first.
+      const back: number[] = [];
+      for (let item = [...seen.values()].at(-1) ?? null; item !== null && back.length < 5000;) {
+        back.unshift(item.key);
+        item = view.neighbour!(item, -1, viewport, state);
+      }
+      expect(back, view.id).toEqual([...seen.keys()]);
+      for (const item of seen.values()) Check(view, item);
       const table = view.rows(viewport, state, 5);
       if (table.rows.length > 0 && table.items !== undefined) expect(seen.size).toBeGreaterThan(0);
     }
   });
+});
+
+test('the keyboard reaches requests that found no room, among the blocks by time', () => {
+  const context = ContextOf(MakeTrace([
+    { time: 1, event: Event.PoolAllocate, tag: 4, subject: 0, value: 512 },
+    { time: 5, event: Event.PoolFull, tag: 4, subject: 0, value: 40000 },
+    { time: 5, event: Event.PoolAllocate, tag: 4, subject: 512, value: 512 },
+    { time: 9, event: Event.PoolFull, tag: 4, subject: 0, value: 50000 },
+  ]), null);
+  const [view] = [FragmentationViews(context)].flat() as View[];
+  const viewport = { begin: 0, end: 10, width: 900 };
+  const state = StateAt(0, null, 0);
+  const Titles = (first: Item | null, direction: -1 | 1): string[] => {
+    const titles: string[] = [];
+    for (let item = first; item !== null; item = view!.neighbour!(item, direction, viewport, state)) titles.push(item.title);
+    return titles;
+  };
+  const refusal = view!.hit(810, 3, viewport, state);
+  expect(refusal?.title).toBe('device had no room for 48.8 KiB');
+  const titles = Titles(view!.neighbour!(null, 1, viewport, state), 1);
+  expect(titles.map(title => /^device (block|had)/.exec(title)?.[1])).toEqual(['block', 'block', 'had', 'had']);
+  expect(Titles(refusal, -1)).toEqual([...titles].reverse());
 });
 
 test('the table of occupancy has the figures that are drawn', () => {
