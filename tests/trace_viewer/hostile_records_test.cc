@@ -103,6 +103,7 @@ TEST(HostileRecords, EveryCommandSurvivesThem) {
     (void)Compare(summary, trace::Summarize(part), {});
     ASSERT_FALSE(TopText("x", trace, random.NextU64(), TopState::kRunning, true).empty());
     ExpectPage(trace, summary);
+    if (HasFatalFailure()) return;
     for (std::size_t tier = 0; tier < trace::kTierCodeCount; ++tier) {
       const PoolHistory history = CollectPoolHistory(trace, static_cast<trace::TierCode>(tier));
       const std::string csv = RmmCsv(history);
