@@ -357,9 +357,9 @@ TEST(Export, MistakesAreOneLine) {
                 "is the trace itself");
   ExpectOneLine(Trace({"export", "--format", "rmm-csv", folder / "text", "-o", folder / "x"}), 3,
                 "not a tierlib trace");
-  ExpectOneLine(Trace({"export", "--format", "rmm-csv", run, "-o", folder / "none/x"}), 1,
+  ExpectOneLine(Trace({"export", "--format", "rmm-csv", run, "-o", folder / "none/x"}), 5,
                 "cannot write " + folder / "none/x" + ": No such file");
-  ExpectOneLine(Trace({"export", "--format", "rmm-csv", run, "-o", "/dev/full"}), 1,
+  ExpectOneLine(Trace({"export", "--format", "rmm-csv", run, "-o", "/dev/full"}), 5,
                 "cannot write /dev/full: No space");
   EXPECT_EQ(ReadWhole(run), whole);
   EXPECT_EQ(folder.names(), (std::set<std::string>{"run.tlt", "text"}));

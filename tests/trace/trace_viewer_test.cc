@@ -214,7 +214,7 @@ TEST(TierlibTrace, SaysWhereItCannotWrite) {
   TemporaryFolder folder;
   WriteRun(folder / "run.tlt");
   const Ran ran = RunProgram({"summary", folder / "run.tlt"}, "/dev/null", "/dev/full");
-  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_EQ(ran.exit_code, 5);
   EXPECT_NE(ran.errors.find("cannot write to standard output"), std::string::npos) << ran.errors;
 }
 

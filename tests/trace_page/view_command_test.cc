@@ -155,10 +155,10 @@ TEST(ViewCommand, SaysWhatIsMissingAndWhatCannotBeRead) {
   EXPECT_GT(Meta(Contents(folder / "cut.tlt.html"))["summary"]["problems"]["count"], 0);
 
   const Ran unwritable = View({folder / "run.tlt", "--no-open", "-o", folder / "none/page.html"});
-  EXPECT_EQ(unwritable.exit_code, 1);
+  EXPECT_EQ(unwritable.exit_code, 5);
   EXPECT_THAT(unwritable.errors, HasSubstr("cannot write"));
   const Ran full = View({folder / "run.tlt", "--no-open", "-o", "/dev/full"});
-  EXPECT_EQ(full.exit_code, 1);
+  EXPECT_EQ(full.exit_code, 5);
   EXPECT_THAT(full.errors, HasSubstr("cannot write /dev/full: No space left on device"));
   EXPECT_EQ(View({"--no-open"}).exit_code, 2);
 }

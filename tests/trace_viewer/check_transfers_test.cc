@@ -104,12 +104,16 @@ TEST(CheckTransfers, OtherBytesOfAStorageMayLeaveWhileSomeComeBack) {
   EXPECT_EQ(Copies(parts).Add(kIn, 1000, 9, 10).Add(kIn, 500, 11, 12).Found(Rule::kTransferSource), 0u);
 }
 
-// Nobody knows when their bytes arrived, or in how many pieces.
+// Nobody knows when their bytes arrived, in how many pieces, or whether they did before what the trace has.
 TEST(CheckTransfers, WhatIsNotKnownIsNoFinding) {
   EXPECT_EQ(Copies(kWhole).Ask(kOut, 1000).Add(kIn, 1000, 1, 2).Found(Rule::kTransferSource), 0u);
   EXPECT_EQ(Copies(kWhole).Ask(kOut, 1000).Fail(3).Add(kIn, 1000, 1, 2).Found(Rule::kTransferSource), 0u);
   EXPECT_EQ(Copies(std::nullopt).Add(kOut, 1000, 1, 5).Add(kIn, 1000, 2, 6).Found(Rule::kTransferSource), 0u);
   EXPECT_EQ(Copies(std::nullopt).Add(kOut, 1000, 1, 5).Add(kIn, 1000, 2, 4).Found(Rule::kTransferSource), 1u);
+  Copies part(kWhole);
+  part.Add(kOut, 1000, 1, 2).Add(kIn, 1000, 3, 4);
+  part.trace().records.erase(part.trace().records.begin(), part.trace().records.begin() + 4);  // cut off
+  EXPECT_EQ(part.Found(Rule::kTransferSource), 0u);
   Copies copy(kWhole);
   copy.Add(kIn, 1000, 1, 5);
   copy.trace().is_copy = true;  // and may lack the record of a copy out

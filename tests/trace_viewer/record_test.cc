@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 
@@ -57,6 +58,35 @@ TEST(Record, OptionsOfTheProgramAreItsOwn) {
   TemporaryFolder folder;
   const Ran ran = Record(folder / "run.tlt", {"sh", "-c", "echo \"$0 $*\"", "--json", "-o", "x", "--"});
   EXPECT_EQ(ran.out, "--json -o x --\n");
+}
+
+TEST(Record, JsonSaysWhatWasWrittenAndNothingElseIsOnStandardOutput) {
+  TemporaryFolder folder;
+  const auto record = [&](std::vector<std::string> command) {
+    command.insert(command.begin(), {"record", "--json", "-o", folder / "run.%p.tlt", "--"});
+    return RunProgramAt(TIERLIB_TRACE_PROGRAM, std::move(command));
+  };
+  const Ran ran = record({"sh", "-c", "echo hello; exec \"$0\" trace 5", TIERLIB_RECORDING_PROGRAM});
+  EXPECT_EQ(ran.exit_code, 5);
+  EXPECT_EQ(ran.errors, "hello\n");
+  const nlohmann::json told = nlohmann::json::parse(ran.out);
+  EXPECT_EQ(told["schema_version"], 1);
+  EXPECT_EQ(told["output"], folder / "run.%p.tlt");
+  ASSERT_EQ(told["traces"].size(), 1u);
+  ASSERT_EQ(folder.names().size(), 1u);
+  const std::string file = folder / *folder.names().begin();
+  EXPECT_EQ(told["traces"][0]["file"], file);
+  EXPECT_EQ(told["traces"][0]["bytes"], ReadWhole(file).size());
+  EXPECT_EQ(told["exit_code"], 5);
+  EXPECT_TRUE(told["signal"].is_null());
+
+  const Ran none = record({"true"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_EQ(nlohmann::json::parse(none.out)["traces"].size(), 0u) << "the trace of the run before is none of this one";
+  const Ran killed = record({"sh", "-c", "kill -KILL $$"});
+  EXPECT_EQ(killed.exit_code, -SIGKILL);
+  EXPECT_EQ(nlohmann::json::parse(killed.out)["signal"], SIGKILL);
+  EXPECT_EQ(record({"no-such-program-anywhere"}).out, "");
 }
 
 TEST(Record, SaysWhereNoTraceWasWritten) {

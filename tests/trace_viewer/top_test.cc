@@ -232,7 +232,7 @@ TEST_F(Top, OutputsDoNotTakeThePlaceOfTheTrace) {
   struct stat before;
   ASSERT_EQ(stat((folder_ / "run.tlt").c_str(), &before), 0);
   const Ran ran = RunTrace({"export", folder_ / "other.tlt", "--format", "chrome", "-o", folder_ / "run.tlt"});
-  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_EQ(ran.exit_code, 5);
   EXPECT_EQ(ran.errors.find("tierlib-trace: cannot write " + folder_ / "run.tlt" +
                             ": a running program writes its trace there\n"),
             0u)

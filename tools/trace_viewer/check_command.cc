@@ -109,7 +109,7 @@ int RunCheck(const CheckOptions& options) {
   }
   const std::string text =
       options.json ? CheckJson(options.file, reports) : CheckText(TraceName(options.file), reports);
-  if (!WriteOutput("-", text)) return kFindings;
+  if (!WriteOutput("-", text)) return kNotWritten;
   for (const auto& trace : traces->ranks) {
     PrintProblems(options.file, trace->about().problems, trace->about().problem_count);
   }

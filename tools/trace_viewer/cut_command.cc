@@ -11,6 +11,7 @@
 #include "exit_codes.h"
 #include "numbers.h"
 #include "output.h"
+#include "ranks_json.h"
 #include "read_trace.h"
 #include "trace/merged_file.h"
 #include "trace/trace_cut.h"
@@ -67,6 +68,42 @@ std::string StepsThere(trace::RecordSource& trace) {
   return "it has steps " + std::to_string(*least) + " to " + std::to_string(most);
 }
 
+// What was written.
+struct CutReport {
+  struct Rank {
+    std::int32_t rank = 0;
+    std::uint64_t records = 0;   // those included that say what the state was at the begin
+    std::uint64_t begin_ns = 0;  // since the first record of the whole trace, as far as that has records
+    std::uint64_t end_ns = 0;
+    std::uint64_t problem_count = 0;  // of the whole trace
+  };
+  std::string output;
+  std::uint64_t bytes = 0;
+  std::vector<Rank> ranks;
+};
+
+CutReport::Rank ReportOf(const trace::RecordSource& trace, const TimeSpan& span, const trace::Trace& part) {
+  const trace::RecordExtent extent = trace.extent();
+  const auto since_first = [&](std::int64_t time_ns) {
+    const std::int64_t within = std::clamp(time_ns, extent.first_ns, std::max(extent.first_ns, extent.last_ns));
+    return static_cast<std::uint64_t>(within) - static_cast<std::uint64_t>(extent.first_ns);
+  };
+  return {trace.about().rank, part.records.size(), since_first(span.begin_ns), since_first(span.end_ns),
+          trace.about().problem_count};
+}
+
+std::string ReportJson(const std::string& file, const CutReport& report) {
+  std::vector<nlohmann::ordered_json> ranks;
+  for (const CutReport::Rank& rank : report.ranks) {
+    ranks.push_back({{"rank", rank.rank},
+                     {"records", rank.records},
+                     {"begin_ns", rank.begin_ns},
+                     {"end_ns", rank.end_ns},
+                     {"problem_count", rank.problem_count}});
+  }
+  return RanksJson(file, std::move(ranks), {{"output", report.output}, {"bytes", report.bytes}});
+}
+
 }  // namespace
 
 StatusOr<CutRange> ParseCutRange(std::string_view text) {
@@ -121,10 +158,11 @@ int RunCut(const CutOptions& options) {
                  Printable(options.output, 200).c_str());
     return kUsage;
   }
+  if (options.json && !HasRoomForJson(options.output)) return kUsage;
   const StatusOr<OpenedTraces> traces = OpenTracesArgument(options.file);
   if (!traces.ok()) return kUnreadable;
+  CutReport report;
   std::vector<std::string> parts;
-  std::vector<trace::RankBytes> ranks;
   std::uint64_t problems = 0;
   for (const auto& trace : traces->ranks) {
     const StatusOr<TimeSpan> span = SpanOf(*trace, *range);
@@ -132,13 +170,19 @@ int RunCut(const CutOptions& options) {
       TellUnreadable(options.file, span.status());
       return kUsage;
     }
-    parts.push_back(trace::EncodeTrace(trace::CutTrace(*trace, span->begin_ns, span->end_ns)));
+    const trace::Trace part = trace::CutTrace(*trace, span->begin_ns, span->end_ns);
+    parts.push_back(trace::EncodeTrace(part));
+    report.ranks.push_back(ReportOf(*trace, *span, part));
     problems += trace->about().problem_count;
   }
+  std::vector<trace::RankBytes> ranks;
   for (std::size_t i = 0; i < parts.size(); ++i) ranks.push_back({traces->ranks[i]->about().rank, parts[i]});
-  const bool written = parts.size() == 1 ? WriteOutput(options.output, parts.front())
-                                         : WriteOutput(options.output, trace::MergeTraces(std::move(ranks)));
-  if (!written) return kFindings;
+  const std::string merged = parts.size() == 1 ? std::string() : trace::MergeTraces(std::move(ranks));
+  const std::string& written = parts.size() == 1 ? parts.front() : merged;
+  report.output = options.output;
+  report.bytes = written.size();
+  if (!WriteOutput(options.output, written)) return kNotWritten;
+  if (options.json && !WriteOutput("-", ReportJson(options.file, report))) return kNotWritten;
   for (const auto& trace : traces->ranks) {
     PrintProblems(options.file, trace->about().problems, trace->about().problem_count);
   }

@@ -16,9 +16,11 @@ struct CutOptions {
   std::string file;  // "-": standard input
   std::string range;
   std::string output;  // "-": standard output
+  bool json = false;
 };
 
-// Writes a trace, of the same ranks, and problems of the file to standard error. Returns an exit code.
+// Writes a trace, of the same ranks, and problems of the file to standard error; with `json` what it wrote to standard
+// output. Returns an exit code.
 int RunCut(const CutOptions& options);
 
 // What --range says. Either end may be open, not both.

@@ -209,7 +209,7 @@ int RunDiff(const DiffOptions& options) {
     text += DifferenceText(difference, differences.size() > 1, MayColour(STDOUT_FILENO));
   }
   if (options.json) text = RanksJson(options.after, std::move(ranks), {{"before", options.before}});
-  if (!WriteOutput("-", text)) return kFindings;
+  if (!WriteOutput("-", text)) return kNotWritten;
   std::uint64_t problems = 0;
   for (const auto* file : {&before, &after}) {
     for (const auto& rank : (*file)->ranks) {

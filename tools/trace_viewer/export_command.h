@@ -18,10 +18,12 @@ struct ExportOptions {
   std::string output;                   // "-": standard output
   std::string format;                   // "perfetto", "chrome", "rmm-csv" or "torch-snapshot"
   std::optional<trace::TierCode> tier;  // of the last two alone; none: the device's
-  std::optional<int> rank;              // of a merged file; the first two have all where none is named
+  bool json = false;
+  std::optional<int> rank;  // of a merged file; the first two have all where none is named
 };
 
-// Writes the output, and problems of the file to standard error. Returns an exit code.
+// Writes the output, and problems of the file to standard error; with `json` what it wrote to standard output. Returns
+// an exit code.
 int RunExport(const ExportOptions& options);
 
 // The log that RMM's logging adaptor would have written, for RMM's replay benchmark: one thread, the default stream.

@@ -28,6 +28,7 @@ constexpr const char* kProgram = "tierlib-trace";
 constexpr const char* kInput = "The trace; - is standard input";
 constexpr const char* kOutput = "The file to write; - is standard output";
 constexpr const char* kJson = "Print JSON with a schema_version instead of text";
+constexpr const char* kWrittenJson = "Say as JSON with a schema_version what was written; not with -o -";
 
 // A command with options of this kind, which `run` gets where the command is given.
 template <typename Options>
@@ -42,10 +43,21 @@ void AddRecord(CLI::App& app, std::function<int()>* chosen) {
   const auto record = std::make_shared<RecordOptions>();
   CLI::App* const command =
       Add(app, chosen, "record", "Run a program that uses tierlib, and record its trace", record, RunRecord);
-  command->add_option("-o,--output", record->output, "The trace; %p is the process id, %r the rank")
+  command->add_option("-o,--output", record->output, "The trace, a file; %p is the process id, %r the rank")
       ->type_name("FILE")
       ->required();
   command->add_option("COMMAND", record->command, "The program and its arguments, after --")->required();
+  command->add_flag(
+      "--json", record->json,
+      "Say as JSON with a schema_version what was written; the program's standard output goes to standard "
+      "error");
+  command->footer(
+      "These variables go on to the program:\n"
+      "  TIERLIB_TRACE_LAST=64MiB     keep the newest bytes alone (a flight recorder)\n"
+      "  TIERLIB_TRACE_SLOW_STEP=2.5  and copy them to FILE.1, FILE.2 ... where a step takes so many times the median\n"
+      "  TIERLIB_TRACE_STACKS=1       record where allocations and values come from\n"
+      "  TIERLIB_TRACE_NVTX=1         tell NVIDIA's profilers of steps and operators, in builds with CUDA\n"
+      "TIERLIB_TRACE itself is set to FILE. - is no FILE here: the program writes into a file as it runs.");
 }
 
 void AddSummary(CLI::App& app, std::function<int()>* chosen) {
@@ -94,6 +106,7 @@ void AddExport(CLI::App& app, std::function<int()>* chosen) {
       ->check(CLI::IsMember({"perfetto", "chrome", "rmm-csv", "torch-snapshot"}))
       ->required();
   command->add_option("-o,--output", exported->output, kOutput)->type_name("FILE")->required();
+  command->add_flag("--json", exported->json, kWrittenJson);
   command->add_option("--rank", exported->rank, "Of a merged trace; perfetto and chrome have all where none is named");
   command
       ->add_option_function<std::string>(
@@ -106,7 +119,8 @@ void AddTop(CLI::App& app, std::function<int()>* chosen) {
   const auto top = std::make_shared<TopOptions>();
   CLI::App* const command =
       Add(app, chosen, "top", "Show what a running program does, until it ends or q is pressed", top, RunTop);
-  command->add_option("TARGET", top->target, "A trace that is being written, or the id of a process")->required();
+  command->add_option("TARGET", top->target, "A trace that is being written, or the id of a process; not -")
+      ->required();
   command->add_option("--interval", top->interval_s, "Seconds between two pictures, default 1");
   command->add_option("--window", top->window_s, "Seconds that count as now, default 5");
   command->add_option("--count", top->count, "Leave after so many pictures, default 0: when the program ends");
@@ -120,6 +134,7 @@ void AddCut(CLI::App& app, std::function<int()>* chosen) {
   command->add_option("FILE", cut->file, kInput)->required();
   command->add_option("--range", cut->range, "As step:100-120, step:100-, 1.5s-2.0s or -300ms")->required();
   command->add_option("-o,--output", cut->output, kOutput)->type_name("FILE")->required();
+  command->add_flag("--json", cut->json, kWrittenJson);
 }
 
 void AddMerge(CLI::App& app, std::function<int()>* chosen) {
@@ -127,6 +142,7 @@ void AddMerge(CLI::App& app, std::function<int()>* chosen) {
   CLI::App* const command = Add(app, chosen, "merge", "Write the traces of a job's ranks as one file", merge, RunMerge);
   command->add_option("FILE", merge->files, "Traces, of one rank each or merged")->required();
   command->add_option("-o,--output", merge->output, kOutput)->type_name("FILE")->required();
+  command->add_flag("--json", merge->json, kWrittenJson);
   command->add_flag("--renumber", merge->renumber, "Ranks are 0, 1, 2 ... in the order of the files");
 }
 
@@ -139,6 +155,7 @@ void AddView(CLI::App& app, std::function<int()>* chosen) {
   command->add_option("-o,--output", view->output, "The file to write (FILE.html); - is standard output")
       ->type_name("FILE");
   command->add_option("--rank", view->rank, "Of a merged trace");
+  command->add_flag("--json", view->json, kWrittenJson);
   command->add_flag("!--no-open", view->open, "Do not open it, even where there is a display");
 }
 
@@ -185,7 +202,7 @@ void AddCompletions(CLI::App& app, std::function<int()>* chosen) {
   command->add_option("SHELL", *shell, "For which shell")->check(CLI::IsMember({"bash", "zsh", "fish"}))->required();
   command->callback([&app, chosen, shell] {
     *chosen = [&app, shell] {
-      return WriteOutput("-", CompletionScript(*shell, kProgram, Describe(app))) ? kOk : kFindings;
+      return WriteOutput("-", CompletionScript(*shell, kProgram, Describe(app))) ? kOk : kNotWritten;
     };
   });
 }
@@ -197,7 +214,8 @@ int Run(int argc, char** argv) {
   app.set_version_flag("--version", std::string("tierlib-trace ") + TIERLIB_VERSION);
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 ok, 1 findings, 2 wrong usage, 3 unreadable input, 4 truncated or damaged but usable.\n"
+      "Exit codes: 0 ok, 1 findings, 2 wrong usage, 3 unreadable input, 4 truncated or damaged but usable,\n"
+      "5 the output could not be written.\n"
       "A program that uses tierlib records a trace when TIERLIB_TRACE names a file (%p: process id, %r: rank).");
   std::function<int()> chosen;
   for (const auto add :
@@ -209,7 +227,7 @@ int Run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {  // --help, --version
       app.exit(error);
-      return std::fflush(stdout) == 0 ? kOk : kFindings;
+      return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? kOk : kNotWritten;
     }
     std::fprintf(stderr, "tierlib-trace: %s (see tierlib-trace --help)\n", error.what());
     return kUsage;

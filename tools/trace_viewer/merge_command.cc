@@ -15,8 +15,10 @@
 #include "exit_codes.h"
 #include "numbers.h"
 #include "output.h"
+#include "ranks_json.h"
 #include "read_trace.h"
 #include "trace/merged_file.h"
+#include "trace/record_stream.h"
 
 namespace tierlib::trace_viewer {
 namespace {
@@ -27,6 +29,8 @@ struct Part {
   std::uint64_t offset = 0;
   std::uint64_t bytes = 0;
   std::int32_t rank = 0;
+  std::uint64_t records = 0;
+  std::uint64_t problem_count = 0;
   std::shared_ptr<const std::string> kept;  // the file's bytes, where they can be read only once
 };
 
@@ -43,18 +47,22 @@ bool AddParts(const std::string& file, std::string_view bytes, std::vector<Part>
     TellUnreadable(file, traces.status());
     return false;
   }
+  const auto add = [&](std::uint64_t offset, std::uint64_t size, std::int32_t rank, const trace::RecordStream& trace) {
+    parts->push_back({file, offset, size, rank, trace.extent().records, trace.about().problem_count, nullptr});
+  };
   for (const auto& trace : *traces) {
     PrintProblems(file, trace->about().problems, trace->about().problem_count);
     *problems += trace->about().problem_count;
   }
   if (!trace::IsMerged(bytes)) {
-    parts->push_back({file, 0, bytes.size(), traces->front()->about().rank, nullptr});
+    add(0, bytes.size(), traces->front()->about().rank, *traces->front());
     return true;
   }
   const std::vector<trace::MergedSection> sections = *trace::ReadMergedTable(bytes);
-  for (const trace::MergedSection& section : sections) {
+  for (std::size_t i = 0; i < sections.size(); ++i) {
+    const trace::MergedSection& section = sections[i];
     const std::uint64_t offset = std::min<std::uint64_t>(section.offset, bytes.size());
-    parts->push_back({file, offset, std::min(section.bytes, bytes.size() - offset), section.rank, nullptr});
+    add(offset, std::min(section.bytes, bytes.size() - offset), section.rank, *(*traces)[i]);
   }
   return true;
 }
@@ -82,8 +90,8 @@ bool CopyPart(const Part& part, std::FILE* to) {
   return left == 0;
 }
 
-// The merged file, whose parts are in the order of their ranks.
-bool WriteMerged(const std::vector<Part>& parts, std::FILE* to) {
+// The merged file, whose parts are in the order of their ranks, and how many bytes it has.
+bool WriteMerged(const std::vector<Part>& parts, std::FILE* to, std::uint64_t* bytes) {
   std::vector<trace::MergedSection> table;
   for (const Part& part : parts) table.push_back({0, part.bytes, part.rank, 0});
   const std::string front = trace::MergedFront(table);
@@ -94,7 +102,27 @@ bool WriteMerged(const std::vector<Part>& parts, std::FILE* to) {
     if (!CopyPart(parts[i], to)) return false;
     end += parts[i].bytes;
   }
+  *bytes = end;
   return true;
+}
+
+// What was written.
+struct MergeReport {
+  std::string output;
+  std::uint64_t bytes = 0;
+  std::vector<Part> ranks;  // in the order of the file
+};
+
+std::string ReportJson(const MergeReport& report) {
+  nlohmann::ordered_json ranks = nlohmann::ordered_json::array();
+  for (const Part& part : report.ranks) {
+    ranks.push_back({{"rank", part.rank},
+                     {"file", part.file},
+                     {"bytes", part.bytes},
+                     {"records", part.records},
+                     {"problem_count", part.problem_count}});
+  }
+  return ObjectJson({{"output", report.output}, {"bytes", report.bytes}, {"ranks", ranks}});
 }
 
 // Whether each rank is there once; otherwise said on standard error.
@@ -123,6 +151,7 @@ int RunMerge(const MergeOptions& options) {
     std::fprintf(stderr, "tierlib-trace: two of the traces are standard input: name files\n");
     return kUsage;
   }
+  if (options.json && !HasRoomForJson(options.output)) return kUsage;
   // One file after the other is in memory, those that can be read only once to the end.
   std::vector<Part> parts;
   std::uint64_t problems = 0;
@@ -144,8 +173,11 @@ int RunMerge(const MergeOptions& options) {
     return kUsage;
   }
   std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.rank < b.rank; });
-  const auto write = [&](std::FILE* to) { return WriteMerged(parts, to); };
-  if (!WriteOutputPieces(options.output, write)) return kFindings;
+  std::uint64_t bytes = 0;
+  const auto write = [&](std::FILE* to) { return WriteMerged(parts, to, &bytes); };
+  if (!WriteOutputPieces(options.output, write)) return kNotWritten;
+  const MergeReport report = {options.output, bytes, std::move(parts)};
+  if (options.json && !WriteOutput("-", ReportJson(report))) return kNotWritten;
   return problems > 0 ? kTruncated : kOk;
 }
 

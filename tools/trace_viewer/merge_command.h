@@ -10,10 +10,12 @@ namespace tierlib::trace_viewer {
 struct MergeOptions {
   std::vector<std::string> files;  // one of them may be "-": standard input
   std::string output;              // "-": standard output
-  bool renumber = false;           // ranks are 0, 1, 2 ... in the order of the files
+  bool json = false;
+  bool renumber = false;  // ranks are 0, 1, 2 ... in the order of the files
 };
 
-// Takes every file as it is; merged ones give all their ranks. Returns an exit code.
+// Takes every file as it is; merged ones give all their ranks. With `json` what it wrote goes to standard output.
+// Returns an exit code.
 int RunMerge(const MergeOptions& options);
 
 }  // namespace tierlib::trace_viewer

@@ -63,6 +63,21 @@ bool SameFile(const std::string& a, const std::string& b) {
          first.st_ino == second.st_ino;
 }
 
+bool IsStandardOutput(const std::string& path) {
+  struct stat named;
+  struct stat opened;
+  return path == "-" || (stat(path.c_str(), &named) == 0 && fstat(STDOUT_FILENO, &opened) == 0 &&
+                         named.st_dev == opened.st_dev && named.st_ino == opened.st_ino);
+}
+
+bool HasRoomForJson(const std::string& output) {
+  if (!IsStandardOutput(output)) return true;
+  std::fprintf(stderr,
+               "tierlib-trace: --json says what was written, and standard output has that itself: name a file "
+               "with -o\n");
+  return false;
+}
+
 bool IsBeingWritten(const std::string& file) {
   const int descriptor = open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
   if (descriptor < 0) return false;

@@ -13,6 +13,12 @@ namespace tierlib::trace_viewer {
 // Whether two paths name one file.
 bool SameFile(const std::string& a, const std::string& b);
 
+// Whether that is where standard output goes: "-", or a name of the same file.
+bool IsStandardOutput(const std::string& path);
+
+// Whether there is room for --json: standard output has not the output itself. Otherwise said on standard error.
+bool HasRoomForJson(const std::string& output);
+
 // Whether a program writes a trace there: it holds a lock on the file for as long.
 bool IsBeingWritten(const std::string& file);
 

@@ -15,6 +15,9 @@ inline constexpr int kSchemaVersion = 1;
 std::string RanksJson(const std::string& file, std::vector<nlohmann::ordered_json> ranks,
                       const nlohmann::ordered_json& more = nlohmann::ordered_json::object());
 
+// {"schema_version", `fields`}, as text.
+std::string ObjectJson(const nlohmann::ordered_json& fields);
+
 }  // namespace tierlib::trace_viewer
 
 #endif  // TIERLIB_TOOLS_TRACE_VIEWER_RANKS_JSON_H_

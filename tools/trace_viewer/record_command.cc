@@ -19,6 +19,8 @@
 
 #include "exit_codes.h"
 #include "numbers.h"
+#include "output.h"
+#include "ranks_json.h"
 
 namespace tierlib::trace_viewer {
 namespace {
@@ -71,8 +73,10 @@ Files FilesOf(const std::string& pattern) {
 }
 
 // In the child: becomes the program, or tells the parent why not.
-[[noreturn]] void Become(const std::vector<std::string>& command, const sigset_t& signals, int tell) {
+[[noreturn]] void Become(const RecordOptions& options, const sigset_t& signals, int tell) {
   sigprocmask(SIG_SETMASK, &signals, nullptr);
+  const std::vector<std::string>& command = options.command;
+  if (options.json) (void)dup2(STDERR_FILENO, STDOUT_FILENO);  // ours has one object and nothing else
   std::vector<char*> arguments;
   for (const std::string& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);
@@ -109,7 +113,40 @@ int PassOn(int status) {
   return 128 + signal;
 }
 
-// 0, or the exit code after a message.
+// What was written.
+struct RecordReport {
+  struct Written {
+    std::string file;
+    std::uint64_t bytes = 0;
+  };
+  std::vector<Written> traces;
+  int status = 0;  // of the program, as waitpid has it
+};
+
+// Of the files that are there after the run, those that are new or changed.
+RecordReport ReportOf(const Files& before, const Files& after, int status) {
+  RecordReport report;
+  report.status = status;
+  for (const auto& [file, state] : after) {
+    const auto found = before.find(file);
+    if (found != before.end() && found->second == state) continue;
+    report.traces.push_back({file, static_cast<std::uint64_t>(std::get<3>(state))});
+  }
+  return report;
+}
+
+std::string ReportJson(const RecordOptions& options, const RecordReport& report) {
+  using Json = nlohmann::ordered_json;
+  Json traces = Json::array();
+  for (const RecordReport::Written& one : report.traces) traces.push_back({{"file", one.file}, {"bytes", one.bytes}});
+  const bool exited = WIFEXITED(report.status);
+  return ObjectJson({{"output", options.output},
+                     {"traces", traces},
+                     {"exit_code", exited ? Json(WEXITSTATUS(report.status)) : Json(nullptr)},
+                     {"signal", exited ? Json(nullptr) : Json(WTERMSIG(report.status))}});
+}
+
+// The exit code, after a message.
 int ExplainNoTrace(const RecordOptions& options, int status) {
   const std::string program = Printable(options.command.front(), 200);
   std::fprintf(
@@ -154,7 +191,7 @@ int RunRecord(const RecordOptions& options) {
     std::fprintf(stderr, "tierlib-trace: cannot run a program: %s\n", strerror(errno));
     return kCannotRun;
   }
-  if (child == 0) Become(options.command, signals, tell[1]);
+  if (child == 0) Become(options, signals, tell[1]);
   close(tell[1]);
   int error = 0;
   const bool failed = read(tell[0], &error, sizeof error) == sizeof error;
@@ -165,7 +202,10 @@ int RunRecord(const RecordOptions& options) {
                  error == ENOENT ? "there is no such program" : strerror(error));
     return WEXITSTATUS(status);
   }
-  if (FilesOf(pattern) == before) return ExplainNoTrace(options, status);
+  const RecordReport report = ReportOf(before, FilesOf(pattern), status);
+  const bool told = !options.json || WriteOutput("-", ReportJson(options, report));
+  if (report.traces.empty()) return ExplainNoTrace(options, status);
+  if (!told && WIFEXITED(status) && WEXITSTATUS(status) == 0) return kNotWritten;
   return PassOn(status);
 }
 

@@ -23,7 +23,7 @@ int RunSummary(const SummaryOptions& options) {
     text += (text.empty() ? "" : "\n") + SummaryText(TraceName(options.file) + rank, ranks.back());
   }
   if (options.json) text = SummaryJson(options.file, ranks);
-  if (!WriteOutput("-", text)) return kFindings;
+  if (!WriteOutput("-", text)) return kNotWritten;
   for (const trace::Summary& summary : ranks) PrintProblems(options.file, summary.problems, summary.problem_count);
   return problems > 0 ? kTruncated : kOk;
 }

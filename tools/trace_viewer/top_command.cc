@@ -117,7 +117,7 @@ int RunTop(const TopOptions& options) {
     if (terminal->is_screen()) picture += "q leaves\n";
     if (!terminal->Draw(picture)) {
       std::fprintf(stderr, "tierlib-trace: cannot write to standard output\n");
-      return kFindings;
+      return kNotWritten;
     }
     const bool last = ++shown == options.count || state != TopState::kRunning;
     // A screen stays until it is left, so that the last picture can be read.

@@ -9,11 +9,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "exit_codes.h"
 #include "numbers.h"
 #include "output.h"
 #include "page_data.h"
+#include "ranks_json.h"
 #include "read_trace.h"
 #include "summary_command.h"
 
@@ -62,15 +65,45 @@ bool OpenInBrowser(const std::string& path) {
   return started;
 }
 
+// What was written.
+struct ViewReport {
+  struct Part {
+    std::string file;
+    std::int32_t rank = 0;
+    std::uint64_t records = 0;
+    std::uint64_t problem_count = 0;
+  };
+  std::string output;
+  std::uint64_t bytes = 0;
+  bool opened = false;
+  std::vector<Part> traces;  // one, or two beside each other
+};
+
+std::string ReportText(const ViewReport& report) {
+  return Printable(report.output, 200) + ": " + FormatCount(report.bytes) + " bytes" +
+         (report.opened ? ", opened" : "; open it in a browser") + '\n';
+}
+
+std::string ReportJson(const ViewReport& report) {
+  nlohmann::ordered_json traces = nlohmann::ordered_json::array();
+  for (const ViewReport::Part& part : report.traces) {
+    traces.push_back(
+        {{"file", part.file}, {"rank", part.rank}, {"records", part.records}, {"problem_count", part.problem_count}});
+  }
+  return ObjectJson(
+      {{"output", report.output}, {"bytes", report.bytes}, {"opened", report.opened}, {"traces", traces}});
+}
+
 // Appends the data of `trace`, which was read from `file`. Returns an exit code; kTruncated where parts of the trace
 // are missing.
-int AppendTrace(int number, const std::string& file, const StatusOr<trace::Trace>& trace, std::string& data) {
+int AppendTrace(const std::string& file, const StatusOr<trace::Trace>& trace, std::string& data, ViewReport& report) {
   if (!trace.ok()) return trace.status().code() == StatusCode::kInvalidArgument ? kUsage : kUnreadable;
   PrintProblems(file, trace->problems, trace->problem_count);
-  const StatusOr<std::string> elements =
-      PageData(number, TraceName(file), SummaryJson(file, trace::Summarize(*trace)), *trace);
-  if (!elements.ok()) return Fail(kFindings, std::string(elements.status().message()));
+  const StatusOr<std::string> elements = PageData(static_cast<int>(report.traces.size()), TraceName(file),
+                                                  SummaryJson(file, trace::Summarize(*trace)), *trace);
+  if (!elements.ok()) return Fail(kNotWritten, std::string(elements.status().message()));
   data += *elements;
+  report.traces.push_back({file, trace->rank, trace->records.size(), trace->problem_count});
   return trace->problem_count > 0 ? kTruncated : kOk;
 }
 
@@ -94,23 +127,26 @@ int RunView(const ViewOptions& options) {
     return Fail(kUsage, shown + " is there and is no page of a trace: name another file with -o");
   }
 
+  if (options.json && !HasRoomForJson(output)) return kUsage;
+
+  ViewReport report;
   std::string data;
   const StatusOr<trace::Trace> trace = ReadTraceArgument(options.file, options.rank);
-  int code = AppendTrace(0, options.file, trace, data);
+  int code = AppendTrace(options.file, trace, data, report);
   if (code != kOk && code != kTruncated) return code;
   if (!options.compare.empty()) {
-    const int other = AppendTrace(1, options.compare, ReadPartnerArgument(options.compare, trace->rank), data);
+    const int other = AppendTrace(options.compare, ReadPartnerArgument(options.compare, trace->rank), data, report);
     if (other != kOk && other != kTruncated) return other;
     code = code == kOk ? other : code;
   }
   std::string html(PageHtml());
   html.replace(html.find(kPageDataMark), kPageDataMark.size(), data);
-  if (!WriteOutput(output, html)) return kFindings;
-  if (output == "-") return code;
-  const bool opened = options.open && HasDisplay() && OpenInBrowser(output);
-  std::printf("%s: %s bytes%s\n", shown.c_str(), FormatCount(html.size()).c_str(),
-              opened ? ", opened" : "; open it in a browser");
-  return std::fflush(stdout) == 0 ? code : kFindings;
+  if (!WriteOutput(output, html)) return kNotWritten;
+  if (IsStandardOutput(output)) return code;
+  report.output = output;
+  report.bytes = html.size();
+  report.opened = options.open && HasDisplay() && OpenInBrowser(output);
+  return WriteOutput("-", options.json ? ReportJson(report) : ReportText(report)) ? code : kNotWritten;
 }
 
 }  // namespace tierlib::trace_viewer

@@ -13,10 +13,12 @@ struct ViewOptions {
   std::string compare;      // another trace; "": none
   std::string output;       // "": the trace's name with ".html" after it; "-": standard output
   std::optional<int> rank;  // of merged traces
-  bool open = true;         // in a browser, where there is a display
+  bool json = false;
+  bool open = true;  // in a browser, where there is a display
 };
 
-// Writes the page, and problems of the traces to standard error. Returns an exit code.
+// Writes the page, what it wrote to standard output, and problems of the traces to standard error. Returns an exit
+// code.
 int RunView(const ViewOptions& options);
 
 // The page without data, as page/build.mjs made it. Data stands where kPageDataMark is.

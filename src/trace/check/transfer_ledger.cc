@@ -11,6 +11,8 @@
 namespace tierlib::trace {
 namespace {
 
+constexpr std::uint64_t kFirstTransfer = 1;  // they are numbered in the order in which they are asked for
+
 constexpr const char* kDirections[kDirectionCodeCount] = {"out", "in", "within"};
 
 }  // namespace
@@ -199,8 +201,9 @@ void TransferLedger::Finish(bool ended) {
   std::sort(numbers.begin(), numbers.end());
   for (const std::uint64_t number : numbers) CheckWhole(number, transfers_.at(number), ended);
   for (std::uint16_t direction = 0; direction < kDirectionCodeCount; ++direction) CheckOverlaps(direction);
+  // A part of a trace that begins later lacks the copies out before: it lacks the first transfer of all, which is one.
   // A copy of a trace has of the records after its end some alone: of a copy out perhaps none.
-  if (!trace_.is_copy) CheckEachStorage();
+  if (!trace_.is_copy && transfers_.contains(kFirstTransfer)) CheckEachStorage();
 }
 
 }  // namespace tierlib::trace
