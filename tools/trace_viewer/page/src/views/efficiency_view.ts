@@ -10,7 +10,8 @@ import { Series } from '../draw/palette.ts';
 import { fonts, type Surface } from '../draw/surface.ts';
 import { directionNames } from '../vocabulary.ts';
 import { KeepsTransfer } from './filtering.ts';
-import { IsMarked, noFilter, Stepped, type Filter, type Item, type LegendEntry, type State, type Table, type View, type ViewFactory, type Viewport } from './view.ts';
+import { IsMarked, noFilter, Stepped, type Filter, type Item, type LegendEntry, type State, type Table, type View,
+  type ViewFactory, type Viewport } from './view.ts';
 
 const shortNames = ['out', 'in', 'within'];
 const directionSeries = [Series.Out, Series.In, Series.Within];

@@ -31,7 +31,8 @@ function KeepsDirection(filter: Filter, direction: number): boolean {
 }
 
 export function KeepsTransfer(filter: Filter, transfers: Transfers, k: number): boolean {
-  return KeepsTag(filter, transfers.tag[k]!) && KeepsSize(filter, transfers.bytes[k]!) && KeepsDirection(filter, transfers.direction[k]!);
+  return KeepsTag(filter, transfers.tag[k]!) && KeepsSize(filter, transfers.bytes[k]!) &&
+    KeepsDirection(filter, transfers.direction[k]!);
 }
 
 // A copy out of so many bytes of a storage with this tag that was not made: it would have been of the same tiers.

@@ -1,7 +1,8 @@
 // Holes panel: a tier's addresses at the cursor from end to end, its holes, and the blocks that keep two of them apart.
 
 import type { Derived } from '../derive/derived.ts';
-import { DeriveRefusals, LayoutAfter, SampleHoles, TierLimit, type Hole, type HoleSamples, type Layout, type Pin } from '../derive/fragmentation.ts';
+import { DeriveRefusals, LayoutAfter, SampleHoles, TierLimit, type Hole, type HoleSamples, type Layout,
+  type Pin } from '../derive/fragmentation.ts';
 import { LiveAfter } from '../derive/blocks.ts';
 import { BlockName } from '../derive/peak.ts';
 import { DrawText } from '../draw/chart.ts';
@@ -12,7 +13,8 @@ import { LowerBound } from '../draw/pyramid.ts';
 import { fonts, Hatch, type Surface } from '../draw/surface.ts';
 import { AddChoice } from './controls.ts';
 import { KeepsBlock, KeepsSize, KeepsTier } from './filtering.ts';
-import { IsMarked, Stepped, type Filter, type Item, type State, type Table, type View, type ViewFactory, type Viewport } from './view.ts';
+import { IsMarked, Stepped, type Filter, type Item, type State, type Table, type View, type ViewFactory,
+  type Viewport } from './view.ts';
 
 const bandTop = 58;
 const bandHeight = 34;

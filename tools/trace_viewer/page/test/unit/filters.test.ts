@@ -60,7 +60,8 @@ function Everything(): Trace {
 
 function Views(): { views: View[]; end: number } {
   const trace = Everything();
-  const context = { trace, derived: new Derived(trace), other: new Derived(Everything()), select: () => undefined, show: () => undefined };
+  const other = new Derived(Everything());
+  const context = { trace, derived: new Derived(trace), other, select: () => undefined, show: () => undefined };
   return { views: [...timelineFactories, ...panelFactories].flatMap(factory => factory(context) ?? []), end: trace.duration };
 }
 
@@ -99,7 +100,8 @@ const Only = (tier: number): Filter => ({ ...noFilter, tiers: new Set([tier]) })
 test('each table has what the filter keeps', () => {
   const { views, end } = Views();
   const Total = (id: string, filter: Filter) => Told(views.find(view => view.id === id)!, end, filter).total;
-  const Totals = (id: string) => [noFilter, small, ofTag4, Only(Tier.Device), Only(Tier.Pinned), Only(Tier.File)].map(filter => Total(id, filter));
+  const filters = [noFilter, small, ofTag4, Only(Tier.Device), Only(Tier.Pinned), Only(Tier.File)];
+  const Totals = (id: string) => filters.map(filter => Total(id, filter));
   expect(Totals('copies-out')).toEqual([2, 1, 1, 2, 2, 0]);
   expect(Totals('copies-within')).toEqual([2, 1, 1, 2, 0, 0]);
   expect(Totals('link')).toEqual([6, 3, 3, 6, 4, 0]); // classes of size, by direction
