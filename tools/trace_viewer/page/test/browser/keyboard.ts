@@ -187,6 +187,9 @@ test.concurrent('the keyboard alone selects what a panel shows, works its contro
   }
   await opened.Settle();
   const marked = await Pixels('holes');
+  await page.keyboard.press('Enter'); // to the block: it was there at the cursor, so that instant goes on being told of
+  await opened.Settle();
+  expect(await Pixels('holes')).toBe(marked);
   await page.keyboard.press('Escape');
   expect(await opened.Item()).toBe('');
   await opened.Settle();
