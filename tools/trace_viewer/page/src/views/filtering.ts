@@ -10,7 +10,7 @@ import { noFilter, type Filter, type Filterable } from './view.ts';
 
 // For the help.
 export function FilterNote(filtered: readonly Filterable[]): string {
-  return filtered.length === 0 ? 'The filter changes nothing here.' : `The filter: by ${filtered.join(', ')}.`;
+  return filtered.length === 0 ? 'Not filtered.' : `Filtered by ${filtered.join(', ')}.`;
 }
 
 export function KeepsTag(filter: Filter, tag: number): boolean {

@@ -116,6 +116,6 @@ test('each table has what the filter keeps', () => {
 });
 
 test('the help says of each view by what', () => {
-  expect(FilterNote(['tag', 'tier'])).toBe('The filter: by tag, tier.');
-  expect(FilterNote([])).toBe('The filter changes nothing here.');
+  expect(FilterNote(['tag', 'tier'])).toBe('Filtered by tag, tier.');
+  expect(FilterNote([])).toBe('Not filtered.');
 });
