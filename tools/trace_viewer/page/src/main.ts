@@ -16,7 +16,8 @@ function PartsOf(number: number): PartSource {
 }
 
 function Notice(text: string): HTMLElement {
-  return Make('main', {}, Make('p', { class: 'notice error', role: 'alert' }, text));
+  return Make('main', {}, Make('h1', { class: 'visually-hidden' }, 'tierlib trace'),
+    Make('p', { class: 'notice error', role: 'alert' }, text));
 }
 
 async function Run(): Promise<void> {

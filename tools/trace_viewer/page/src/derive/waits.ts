@@ -29,14 +29,14 @@ export interface WaitGroup {
   longest: number; // which stall
 }
 
-// Of the stalls that overlap the time from `begin` to `end`, each counted whole; most time first.
+// Of the stalls that `keeps` keeps and that overlap the time from `begin` to `end`, each counted whole; most time first.
 export function GroupWaits(
-  stalls: Stalls, waiters: Uint32Array, patterns: LabelPatterns, begin: number, end: number,
+  stalls: Stalls, waiters: Uint32Array, patterns: LabelPatterns, begin: number, end: number, keeps: (stall: number) => boolean,
 ): WaitGroup[] {
   const groups = new Map<number, Map<number, WaitGroup>>(); // by cause and bytes, then waiter
   const all: WaitGroup[] = [];
   for (let i = 0; i < stalls.count; ++i) {
-    if (stalls.end[i]! < begin || stalls.begin[i]! > end) continue;
+    if (stalls.end[i]! < begin || stalls.begin[i]! > end || !keeps(i)) continue;
     const name = patterns.of[stalls.label[i]!]!;
     const waiter = patterns.of[waiters[i]!]!;
     const key = stalls.cause[i]! * 2 ** 32 + name;

@@ -1,5 +1,6 @@
 // The help: what every key and gesture does, and what every view shows. Made of the same tables that the page works by.
 
+import { FilterNote } from '../views/filtering.ts';
 import type { View } from '../views/view.ts';
 import { Make } from './dom.ts';
 import { ShownKey, type Binding } from './keyboard.ts';
@@ -28,7 +29,8 @@ export function HelpDialog(bindings: Binding[], views: View[]): HTMLDialogElemen
       Table(bindings.filter(binding => binding.group === group).map(binding => [Keys(binding), binding.text]))));
   }
   columns.append(Make('section', {}, Make('h3', {}, 'Mouse, touch pad and touch'), Table(gestures)));
-  columns.append(Make('section', {}, Make('h3', {}, 'Views'), Table(views.map(view => [view.title, view.about]))));
+  columns.append(Make('section', {}, Make('h3', {}, 'Views'),
+    Table(views.map(view => [view.title, `${view.about} ${FilterNote(view.filtered)}`]))));
   const dialog = Make('dialog', { class: 'wide', 'aria-labelledby': 'help-title' });
   dialog.append(
     Make('div', { class: 'heading' }, Make('h2', { id: 'help-title' }, 'Help'),

@@ -25,10 +25,12 @@ function TakesKeys(target: EventTarget | null): boolean {
   return target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement;
 }
 
+const scrolling = ['ArrowUp', 'ArrowDown', 'PageUp', 'PageDown', 'Home', 'End'];
+
 // Whether a key scrolls what has the focus: a text or a table that is longer than its place.
 function Scrolls(target: Element | null, key: string): boolean {
-  const text = target?.matches('[role=tabpanel], [role=region]') === true ? target : null;
-  return text !== null && text.scrollHeight > text.clientHeight && ['ArrowUp', 'ArrowDown', 'PageUp', 'PageDown', 'Home', 'End'].includes(key);
+  return target !== null && target.matches('[role=tabpanel], [role=region]') && target.scrollHeight > target.clientHeight &&
+    scrolling.includes(key);
 }
 
 export function ListenToKeys(bindings: () => Binding[]): void {

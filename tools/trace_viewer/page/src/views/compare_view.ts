@@ -29,6 +29,7 @@ class ComparePanel implements View {
   readonly title = 'Comparison';
   readonly about = 'Two traces step by step: medians of their steps, and what each label has more of.';
   readonly placement = 'panel';
+  readonly filtered = [] as const;
   readonly height = 260;
   readonly legend;
   private metric: Metric = 'step';

@@ -9,7 +9,9 @@ import { FormatBytes, FormatCount, FormatDuration, FormatPercent, FormatRate } f
 import { Series } from '../draw/palette.ts';
 import { fonts, type Surface } from '../draw/surface.ts';
 import { directionNames } from '../vocabulary.ts';
-import { IsMarked, noFilter, Stepped, type Filter, type Item, type LegendEntry, type State, type Table, type View, type ViewFactory, type Viewport } from './view.ts';
+import { KeepsTransfer } from './filtering.ts';
+import { IsMarked, noFilter, Stepped, type Filter, type Item, type LegendEntry, type State, type Table, type View,
+  type ViewFactory, type Viewport } from './view.ts';
 
 const shortNames = ['out', 'in', 'within'];
 const directionSeries = [Series.Out, Series.In, Series.Within];
@@ -24,6 +26,7 @@ class EfficiencyPanel implements View {
   readonly title = 'Link';
   readonly about = 'How fast copies of each size went, against the fastest that the link does.';
   readonly placement = 'panel';
+  readonly filtered = ['tag', 'size', 'tier'] as const;
   readonly height = 260;
   readonly legend: LegendEntry[];
   private kept: { begin: number; end: number; link: Link } | null = null;
@@ -42,9 +45,7 @@ class EfficiencyPanel implements View {
     const { begin, end } = viewport;
     if (this.kept === null || this.kept.begin !== begin || this.kept.end !== end) {
       const { transfers } = this.derived;
-      const { tags, minimum_bytes: least, maximum_bytes: most } = this.shown;
-      const Keeps = (i: number): boolean => (tags === null || tags.has(transfers.tag[i]!)) && transfers.bytes[i]! >= least &&
-        transfers.bytes[i]! <= most;
+      const Keeps = (k: number): boolean => KeepsTransfer(this.shown, transfers, k);
       this.kept = { begin, end, link: DeriveLink(transfers, begin, end, Keeps, this.calibrated) };
     }
     return this.kept.link;

@@ -12,6 +12,7 @@ import { Cells } from '../draw/cells.ts';
 import { ClearRaster, type Raster } from '../draw/raster.ts';
 import type { Surface } from '../draw/surface.ts';
 import { Tiles } from '../draw/tiles.ts';
+import { KeepsBlock, KeepsSize, KeepsTag, KeepsTier } from './filtering.ts';
 import { Lazily, noFilter, sinceStart, TimeToX, XToTime, type Filter, type Item, type State, type Table, type View, type ViewFactory,
   type Viewport } from './view.ts';
 
@@ -35,6 +36,7 @@ class FragmentationView implements View {
   readonly title: string;
   readonly about: string;
   readonly placement = 'timeline';
+  readonly filtered = ['tag', 'size', 'tier'] as const;
   readonly height = 132;
   private readonly tier: string;
   private shown: Filter = noFilter;
@@ -110,10 +112,11 @@ class FragmentationView implements View {
   }
 
   private Keeps(block: number): boolean {
-    const { tags, tiers, minimum_bytes: least, maximum_bytes: most } = this.shown;
-    const { blocks } = this.derived;
-    return (tags === null || tags.has(blocks.tag[block]!)) && (tiers === null || tiers.has(this.code)) &&
-      blocks.bytes[block]! >= least && blocks.bytes[block]! <= most;
+    return KeepsBlock(this.shown, this.derived.blocks, block);
+  }
+
+  private KeepsRefusal({ tag, asked }: Refusal): boolean {
+    return KeepsTag(this.shown, tag) && KeepsSize(this.shown, asked) && KeepsTier(this.shown, this.code);
   }
 
   filter(filter: Filter): void {
@@ -191,9 +194,16 @@ class FragmentationView implements View {
 
   private DrawRefusals(surface: Surface, viewport: Viewport): void {
     const { context, palette } = surface;
-    context.fillStyle = palette.series[Series.Stall]!;
+    // Those that are filtered out first: under the others.
+    for (const isKept of [false, true]) {
+      context.fillStyle = palette.series[isKept ? Series.Stall : Series.Muted]!;
+      this.DrawMarks(surface, viewport, this.refusals().filter(refusal => this.KeepsRefusal(refusal) === isKept));
+    }
+  }
+
+  private DrawMarks({ context }: Surface, viewport: Viewport, refusals: Refusal[]): void {
     let last = -2;
-    for (const refusal of this.refusals()) {
+    for (const refusal of refusals) {
       const x = Math.round(TimeToX(viewport, refusal.time));
       if (x < last + 2 || x < 0 || x > viewport.width) continue;
       last = x;

@@ -1,7 +1,8 @@
 // Holes panel: a tier's addresses at the cursor from end to end, its holes, and the blocks that keep two of them apart.
 
 import type { Derived } from '../derive/derived.ts';
-import { DeriveRefusals, LayoutAfter, SampleHoles, TierLimit, type Hole, type HoleSamples, type Layout, type Pin } from '../derive/fragmentation.ts';
+import { DeriveRefusals, LayoutAfter, SampleHoles, TierLimit, type Hole, type HoleSamples, type Layout,
+  type Pin } from '../derive/fragmentation.ts';
 import { LiveAfter } from '../derive/blocks.ts';
 import { BlockName } from '../derive/peak.ts';
 import { DrawText } from '../draw/chart.ts';
@@ -11,7 +12,9 @@ import { Series, TagSeries } from '../draw/palette.ts';
 import { LowerBound } from '../draw/pyramid.ts';
 import { fonts, Hatch, type Surface } from '../draw/surface.ts';
 import { AddChoice } from './controls.ts';
-import { IsMarked, Stepped, type Item, type State, type Table, type View, type ViewFactory, type Viewport } from './view.ts';
+import { KeepsBlock, KeepsSize, KeepsTier } from './filtering.ts';
+import { IsMarked, Stepped, type Filter, type Item, type State, type Table, type View, type ViewFactory,
+  type Viewport } from './view.ts';
 
 const bandTop = 58;
 const bandHeight = 34;
@@ -39,6 +42,7 @@ class HolesPanel implements View {
   readonly title = 'Holes';
   readonly about = 'The addresses of a tier at the cursor: its holes, and which blocks keep them apart.';
   readonly placement = 'panel';
+  readonly filtered = ['tag', 'size', 'tier'] as const;
   readonly height = 260;
   readonly legend = [
     { name: 'largest hole', color: Series.Hidden },
@@ -125,7 +129,9 @@ class HolesPanel implements View {
     const X = (bytes: number): number => 10 + (bytes / layout.limit) * (width - 20);
     context.fillStyle = palette.raised;
     context.fillRect(10, bandTop, width - 20, bandHeight);
+    const { filter } = state;
     layout.holes.forEach((hole, i) => {
+      if (!KeepsSize(filter, hole.bytes) || !KeepsTier(filter, this.tier)) return;
       if (i === layout.largestHole) {
         context.fillStyle = palette.series[Series.Hidden]!;
         context.globalAlpha = 0.35;
@@ -137,11 +143,11 @@ class HolesPanel implements View {
     });
     for (const block of live) {
       const left = X(blocks.offset[block]!);
-      context.fillStyle = palette.series[TagSeries(blocks.tag[block]!)]!;
+      context.fillStyle = palette.series[KeepsBlock(filter, blocks, block) ? TagSeries(blocks.tag[block]!) : Series.Muted]!;
       context.fillRect(left, bandTop, Math.max(0.5, X(blocks.offset[block]! + blocks.bytes[block]!) - left - 0.5), bandHeight);
     }
     context.fillStyle = palette.series[Series.Stall]!;
-    for (const { offset, bytes } of layout.pins.slice(0, 50)) {
+    for (const { offset, bytes } of this.PinsKept(layout, filter).slice(0, 50)) {
       context.fillRect(X(offset), bandTop + bandHeight + 2, Math.max(2, X(offset + bytes) - X(offset)), 3);
     }
     context.strokeStyle = palette.selection;
@@ -220,6 +226,11 @@ class HolesPanel implements View {
     };
   }
 
+  // Those with a block that the filter keeps.
+  private PinsKept(layout: Layout, filter: Filter): Pin[] {
+    return layout.pins.filter(pin => pin.blocks.some(block => KeepsBlock(filter, this.derived.blocks, block)));
+  }
+
   private PinName({ blocks: run }: Pin): string {
     const { trace, blocks, storages } = this.derived;
     const names = [...new Set(run.map(block => BlockName(trace, blocks, storages, block)))];
@@ -259,7 +270,8 @@ class HolesPanel implements View {
   // The blocks that keep holes apart, and where the tier was full when.
   rows(_viewport: Viewport, state: State, limit: number): Table {
     const { layout } = this.At(state.cursor);
-    const shown = layout.pins.slice(0, limit);
+    const pins = this.PinsKept(layout, state.filter);
+    const shown = pins.slice(0, limit);
     const full = DeriveRefusals(this.derived.trace, this.tier).length;
     return {
       caption: `Blocks that keep two holes apart at the cursor${full > 0 ? `; it was full ${FormatCount(full)} times` : ''}`,
@@ -271,7 +283,7 @@ class HolesPanel implements View {
         { title: 'Joined hole', unit: 'bytes', numeric: true },
       ],
       rows: shown.map(pin => [this.PinName(pin), pin.blocks.length, pin.bytes, pin.offset, pin.joined]),
-      total: layout.pins.length,
+      total: pins.length,
       items: shown.map(pin => this.PinItem(pin, state)),
     };
   }

@@ -13,6 +13,7 @@ import { fonts, type Surface } from '../draw/surface.ts';
 import { Make } from '../shell/dom.ts';
 import { Direction, directionNames, Event } from '../vocabulary.ts';
 import { AddChoice } from './controls.ts';
+import { KeepsAvoided } from './filtering.ts';
 import { DrawEdges, DrawLife } from './lineage_drawing.ts';
 import { IsMarked, noFilter, sinceStart, Stepped, type Filter, type Item, type State, type Table, type View, type ViewFactory,
   type Viewport } from './view.ts';
@@ -36,6 +37,7 @@ class LineagePanel implements View {
   readonly title = 'Lineage';
   readonly about = 'The selected storage: what it is made from, its copies, and why copies were avoided.';
   readonly placement = 'panel';
+  readonly filtered = ['tag', 'size', 'tier'] as const;
   readonly height = 260;
   readonly legend = [
     { name: 'identity', color: Series.Hidden, group: 'Not copied, by' },
@@ -78,11 +80,8 @@ class LineagePanel implements View {
   private Groups(begin: number, end: number): Avoided[] {
     if (this.avoided === null || this.avoided.begin !== begin || this.avoided.end !== end) {
       const { trace, storages } = this.derived;
-      const { tags, minimum_bytes: least, maximum_bytes: most } = this.shown;
-      const Keeps = (record: number): boolean => {
-        const { subject, value } = trace.columns;
-        return (tags === null || tags.has(storages.tag[subject[record]!]!)) && value[record]! >= least && value[record]! <= most;
-      };
+      const { subject, value } = trace.columns;
+      const Keeps = (record: number): boolean => KeepsAvoided(this.shown, storages.tag[subject[record]!]!, value[record]!);
       this.avoided = { begin, end, groups: DeriveAvoided(trace, this.patterns, begin, end, Keeps) };
     }
     return this.avoided.groups;

@@ -8,6 +8,7 @@ import { FormatBytes, FormatCount, FormatDuration, FormatRate } from '../draw/fo
 import { Series } from '../draw/palette.ts';
 import type { Spans } from '../draw/pyramid.ts';
 import { Direction } from '../vocabulary.ts';
+import { KeepsTransfer } from './filtering.ts';
 import { SpanView } from './span_view.ts';
 import { Lazily, sinceStart, type Item, type ViewContext, type ViewFactory } from './view.ts';
 
@@ -88,10 +89,8 @@ function LinkView({ trace, derived }: ViewContext, link: Link, spans: () => Span
       const { begin, end, category } = spans();
       return EntriesOf(KeysByBegin(begin, transfers.direction, link.direction), begin, end, category);
     },
-    keeps: (k, filter) =>
-      (filter.tags === null || filter.tags.has(transfers.tag[k]!)) &&
-      transfers.bytes[k]! >= filter.minimum_bytes && transfers.bytes[k]! <= filter.maximum_bytes &&
-      (filter.tiers === null || filter.tiers.has(0) || (link.direction !== Direction.Within && filter.tiers.has(1))),
+    keeps: (k, filter) => KeepsTransfer(filter, transfers, k),
+    filtered: ['tag', 'size', 'tier'],
     name: StorageText,
     label: k => transfers.label[k]!,
     storage: k => transfers.storage[k]!,

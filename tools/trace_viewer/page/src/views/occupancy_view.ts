@@ -10,7 +10,8 @@ import { ClearRaster, type Raster } from '../draw/raster.ts';
 import type { Surface } from '../draw/surface.ts';
 import { Tiles } from '../draw/tiles.ts';
 import type { Trace } from '../model.ts';
-import { sinceStart, TimeToX, XToTime, type Column, type Item, type LegendEntry, type State, type Table, type View,
+import { KeepsTag, KeepsTier } from './filtering.ts';
+import { sinceStart, TimeToX, XToTime, type Column, type Filter, type Item, type LegendEntry, type State, type Table, type View,
   type ViewFactory, type Viewport } from './view.ts';
 
 const inset = 14; // pixels above the highest value, for the peak's text
@@ -23,6 +24,7 @@ class OccupancyView implements View {
   readonly title: string;
   readonly about: string;
   readonly placement = 'timeline';
+  readonly filtered = ['tag', 'tier'] as const;
   readonly height = 104;
   readonly legend: LegendEntry[];
   private readonly tier: string;
@@ -55,13 +57,16 @@ class OccupancyView implements View {
   }
 
   draw(surface: Surface, viewport: Viewport, state: State): void {
-    const { tags, tiers } = state.filter;
-    const isShown = tiers === null || tiers.has(this.occupancy.tier);
-    this.shownTags = new Set(this.tags.filter(tag => isShown && (tags === null || tags.has(tag))));
+    this.shownTags = new Set(this.Kept(state.filter));
     this.tiles.Draw(surface, viewport, [...this.shownTags].join(' '));
     this.DrawScale(surface);
     this.DrawCapacity(surface, viewport);
     this.DrawPeak(surface, viewport);
+  }
+
+  // The tags that are told apart: none where the tier is filtered out.
+  private Kept(filter: Filter): number[] {
+    return KeepsTier(filter, this.occupancy.tier) ? this.tags.filter(tag => KeepsTag(filter, tag)) : [];
   }
 
   // The y of the upper end of so many bytes.
@@ -173,7 +178,7 @@ class OccupancyView implements View {
   // What is drawn: of each of `limit` equal parts of the time in view, the instant with the most bytes.
   rows(viewport: Viewport, state: State, limit: number): Table {
     const { occupancy, trace } = this;
-    const tags = this.tags.filter(tag => state.filter.tags === null || state.filter.tags.has(tag));
+    const tags = this.Kept(state.filter);
     const columns: Column[] = [
       { title: 'Time', unit: sinceStart, numeric: true },
       { title: 'In all', unit: 'bytes', numeric: true },
@@ -182,9 +187,9 @@ class OccupancyView implements View {
     const positions: number[] = [];
     const first = Math.max(0, occupancy.At(viewport.begin));
     const last = occupancy.At(viewport.end);
-    const inView = Math.max(0, last - first + 1);
+    const inView = KeepsTier(state.filter, occupancy.tier) ? Math.max(0, last - first + 1) : 0;
     if (inView <= limit) {
-      for (let position = first; position <= last; ++position) positions.push(position);
+      for (let position = first; position < first + inView; ++position) positions.push(position);
     } else {
       for (let part = 0; part < limit; ++part) {
         const length = (viewport.end - viewport.begin) / limit;

@@ -12,8 +12,9 @@ import { Series, TagSeries } from '../draw/palette.ts';
 import { fonts, Hatch, type Surface } from '../draw/surface.ts';
 import { Tier } from '../vocabulary.ts';
 import { AddChoice, AddNumber } from './controls.ts';
+import { KeepsBlock } from './filtering.ts';
 import { InkOn } from './span_view.ts';
-import { IsMarked, Stepped, type Item, type LegendEntry, type State, type Table, type View, type ViewFactory,
+import { IsMarked, Stepped, type Filter, type Item, type LegendEntry, type State, type Table, type View, type ViewFactory,
   type Viewport } from './view.ts';
 
 const headHeight = 40; // of the two lines above the treemap
@@ -45,6 +46,7 @@ class PeakPanel implements View {
   readonly title = 'Peak';
   readonly about = 'What a tier holds at its peak or at the cursor, and what it would take to hold less.';
   readonly placement = 'panel';
+  readonly filtered = ['tag', 'size', 'tier'] as const;
   readonly height = 260;
   readonly legend: LegendEntry[];
   private occupancy: Occupancy;
@@ -153,9 +155,7 @@ class PeakPanel implements View {
     const [x, y] = [leaf.x0 + 10, leaf.y0 + headHeight];
     const [w, h] = [leaf.x1 - leaf.x0, leaf.y1 - leaf.y0];
     const share = leaf.data;
-    const { filter } = state;
-    const isShown = (filter.tags === null || filter.tags.has(share.tag)) && share.bytes >= filter.minimum_bytes &&
-      share.bytes <= filter.maximum_bytes;
+    const isShown = KeepsBlock(state.filter, this.derived.blocks, share.block);
     const color = palette.series[isShown ? TagSeries(share.tag) : Series.Muted]!;
     context.fillStyle = color;
     context.fillRect(x, y, Math.max(w, 0.5), Math.max(h, 0.5));
@@ -229,13 +229,15 @@ class PeakPanel implements View {
   rows(_viewport: Viewport, state: State, limit: number): Table {
     const explained = this.Explain(state);
     if (explained === null) return { caption: 'What is held', columns: [], rows: [], total: 0 };
-    return this.showsSet ? this.SetRows(explained, limit) : this.HeldRows(explained, limit);
+    return this.showsSet ? this.SetRows(explained, state.filter, limit) : this.HeldRows(explained, state.filter, limit);
   }
 
-  private SetRows({ set }: Explained, limit: number): Table {
+  private SetRows({ set }: Explained, filter: Filter, limit: number): Table {
     const { trace, blocks, storages } = this.derived;
-    const shown = set.chosen.slice(0, limit);
-    let freed = 0;
+    let freed = 0; // by all of the set, whatever is filtered out of the table
+    const kept = set.chosen.map(one => ({ one, freed: (freed += one.freed) }))
+      .filter(({ one }) => KeepsBlock(filter, blocks, one.block));
+    const shown = kept.slice(0, limit);
     return {
       caption: `The cheapest set to hold ${this.percent} % less, ${set.exact ? 'exact' : 'greedy'}`,
       columns: [
@@ -245,15 +247,19 @@ class PeakPanel implements View {
         { title: 'Frees so far', unit: 'bytes', numeric: true },
         { title: 'How', unit: '', numeric: false },
       ],
-      rows: shown.map(one => [BlockName(trace, blocks, storages, one.block), one.freed, one.moved, (freed += one.freed), one.way]),
-      total: set.chosen.length,
-      items: shown.map(one => this.BlockItem(one.block)),
+      rows: shown.map(({ one, freed: soFar }) =>
+        [BlockName(trace, blocks, storages, one.block), one.freed, one.moved, soFar, one.way]),
+      total: kept.length,
+      items: shown.map(({ one }) => this.BlockItem(one.block)),
     };
   }
 
-  private HeldRows({ root }: Explained, limit: number): Table {
-    const labels = root.children.flatMap(tag => tag.children.map(share => ({ tag, share })));
-    labels.sort((a, b) => b.share.bytes - a.share.bytes);
+  private HeldRows({ root }: Explained, filter: Filter, limit: number): Table {
+    const labels = root.children.flatMap(tag => tag.children.map(share => {
+      const held = share.children.filter(leaf => KeepsBlock(filter, this.derived.blocks, leaf.block));
+      return { tag, share, held, bytes: held.reduce((sum, leaf) => sum + leaf.bytes, 0) };
+    })).filter(({ held }) => held.length > 0);
+    labels.sort((a, b) => b.bytes - a.bytes);
     const shown = labels.slice(0, limit);
     return {
       caption: `${FormatBytes(root.bytes)} held, by label`,
@@ -264,10 +270,9 @@ class PeakPanel implements View {
         { title: 'Size', unit: 'bytes', numeric: true },
         { title: 'Share', unit: '%', numeric: true },
       ],
-      rows: shown.map(({ tag, share }) =>
-        [share.name, tag.name, share.children.length, share.bytes, (100 * share.bytes) / root.bytes]),
+      rows: shown.map(({ tag, share, held, bytes }) => [share.name, tag.name, held.length, bytes, (100 * bytes) / root.bytes]),
       total: labels.length,
-      items: shown.map(({ share }) => this.BlockItem(share.children[0]!.block)),
+      items: shown.map(({ held }) => this.BlockItem(held[0]!.block)),
     };
   }
 }

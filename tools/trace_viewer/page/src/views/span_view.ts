@@ -8,8 +8,8 @@ import { Series, type Palette } from '../draw/palette.ts';
 import { CounterPyramid, SpanPyramid, type Counter } from '../draw/pyramid.ts';
 import { DrawMarks, DrawSpans, type SpanStyle } from '../draw/spans.ts';
 import type { Surface } from '../draw/surface.ts';
-import { Lazily, noFilter, TimeToX, XToTime, type Column, type Filter, type Item, type LegendEntry, type State, type Table,
-  type View, type Viewport } from './view.ts';
+import { Lazily, noFilter, TimeToX, XToTime, type Column, type Filter, type Filterable, type Item, type LegendEntry, type State,
+  type Table, type View, type Viewport } from './view.ts';
 
 export interface SpanSource {
   id: string;
@@ -22,6 +22,7 @@ export interface SpanSource {
   series: number[]; // of each category
   entries: () => Entries; // all, in the order of their begin
   keeps?: (key: number, filter: Filter) => boolean; // without it the filter changes nothing
+  filtered?: readonly Filterable[]; // by what `keeps` decides
   name: (key: number) => string; // short: what is written on the span
   label?: (key: number) => number; // for search; 0: none
   storage?: (key: number) => number; // 0: none
@@ -47,6 +48,7 @@ export class SpanView implements View {
   readonly title: string;
   readonly about: string;
   readonly placement = 'timeline';
+  readonly filtered: readonly Filterable[];
   readonly legend: LegendEntry[];
   readonly height: number;
   private readonly all: () => Entries;
@@ -60,6 +62,7 @@ export class SpanView implements View {
     this.title = source.title;
     this.about = source.about;
     this.legend = source.legend ?? [];
+    this.filtered = source.filtered ?? [];
     this.all = Lazily(source.entries);
     this.depth = Lazily(() => (source.depth === undefined ? null : new CounterPyramid(source.depth.counter())));
     const rows = Math.max(1, this.Lanes().length);

@@ -5,6 +5,7 @@ import { StorageName } from '../derive/storages.ts';
 import { FormatDuration } from '../draw/format.ts';
 import { Series, TagSeries } from '../draw/palette.ts';
 import { copyCauses, StallCause } from '../vocabulary.ts';
+import { KeepsStall } from './filtering.ts';
 import { SpanView } from './span_view.ts';
 import { sinceStart, type LegendEntry, type ViewFactory } from './view.ts';
 
@@ -51,7 +52,8 @@ export const StallsView: ViewFactory = ({ trace, derived }) => {
     rowHeight: 16,
     series: seriesOfCause,
     entries: () => EntriesOf(KeysByBegin(stalls.begin, lanes, lane), stalls.begin, stalls.end, stalls.cause),
-    keeps: (k, filter) => filter.tags === null || filter.tags.has(stalls.tag[k]!),
+    keeps: (k, filter) => KeepsStall(filter, stalls, storages, k),
+    filtered: ['tag', 'size'],
     name: Name,
     label: k => stalls.label[k]!,
     storage: k => stalls.storage[k]!,

@@ -52,6 +52,9 @@ export interface Filter {
   maximum_bytes: number; // Infinity: no limit
 }
 
+// What a filter may tell the things of a view apart by.
+export type Filterable = 'tag' | 'size' | 'tier';
+
 export const noFilter: Filter = { tags: null, tiers: null, minimum_bytes: 0, maximum_bytes: Infinity };
 
 export interface State {
@@ -93,6 +96,7 @@ export interface View {
   readonly title: string;
   readonly about: string; // one sentence for the help and for screen readers
   readonly placement: 'timeline' | 'panel';
+  readonly filtered: readonly Filterable[]; // by what the filter acts here; it leaves a view without such things as it is
   readonly height: number; // CSS pixels of a timeline view; a panel takes what it is given
   readonly legend?: LegendEntry[];
   // One or two smaller lines under a timeline's title, as "peak 1.2 GiB". Fixed for the trace, or by state.

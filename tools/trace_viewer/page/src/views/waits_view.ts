@@ -10,7 +10,9 @@ import { Series } from '../draw/palette.ts';
 import { fonts, type Surface } from '../draw/surface.ts';
 import { copyCauses } from '../vocabulary.ts';
 import { AddChoice } from './controls.ts';
-import { IsMarked, Stepped, type Item, type State, type Table, type View, type ViewFactory, type Viewport } from './view.ts';
+import { KeepsStall } from './filtering.ts';
+import { IsMarked, Stepped, type Filter, type Item, type State, type Table, type View, type ViewFactory,
+  type Viewport } from './view.ts';
 
 const top = 58;
 const rowHeight = 20;
@@ -25,13 +27,14 @@ class WaitsPanel implements View {
   readonly title = 'Waits';
   readonly about = 'Hidden against exposed time, and what was waited for: cause, bytes, and the operator that waited.';
   readonly placement = 'panel';
+  readonly filtered = ['tag', 'size'] as const;
   readonly height = 260;
   readonly legend = [
     { name: 'copies hidden', color: Series.Hidden },
     { name: 'waited for a copy', color: Series.Exposed },
     { name: 'waited for something else', color: Series.Other },
   ];
-  private kept: { key: string; groups: WaitGroup[] } | null = null;
+  private kept: { key: string; filter: Filter; groups: WaitGroup[] } | null = null;
 
   private isInFull = false;
 
@@ -45,12 +48,12 @@ class WaitsPanel implements View {
   }
 
   private Groups(viewport: Viewport, state: State): WaitGroup[] {
-    const { stalls, waiters } = this.derived;
-    const { tags } = state.filter;
-    const key = `${this.isInFull} ${viewport.begin} ${viewport.end} ${tags === null ? 'all' : [...tags].join(' ')}`;
-    if (this.kept?.key !== key) {
-      const groups = GroupWaits(stalls, waiters, this.patterns, viewport.begin, viewport.end);
-      this.kept = { key, groups: tags === null ? groups : groups.filter(group => tags.has(stalls.tag[group.longest]!)) };
+    const { stalls, waiters, storages } = this.derived;
+    const { filter } = state;
+    const key = `${this.isInFull} ${viewport.begin} ${viewport.end}`;
+    if (this.kept?.key !== key || this.kept.filter !== filter) {
+      const Keeps = (k: number): boolean => KeepsStall(filter, stalls, storages, k);
+      this.kept = { key, filter, groups: GroupWaits(stalls, waiters, this.patterns, viewport.begin, viewport.end, Keeps) };
     }
     return this.kept.groups;
   }

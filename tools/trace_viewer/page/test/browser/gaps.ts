@@ -1,20 +1,17 @@
 // Parts of which records are missing are seen as such: every lane, the axis and the overview are hatched there, and nowhere else.
 
 import { expect, test } from 'vitest';
-import type { Gap, Meta } from '../../src/model.ts';
-import { pages, type Opened } from './pages.ts';
+import type { Gap } from '../../src/model.ts';
+import { pages, WithMeta, type Opened } from './pages.ts';
 
 function WithGaps(as: string, gaps: (duration: number) => Gap[]): string {
-  return pages.Changed('small', as, html => html.replace(/(id="trace-0-meta">)([^<]*)/, (_, start: string, text: string) => {
-    const meta = JSON.parse(text) as Meta;
-    return start + JSON.stringify({ ...meta, gaps: gaps(meta.summary.duration_ns) }).replaceAll('<', '\\u003c');
-  }));
+  return pages.Changed('small', as, html => WithMeta(html, meta => ({ gaps: gaps(meta.summary.duration_ns) })));
 }
 
 const drawnOnTime = '.timeline canvas';
 
-// The columns of pixels of each canvas of the timeline, as texts.
-async function Columns(opened: Opened): Promise<string[][]> {
+// The columns of pixels of each canvas of the timeline: a hash of each, or 0 where all its pixels are alike.
+async function Columns(opened: Opened): Promise<number[][]> {
   const { page } = opened;
   await opened.Settle();
   // Lanes are drawn when they come into view.
@@ -23,7 +20,15 @@ async function Columns(opened: Opened): Promise<string[][]> {
   return page.$$eval(drawnOnTime, all => all.map(element => {
     const { width, height } = element as HTMLCanvasElement;
     const pixels = new Uint32Array((element as HTMLCanvasElement).getContext('2d')!.getImageData(0, 0, width, height).data.buffer);
-    return Array.from({ length: width }, (_, x) => Array.from({ length: height }, (__, y) => pixels[y * width + x]!.toString(36)).join());
+    return Array.from({ length: width }, (_, x) => {
+      let hash = 0;
+      let isPlain = true;
+      for (let at = x; at < width * height; at += width) {
+        hash = Math.imul(hash ^ pixels[at]!, 0x01000193) + 1;
+        isPlain &&= pixels[at] === pixels[x];
+      }
+      return isPlain ? 0 : hash;
+    });
   }));
 }
 
@@ -36,14 +41,14 @@ test.concurrent('gaps are hatched in every lane, and nothing else is', async () 
     { begin: length * 0.7, end: length * 0.7, reason: 'dropped', what: 'one record is missing' },
     { begin: length * 0.9, end: null, reason: 'truncated', what: 'the program did not end the trace' },
   ]);
-  const pictures: string[][][] = [];
+  const pictures: number[][][] = [];
   for (const path of [whole, holed]) {
     const opened = await pages.Open(path, { fragment: `#t=0-${duration}`, height: 1800 });
     pictures.push(await Columns(opened));
     expect(await opened.Range()).toEqual([0, duration]);
     await opened.Close();
   }
-  const [before, after] = pictures as [string[][], string[][]];
+  const [before, after] = pictures as [number[][], number[][]];
   expect(after.length).toBeGreaterThan(8);
   after.forEach((canvas, i) => {
     if (i === 0) return; // the overview, which shows all of the time: below
@@ -52,10 +57,9 @@ test.concurrent('gaps are hatched in every lane, and nothing else is', async () 
     const Near = (share: number, other: number) => Math.abs(share - other) < 4 / width;
     const IsIn = (x: number, slack: number) => ([[0, 0.1], [0.4, 0.5], [0.9, 1]] as const).some(([from, to]) =>
       x > from - slack && x < to + slack);
-    for (const x of differs) expect(IsIn(x, 4 / width) || Near(x, 0.7), `canvas ${i} at ${x}`).toBe(true);
-    for (let x = 0; x < width; ++x) {
-      if (IsIn(x / width, -8 / width)) expect(canvas[x], `canvas ${i} at ${x}`).not.toBe(before[i]![x]);
-    }
+    expect(differs.filter(x => !IsIn(x, 4 / width) && !Near(x, 0.7)), `canvas ${i}`).toEqual([]);
+    const kept = canvas.flatMap((column, x) => (column === before[i]![x] ? [x / width] : []));
+    expect(kept.filter(x => IsIn(x, -8 / width)), `canvas ${i}`).toEqual([]);
     expect(differs.some(x => Near(x, 0.7)), `canvas ${i}`).toBe(true);
   });
   const overview = after[0]!.flatMap((column, x) => (column === before[0]![x] ? [] : [x / after[0]!.length]));
@@ -71,7 +75,7 @@ test.concurrent('a trace that was not ended is hatched after its last record', a
   lanes.slice(1).forEach((columns, i) => {
     const first = Math.ceil(((duration - begin) / (end - begin)) * columns.length) + 2;
     expect(columns.length - first).toBeGreaterThan(10);
-    for (let x = first; x < columns.length; ++x) expect(new Set(columns[x]!.split(',')).size, `canvas ${i + 1} at ${x}`).toBeGreaterThan(1);
+    for (let x = first; x < columns.length; ++x) expect(columns[x], `canvas ${i + 1} at ${x}`).not.toBe(0);
   });
   await opened.Close();
 });

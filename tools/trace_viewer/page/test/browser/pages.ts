@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { chromium, type Browser, type Page } from 'playwright-core';
 import { Derived } from '../../src/derive/derived.ts';
-import { DecodeTrace, type Summary } from '../../src/model.ts';
+import { DecodeTrace, type Meta, type Summary } from '../../src/model.ts';
 import { ScriptByFrame, type TraceEvent } from './script_by_frame.ts';
 
 function Program(name: string): string {
@@ -78,6 +78,26 @@ export class Pages {
     return out;
   }
 
+  // Pages with nothing to show, and what they say of it.
+  Traceless(): { path: string; says: string }[] {
+    const nothing = 'eJwDAAAAAAE='; // no bytes, deflated
+    return [
+      {
+        path: this.Changed('small', 'none', html => html.replace(/<script type="(text\/plain|application\/json)".*<\/script>\n/g, '')),
+        says: 'This page has no trace in it',
+      },
+      {
+        path: this.Changed('small', 'empty', html => WithMeta(html, () => ({ records: 0 })).replace(
+          /(id="trace-0-(?:time|event|tag|detail|label|subject|value)">)[^<]*/g, `$1${nothing}`)),
+        says: 'has no records: nothing was traced',
+      },
+      {
+        path: this.Changed('small', 'cut', html => html.replace(/id="trace-0-value">[^<]*/, 'id="trace-0-value">AAAA')),
+        says: 'The trace cannot be shown',
+      },
+    ];
+  }
+
   // What the page derives of a trace, without a browser.
   async Derived(name: TraceName): Promise<Derived> {
     const html = readFileSync(this.Page(name), 'utf8');
@@ -126,6 +146,14 @@ export class Pages {
 }
 
 export const pages = new Pages();
+
+// A page with other fields in what it says of its trace.
+export function WithMeta(html: string, change: (meta: Meta) => Partial<Meta>): string {
+  return html.replace(/(id="trace-0-meta">)([^<]*)/, (_, start: string, text: string) => {
+    const meta = JSON.parse(text) as Meta;
+    return start + JSON.stringify({ ...meta, ...change(meta) }).replaceAll('<', '\\u003c');
+  });
+}
 
 // A page that is open, and what it did that it should not.
 export class Opened {

@@ -1,7 +1,7 @@
 // The panels: each opens, draws, and lets one select what it shows; its table follows, and its controls change what it explains.
 
 import { expect, test } from 'vitest';
-import { pages, type Opened } from './pages.ts';
+import { pages, WithMeta, type Opened } from './pages.ts';
 
 test.concurrent('every panel draws, says what it draws in its table, and selects what is clicked', async () => {
   const opened = await pages.Open(pages.Page('medium', 'other'), { height: 1100 });
@@ -64,8 +64,7 @@ test.concurrent('the link is measured against its ceiling, or where there is non
     return opened.page.$$eval('#panel-link tbody tr', rows => rows.map(row => [...row.children].map(cell => cell.textContent ?? '')));
   };
   for (const [name, out, outIs] of [['calibrated', 20 * 2 ** 30, 'calibrated'], ['uncalibrated', null, 'the fastest copy']] as const) {
-    const path = pages.Changed('small', name, html => html.replace(/(id="trace-0-meta">)([^<]*)/, (_, start: string, meta: string) =>
-      start + JSON.stringify({ ...JSON.parse(meta) as object, ceiling_bytes_per_s: { out, in: null } }).replaceAll('<', '\\u003c')));
+    const path = pages.Changed('small', name, html => WithMeta(html, () => ({ ceiling_bytes_per_s: { out, in: null } })));
     const opened = await pages.Open(path, { fragment: '#tab=link' });
     const rows = await Rows(opened);
     const Of = (direction: string) => rows.filter(row => row[0] === direction);

@@ -70,7 +70,7 @@ describe('what the page derives', () => {
       frees_nothing: Avoided(Action.FreesNothing),
     }).toEqual(summary.bytes.avoided);
     const waits = new Map<string, number>();
-    for (const group of GroupWaits(stalls, waiters, labelsInFull, 0, whole)) {
+    for (const group of GroupWaits(stalls, waiters, labelsInFull, 0, whole, () => true)) {
       const key = `${labelsInFull.names[group.name]}, ${trace.meta.vocabulary.stall_causes[group.cause]}`;
       waits.set(key, (waits.get(key) ?? 0) + group.ns);
     }

@@ -6,12 +6,13 @@ import type { Surface } from '../../src/draw/surface.ts';
 export interface Drawn {
   surface: Surface;
   texts: string[];
+  fills: string[]; // colours, in the order in which they were chosen
   hatched: [number, number, number, number][]; // rectangles: left, top, width, height
   wrong: string[]; // calls with a place that is no number, properties without a value
 }
 
 export function RecordingSurface(width: number, height: number, dark: boolean): Drawn {
-  const drawn: Drawn = { texts: [], hatched: [], wrong: [], surface: null as never };
+  const drawn: Drawn = { texts: [], fills: [], hatched: [], wrong: [], surface: null as never };
   const context = new Proxy({} as Record<string, unknown>, {
     get: (target, name: string) => target[name] ?? ((...given: unknown[]) => {
       if (given.some(one => typeof one === 'number' && !Number.isFinite(one))) drawn.wrong.push(`${name}(${given.join(', ')})`);
@@ -22,6 +23,7 @@ export function RecordingSurface(width: number, height: number, dark: boolean): 
     }),
     set: (target, name: string, value: unknown) => {
       if (value === undefined) drawn.wrong.push(name);
+      if (name === 'fillStyle') drawn.fills.push(String(value));
       target[name] = value;
       return true;
     },

@@ -28,7 +28,7 @@ describe('waits', () => {
     const patterns = seed % 2 === 0 ? DeriveLabelPatterns(trace.labels) : LabelsThemselves(trace.labels);
     const begin = trace.duration * 0.2;
     const end = trace.duration * 0.7;
-    const groups = GroupWaits(stalls, waiters, patterns, begin, end);
+    const groups = GroupWaits(stalls, waiters, patterns, begin, end, () => true);
     const seen = [...Array(stalls.count).keys()].filter(i => stalls.end[i]! >= begin && stalls.begin[i]! <= end);
     expect(groups.reduce((sum, group) => sum + group.count, 0)).toBe(seen.length);
     for (const group of groups) {
