@@ -83,8 +83,7 @@ TEST_P(Modes, GiveTheSameBitsWithAPlan) {
   EXPECT_EQ(run({"--device-memory", memory, "--target-peak", "auto"}), off);
   const auto planned = report_["evictions"].get<std::uint64_t>();
   EXPECT_GT(planned, 0u);
-  EXPECT_EQ(unplanned % 6, 0u) << "the same in each of 6 steps";
-  EXPECT_LT(planned, unplanned / 6 * 3) << "and hardly after the first";
+  EXPECT_LT(planned, unplanned / 2) << "of 6 steps hardly one but the first two";
   const nlohmann::json peak = report_["peak"];
   EXPECT_GT(peak["unmoved_peak"].get<std::uint64_t>(), needed * 9 / 10);
   EXPECT_LE(peak["planned_peak"], peak["target"]);
