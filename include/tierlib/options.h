@@ -189,7 +189,9 @@ struct Options {
   // first. Not compared: bytes that never left the device, and the copy in itself. On a CUDA device the checksums take
   // 4 KiB of device memory, and 16 bytes of pinned memory for each value.
   bool checksums = false;
-  std::string trace;  // path of the trace file; "" reads TIERLIB_TRACE; %p process id, %r rank
+  // Path of the trace file; "" reads TIERLIB_TRACE; %p process id, %r rank. Where the disk is full, from the start or
+  // later, the trace ends with one message and the program goes on; another path that cannot be is an error of Create.
+  std::string trace;
   // A flight recorder: the trace keeps the newest bytes alone. 0 reads TIERLIB_TRACE_LAST ("64MiB"), and is all
   // otherwise. At least 1 MiB.
   std::uint64_t trace_last_bytes = 0;
