@@ -212,9 +212,9 @@ class Run {
     SeeEnds();
     const std::uint32_t label = recorder_.Intern(name);
     const std::uint64_t number = ++ops_;
-    Write(Event::kOpBegin, Tag::kNone, backward ? 1 : 0, label, number, 0);
+    Write(Event::kOpBegin, Tag::kNone, backward ? 1 : 0, label, number, kStream);
     now_ns_ += ns + static_cast<std::int64_t>(Below(static_cast<std::uint64_t>(ns) / 8 + 1));
-    Write(Event::kOpEnd, Tag::kNone, backward ? 1 : 0, label, number, 0);
+    Write(Event::kOpEnd, Tag::kNone, backward ? 1 : 0, label, number, kStream);
   }
 
   void RegisterWeights() {

@@ -26,7 +26,7 @@ struct Context::State {
   Stream stream;
   std::shared_ptr<DeviceKernels> kernels;  // null where the device runs the host's
   std::unique_ptr<UploadBuffers> uploads;  // null where host kernels copy
-  std::atomic<std::uint64_t> launches{0};  // kernels enqueued so far; numbers ops in the trace
+  std::atomic<std::uint64_t> launches{0};  // kernels enqueued so far
 };
 
 // Either owns a storage, which it retires when dropped, or holds the lease on an unpacked value.

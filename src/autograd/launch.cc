@@ -1,5 +1,6 @@
 #include "autograd/launch.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -16,6 +17,12 @@ Access AccessTo(const Tensor& tensor, bool writes) {
   return Access{tensor.data(), static_cast<std::size_t>(ReachBytes(tensor.layout())), writes};
 }
 
+// Numbers ops in traces: contexts of one process may write into the same one.
+std::uint64_t NextOp() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 }  // namespace
 
 Status Launcher::Launch(const char* name, const Operands& operands, std::function<void(KernelContext&)> run) const {
@@ -28,15 +35,16 @@ Status Launcher::Launch(const char* name, const Operands& operands, std::functio
     TIERLIB_RETURN_IF_ERROR(state.runtime->BeginWrite(tensor->storage(), state.stream));
     kernel.accesses.push_back(AccessTo(*tensor, true));
   }
-  const std::uint64_t number = state.launches.fetch_add(1, std::memory_order_relaxed) + 1;
+  state.launches.fetch_add(1, std::memory_order_relaxed);
   if (state.recorder == nullptr) {
     kernel.run = std::move(run);
   } else {
-    kernel.run = [recorder = state.recorder, number, label = state.recorder->Intern(label_), backward = backward_,
+    kernel.run = [recorder = state.recorder, number = NextOp(), stream = state.stream.handle,
+                  label = state.recorder->Intern(label_), backward = backward_,
                   inner = std::move(run)](KernelContext& context) {
-      recorder->Write(trace::Event::kOpBegin, trace::Tag::kNone, backward ? 1 : 0, label, number, 0);
+      recorder->Write(trace::Event::kOpBegin, trace::Tag::kNone, backward ? 1 : 0, label, number, stream);
       inner(context);
-      recorder->Write(trace::Event::kOpEnd, trace::Tag::kNone, backward ? 1 : 0, label, number, 0);
+      recorder->Write(trace::Event::kOpEnd, trace::Tag::kNone, backward ? 1 : 0, label, number, stream);
     };
   }
   return state.backend->Launch(state.stream, std::move(kernel));

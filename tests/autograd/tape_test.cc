@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "autograd/context.h"
+#include "autograd/launch.h"
 #include "autograd/models.h"
 #include "autograd/test_device.h"
 #include "tierlib/autograd/ops.h"
@@ -400,6 +401,7 @@ TEST_F(TapeTest, WritesAndReadsFromTheHostRoundTrip) {
 
 TEST_F(TapeTest, KernelsStandInTheTraceUnderTheirOp) {
   const std::string path = testing::TempDir() + "tape_test_" + std::to_string(getpid()) + ".tlt";
+  std::set<std::uint64_t> streams;
   {
     Options options = SmallOptions();
     options.trace = path;
@@ -408,19 +410,33 @@ TEST_F(TapeTest, KernelsStandInTheTraceUnderTheirOp) {
     Tape tape(device.context());
     const Scope scope(tape, "block.0");
     ASSERT_TRUE(tape.Backward(Sum(Gelu(tape.Leaf(a)))).ok());
+    const StatusOr<std::unique_ptr<Context>> other = Context::Create(device.runtime());
+    ASSERT_TRUE(other.ok()) << other.status();
+    const StatusOr<Tensor> zeros = Tensor::Zeros(**other, DType::kF32, {2}, Holds::kTransient, "zeros");
+    ASSERT_TRUE(zeros.ok()) << zeros.status();
+    const Launcher launcher(**other, "other", /*backward=*/false);
+    const StatusOr<Tensor> sum = launcher.New(DType::kF32, {1});
+    ASSERT_TRUE(sum.ok() && launcher.SumInto(*zeros, *sum).ok());
+    streams = {device.context().stream().handle, (*other)->stream().handle};
   }
   const StatusOr<trace::Trace> trace = trace::ReadTraceFile(path);
   std::remove(path.c_str());
   ASSERT_TRUE(trace.ok()) << trace.status();
   std::map<std::pair<std::string, int>, int> open;  // begun and not ended, by label and pass
   std::set<std::pair<std::string, int>> seen;
+  std::set<std::uint64_t> numbers, streams_seen;
   for (const trace::Record& record : trace->records) {
     if (record.event != trace::Event::kOpBegin && record.event != trace::Event::kOpEnd) continue;
     const std::pair<std::string, int> op = {trace->LabelText(record.label), record.detail};
     open[op] += record.event == trace::Event::kOpBegin ? 1 : -1;
     EXPECT_GE(open[op], 0);
     seen.insert(op);
+    streams_seen.insert(record.value);
+    if (record.event == trace::Event::kOpBegin) {
+      EXPECT_TRUE(numbers.insert(record.subject).second) << "two ops with one number";
+    }
   }
+  EXPECT_EQ(streams_seen, streams);
   for (const auto& [op, count] : open) EXPECT_EQ(count, 0) << op.first;
   EXPECT_TRUE(seen.count({"block.0.gelu", 0}));
   EXPECT_TRUE(seen.count({"block.0.gelu", 1}));

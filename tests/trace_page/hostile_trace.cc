@@ -36,8 +36,8 @@ void Write(tierlib::trace::Recorder& recorder, const std::vector<std::string>& l
     write(Event::kTransferAsk, Tag::kSaved, 0, 0, number, 4096);
     write(Event::kTransferBegin, Tag::kSaved, 0, 0, number, 4096);
     write(Event::kTransferEnd, Tag::kSaved, 0, 0, number, 4096);
-    write(Event::kOpBegin, Tag::kNone, 0, label, number, 0);
-    write(Event::kOpEnd, Tag::kNone, 0, label, number, 0);
+    write(Event::kOpBegin, Tag::kNone, 0, label, number, 7);
+    write(Event::kOpEnd, Tag::kNone, 0, label, number, 7);
     write(Event::kStallBegin, Tag::kReload, 2, label, storage, 7);
     write(Event::kStallEnd, Tag::kReload, 2, label, storage, 1000);
   }

@@ -174,7 +174,14 @@ TEST_F(Perfetto, DecodesWithoutUnknownFieldsAndNests) {
   EXPECT_EQ(slices["steps"], 2 * summary.steps.count);  // and their backward parts
   EXPECT_EQ(slices["copies out"], summary.transfers[0].count);
   EXPECT_EQ(slices["copies in"], summary.transfers[1].count);
-  EXPECT_GT(slices["ops"], 100u);
+  const auto ops = std::count_if(trace.records.begin(), trace.records.end(),
+                                 [](const trace::Record& record) { return record.event == trace::Event::kOpEnd; });
+  EXPECT_GT(ops, 100);
+  std::size_t on_streams = 0;
+  for (const auto& [name, count] : slices) {
+    if (name.rfind("ops of stream ", 0) == 0) on_streams += count;
+  }
+  EXPECT_EQ(on_streams, static_cast<std::size_t>(ops));
 }
 
 TEST_F(Perfetto, CountersReachThePeaksOfTheSummary) {
@@ -320,6 +327,27 @@ TEST(ExportCommand, TruncatedInputIsUsedAndPartsThatNeverEndAreMarked) {
   const std::string chrome = Export("chrome", trace::EncodeTrace(trace), /*exit_code=*/4);
   EXPECT_NE(chrome.find("\"never_ended\":1"), std::string::npos);
   EXPECT_TRUE(nlohmann::json::accept(chrome));
+}
+
+// Each stream has a track of its own; ops of a trace from before streams were in it are on one without.
+TEST(ExportChrome, OpsAreOnTheTrackOfTheirStream) {
+  Trace trace;
+  trace.closed = true;
+  const std::vector<std::uint64_t> streams = {0, 3, 5, 3};
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    const auto ns = static_cast<std::int64_t>(i * 1000);
+    trace.records.push_back({ns, trace::Event::kOpBegin, trace::Tag::kNone, 0, 0, i, streams[i]});
+    trace.records.push_back({ns + 500, trace::Event::kOpEnd, trace::Tag::kNone, 0, 0, i, streams[i]});
+  }
+  trace.records.push_back({9000, trace::Event::kOpBegin, trace::Tag::kNone, 0, 0, 9, 5});  // and never ends
+  const nlohmann::json json = nlohmann::json::parse(Export("chrome", trace::EncodeTrace(trace)));
+  std::map<int, std::string> threads;
+  std::map<std::string, int> slices;
+  for (const nlohmann::json& event : json["traceEvents"]) {
+    if (event["ph"] == "M" && event["name"] == "thread_name") threads[event["tid"]] = event["args"]["name"];
+    if (event["ph"] == "X") ++slices[threads.at(event["tid"])];
+  }
+  EXPECT_EQ(slices, (std::map<std::string, int>{{"ops", 1}, {"ops of stream 3", 2}, {"ops of stream 5", 2}}));
 }
 
 // A copy that was refused is no slice, and is told; the trace adds up.

@@ -73,7 +73,8 @@ class TimelineBuilder {
     bool begun = false;
     bool asked = false;
   };
-  using Copy = std::pair<std::uint16_t, std::size_t>;  // direction and index
+  using OpenOp = std::pair<std::uint64_t, std::uint64_t>;  // begin and stream
+  using Copy = std::pair<std::uint16_t, std::size_t>;      // direction and index
   struct Stall {
     Slice slice;
     std::uint64_t stream = 0;
@@ -234,16 +235,17 @@ class TimelineBuilder {
 
   void TakeOp(const Record& record) {
     if (record.event == Event::kOpBegin) {
-      open_ops_[record.subject] = Time(record);
+      open_ops_[record.subject] = {Time(record), record.value};
       return;
     }
-    const auto begin = open_ops_.find(record.subject);
-    if (begin == open_ops_.end()) return;
+    const auto found = open_ops_.find(record.subject);
+    if (found == open_ops_.end()) return;
+    const auto [begin_ns, stream] = found->second;
     const std::string label = Label(record.label);
-    Slice slice{begin->second, std::max(Time(record), begin->second), label.empty() ? "op" : label, {}, 0, {}};
+    Slice slice{begin_ns, std::max(Time(record), begin_ns), label.empty() ? "op" : label, {}, 0, {}};
     slice.arguments = {{"direction", 0, record.detail == 0 ? "forward" : "backward"}};
-    ops_.push_back(std::move(slice));
-    open_ops_.erase(begin);
+    ops_[stream].push_back(std::move(slice));
+    open_ops_.erase(found);
   }
 
   void EndWhatIsOpen() {
@@ -257,10 +259,11 @@ class TimelineBuilder {
                                     0,
                                     {}});
     }
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> open(open_ops_.begin(), open_ops_.end());
+    std::vector<std::pair<std::uint64_t, OpenOp>> open(open_ops_.begin(), open_ops_.end());
     std::sort(open.begin(), open.end());
-    for (const auto& [number, begin] : open) {
-      ops_.push_back({begin, std::max(last_ns_, begin), "op", {{"never_ended", 1, ""}}, 0, {}});
+    for (const auto& [number, op] : open) {
+      const auto [begin_ns, stream] = op;
+      ops_[stream].push_back({begin_ns, std::max(last_ns_, begin_ns), "op", {{"never_ended", 1, ""}}, 0, {}});
     }
   }
 
@@ -286,7 +289,9 @@ class TimelineBuilder {
   void Collect() {
     std::vector<TimelineTrack>* const tracks = &timeline_.tracks;
     if (!steps_.empty()) tracks->push_back({"steps", "step", std::move(steps_), {}});
-    AddApart("ops", "op", std::move(ops_), tracks);
+    for (auto& [stream, slices] : ops_) {
+      AddApart(stream == 0 ? "ops" : "ops of stream " + std::to_string(stream), "op", std::move(slices), tracks);
+    }
     for (std::size_t i = 0; i < copies_.size(); ++i) AddApart(kCopies[i], "copy", std::move(copies_[i]), tracks);
     std::map<std::uint64_t, std::vector<Slice>> by_stream;
     for (Stall& stall : stalls_) by_stream[stall.stream].push_back(std::move(stall.slice));
@@ -320,8 +325,8 @@ class TimelineBuilder {
   std::vector<Slice> steps_;
   bool in_step_ = false;
   bool in_backward_ = false;
-  std::vector<Slice> ops_;
-  absl::flat_hash_map<std::uint64_t, std::uint64_t> open_ops_;             // number: begin
+  std::map<std::uint64_t, std::vector<Slice>> ops_;                        // by stream; 0: not in the trace
+  absl::flat_hash_map<std::uint64_t, OpenOp> open_ops_;                    // by number
   std::map<std::pair<std::uint16_t, std::uint64_t>, Transfer> transfers_;  // under way, by direction and number
   std::array<std::vector<Slice>, trace::kDirectionCodeCount> copies_;
   absl::flat_hash_map<std::uint64_t, std::vector<Copy>> copied_of_;  // by storage

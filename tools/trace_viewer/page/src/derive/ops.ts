@@ -10,18 +10,20 @@ export interface Ops {
   begin: Float64Array;
   end: Float64Array;
   number: Float64Array;
+  stream: Float64Array; // -1: not in the trace
   backward: Uint8Array; // 1 where it is
   label: Uint32Array;
 }
 
 export function DeriveOps(trace: Trace): Ops {
-  const { time, event, detail, label, subject } = trace.columns;
+  const { time, event, detail, label, subject, value } = trace.columns;
   const most = CountOf(trace.columns, Event.OpEnd);
   const out: Ops = {
     count: 0,
     begin: new Float64Array(most),
     end: new Float64Array(most),
     number: new Float64Array(most),
+    stream: new Float64Array(most),
     backward: new Uint8Array(most),
     label: new Uint32Array(most),
   };
@@ -38,6 +40,7 @@ export function DeriveOps(trace: Trace): Ops {
       out.begin[at] = time[begin]!;
       out.end[at] = time[i]!;
       out.number[at] = subject[i]!;
+      out.stream[at] = value[begin] === 0 ? -1 : value[begin]!;
       out.backward[at] = detail[i] === 1 ? 1 : 0;
       out.label[at] = label[i]!;
     }
@@ -45,7 +48,7 @@ export function DeriveOps(trace: Trace): Ops {
   const { count } = out;
   return count === most ? out : {
     count, begin: out.begin.slice(0, count), end: out.end.slice(0, count), number: out.number.slice(0, count),
-    backward: out.backward.slice(0, count), label: out.label.slice(0, count),
+    stream: out.stream.slice(0, count), backward: out.backward.slice(0, count), label: out.label.slice(0, count),
   };
 }
 

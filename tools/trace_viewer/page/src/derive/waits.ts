@@ -1,5 +1,5 @@
-// Waits: who waited. The waiter of a stall is the operator that begins next on the device after it ends: what the stream could
-// not go on with.
+// Waits: who waited. The waiter of a stall is the operator that begins next on its stream after it ends: what the stream could
+// not go on with. Where the stream of one of the two is not in the trace, that of any stream counts.
 
 import type { Trace } from '../model.ts';
 import { Event } from '../vocabulary.ts';
@@ -9,12 +9,25 @@ import type { Stalls } from './stalls.ts';
 
 // The label of each stall's waiter; 0: no operator began after it, or the trace has none.
 export function DeriveWaiters(trace: Trace, stalls: Stalls): Uint32Array {
-  const { count, event, label, time } = trace.columns;
+  const { count, event, label, time, value } = trace.columns;
   const waiters = new Uint32Array(stalls.count);
-  let next = 0; // stalls before it have theirs
-  for (let i = 0; i < count && next < stalls.count; ++i) {
+  const waiting = new Map<number, number[]>(); // by stream: stalls that have ended and have none
+  const Meet = (stream: number, waiter: number) => {
+    for (const stall of waiting.get(stream) ?? []) waiters[stall] = waiter;
+    waiting.delete(stream);
+  };
+  let next = 0; // stalls before it have ended
+  for (let i = 0; i < count; ++i) {
     if (event[i] !== Event.OpBegin) continue;
-    for (; next < stalls.count && stalls.end[next]! <= time[i]!; ++next) waiters[next] = label[i]!;
+    for (; next < stalls.count && stalls.end[next]! <= time[i]!; ++next) {
+      const stream = stalls.stream[next]!;
+      const known = waiting.get(stream);
+      if (known === undefined) waiting.set(stream, [next]);
+      else known.push(next);
+    }
+    if (waiting.size === 0) continue;
+    const streams = value[i] === 0 ? [...waiting.keys()] : [value[i]!, -1]; // an op's 0 is not known, a stall's -1
+    for (const stream of streams) Meet(stream, label[i]!);
   }
   return waiters;
 }

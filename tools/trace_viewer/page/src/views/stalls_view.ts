@@ -1,15 +1,14 @@
-// Stalls of each stream: when it waited, why, and for what. Where there are very many streams the last lane has those of all others.
+// Stalls of each stream: when it waited, why, and for what.
 
 import { EntriesOf, KeysByBegin } from '../derive/rows.ts';
 import { StorageName } from '../derive/storages.ts';
+import { StreamLanes, StreamText } from '../derive/stream_lanes.ts';
 import { FormatDuration } from '../draw/format.ts';
 import { Series, TagSeries } from '../draw/palette.ts';
 import { copyCauses, StallCause } from '../vocabulary.ts';
 import { KeepsStall } from './filtering.ts';
 import { SpanView } from './span_view.ts';
 import { sinceStart, type LegendEntry, type ViewFactory } from './view.ts';
-
-const ownLanes = 16; // most streams with a lane of their own
 
 // By cause: copies are to blame for the red ones.
 const kinds: { causes: number[]; name: string; color: number }[] = [
@@ -32,33 +31,23 @@ export const StallsView: ViewFactory = ({ trace, derived }) => {
   const present = [...new Set(stalls.cause)];
   const legend = kinds.filter(kind => kind.causes.some(cause => present.includes(cause)))
     .map(({ name, color }): LegendEntry => ({ name, color, group: 'Stalls' }));
-  const streams = [...new Set(stalls.stream)].sort((a, b) => a - b);
-  const laneOf = new Map(streams.map((stream, i) => [stream, Math.min(i, ownLanes)]));
-  const lanes = Uint8Array.from(stalls.stream, stream => laneOf.get(stream)!);
-  const Id = (lane: number) => (streams.length === 1 ? 'stalls' : `stalls-${lane}`);
-  const Title = (lane: number) => {
-    if (streams.length === 1) return 'Stalls';
-    const others = streams.length - ownLanes;
-    if (lane === ownLanes) return `Stalls of ${others} other stream${others === 1 ? '' : 's'}`;
-    return streams[lane]! < 0 ? 'Stalls, stream not known' : `Stalls of stream ${streams[lane]}`;
-  };
-  return [...new Set(laneOf.values())].map(lane => new SpanView({
-    id: Id(lane),
-    title: Title(lane),
-    about: lane < ownLanes ? 'Times in which a stream of the program waited, with the cause and for what.'
-      : `Times in which any stream waited that has no lane of its own: all after the first ${ownLanes}.`,
+  const streams = new StreamLanes(stalls.stream);
+  return streams.lanes.map(lane => new SpanView({
+    id: streams.Id('stalls', lane),
+    title: streams.Title('Stalls', lane),
+    about: `Times in which a stream of the program waited, with the cause and for what. ${streams.Note(lane)}`.trimEnd(),
     legend,
     rows: 2,
     rowHeight: 16,
     series: seriesOfCause,
-    entries: () => EntriesOf(KeysByBegin(stalls.begin, lanes, lane), stalls.begin, stalls.end, stalls.cause),
+    entries: () => EntriesOf(KeysByBegin(stalls.begin, streams.of, lane), stalls.begin, stalls.end, stalls.cause),
     keeps: (k, filter) => KeepsStall(filter, stalls, storages, k),
     filtered: ['tag', 'size'],
     name: Name,
     label: k => stalls.label[k]!,
     storage: k => stalls.storage[k]!,
     item: k => ({
-      view: Id(lane),
+      view: streams.Id('stalls', lane),
       key: k,
       begin: stalls.begin[k]!,
       end: stalls.end[k]!,
@@ -67,7 +56,7 @@ export const StallsView: ViewFactory = ({ trace, derived }) => {
         ['Cause', causes[stalls.cause[k]!] ?? 'not known'],
         ['Waited for', Name(k)],
         ['Length', FormatDuration(stalls.end[k]! - stalls.begin[k]!)],
-        ['Stream', stalls.stream[k]! < 0 ? 'not in the trace' : `${stalls.stream[k]}`],
+        ['Stream', StreamText(stalls.stream[k]!)],
       ],
       storage: stalls.storage[k]!,
     }),

@@ -121,10 +121,12 @@ export function RandomRunTrace(seed: number, length: number): Trace {
         break;
       }
       case 9:
-        Put({ event: Event.StallEnd, detail: Below(6), label: Below(2) === 0 ? label : '', subject: Below(2) === 0 ? storage : 0,
+        Put(Below(2) === 0
+          ? { event: Event.StallBegin, detail: Below(3), subject: Below(3), value: 1 + Below(3) }
+          : { event: Event.StallEnd, detail: Below(6), label: Below(2) === 0 ? label : '', subject: Below(2) === 0 ? storage : Below(3),
               value: Below(200) });
         break;
-      default: Put({ event: Event.OpBegin, label: `op${Below(4)}`, subject: ops++ }); break;
+      default: Put({ event: Event.OpBegin, label: `op${Below(4)}`, subject: ops++, value: Below(4) }); break;
     }
   }
   return MakeTrace(records);

@@ -116,7 +116,7 @@ test('of the stalls for one storage each end belongs to the begin at its distanc
 test('ops by number and steps with their backward', () => {
   const { ops, steps } = new Derived(MakeTrace([
     { time: 0, event: Event.StepBegin, subject: 7 },
-    { time: 1, event: Event.OpBegin, subject: 1, label: 'matmul' },
+    { time: 1, event: Event.OpBegin, subject: 1, label: 'matmul', value: 5 },
     { time: 2, event: Event.OpBegin, subject: 2, detail: 1 },
     { time: 4, event: Event.OpEnd, subject: 2, detail: 1 },
     { time: 5, event: Event.BackwardBegin, subject: 7 },
@@ -131,6 +131,7 @@ test('ops by number and steps with their backward', () => {
   expect(ops.count).toBe(2);
   expect([...ops.begin.slice(0, 2)]).toEqual([2, 1]);
   expect([...ops.end.slice(0, 2)]).toEqual([4, 6]);
+  expect([...ops.stream]).toEqual([-1, 5]);
   expect([...steps.number]).toEqual([7, 8, 9]);
   expect([...steps.end]).toEqual([9, 12, 20]);
   expect([...steps.finished]).toEqual([1, 0, 0]);

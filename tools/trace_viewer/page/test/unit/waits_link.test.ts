@@ -8,20 +8,23 @@ import { DeriveStorages } from '../../src/derive/storages.ts';
 import { DeriveTransfers } from '../../src/derive/transfers.ts';
 import { DeriveWaiters, GroupWaits, LengthWithin } from '../../src/derive/waits.ts';
 import { Event } from '../../src/vocabulary.ts';
+import { MakeTrace } from './fixture.ts';
 import { Random, RandomRunTrace } from './random_trace.ts';
 
 const seeds = Array.from({ length: 15 }, (_, i) => i + 1);
 
 describe('waits', () => {
-  test.each(seeds)('have the operator that began next, and groups add up (seed %i)', seed => {
+  test.each(seeds)('have the operator that began next on their stream, and groups add up (seed %i)', seed => {
     const trace = RandomRunTrace(seed, 400);
-    const { count, event, label, time } = trace.columns;
+    const { count, event, label, time, value } = trace.columns;
     const stalls = DeriveStalls(trace, DeriveStorages(trace));
     const waiters = DeriveWaiters(trace, stalls);
     for (let i = 0; i < stalls.count; ++i) {
       let expected = 0;
       for (let record = 0; record < count && expected === 0; ++record) {
-        if (event[record] === Event.OpBegin && time[record]! >= stalls.end[i]!) expected = label[record]!;
+        if (event[record] !== Event.OpBegin || time[record]! < stalls.end[i]!) continue;
+        const stream = value[record]!;
+        if (stream === 0 || stalls.stream[i]! < 0 || stream === stalls.stream[i]!) expected = label[record]!;
       }
       expect(waiters[i]).toBe(expected);
     }
@@ -41,6 +44,22 @@ describe('waits', () => {
       expect(same).toContain(group.longest);
     }
     for (let i = 1; i < groups.length; ++i) expect(groups[i]!.ns).toBeLessThanOrEqual(groups[i - 1]!.ns);
+  });
+
+  test('of two streams, each has its own operators; where one is not known, any do', () => {
+    const stall = { detail: 2, subject: 1 };
+    const Waiters = (...values: number[]) => {
+      const trace = MakeTrace([
+        { time: 0, event: Event.StallBegin, ...stall, value: 1 }, { time: 1, event: Event.StallBegin, ...stall, value: 2 },
+        { time: 10, event: Event.StallEnd, ...stall, value: 10 }, { time: 12, event: Event.StallEnd, ...stall, value: 11 },
+        { time: 20, event: Event.StallEnd, detail: 4, value: 5 }, // of a stream that is not in the trace
+        ...values.map((value, i) => ({ time: 30 + i, event: Event.OpBegin, label: `op${i}`, subject: i, value })),
+      ]);
+      return [...DeriveWaiters(trace, DeriveStalls(trace, DeriveStorages(trace)))].map(label => trace.labels[label]);
+    };
+    expect(Waiters(2, 3, 1)).toEqual(['op2', 'op0', 'op0']);
+    expect(Waiters(3)).toEqual(['', '', 'op0']);
+    expect(Waiters(0, 1)).toEqual(['op0', 'op0', 'op0']);
   });
 
   test('patterns put the numbers in labels together, and nothing else', () => {
