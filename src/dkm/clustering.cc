@@ -10,11 +10,10 @@
 #include "autograd/shape.h"
 #include "dkm/channel_scale.h"
 #include "dkm/cuda_form.h"
-#include "dkm/dense_chain.h"
+#include "dkm/dense_form.h"
 #include "dkm/exact_form.h"
 #include "dkm/form_choice.h"
 #include "dkm/groups.h"
-#include "dkm/join_rows.h"
 #include "dkm/kernels/finite.h"
 #include "dkm/kernels/tiled.h"
 #include "dkm/rounding.h"
@@ -221,57 +220,26 @@ struct Clustering::State {
   StatusOr<Tensor> Palettize(Context& context, const Tensor& weight);
 };
 
-namespace {
-
-// Rows [begin, end) of a tensor.
-Tensor RowsIn(const Tensor& tensor, std::int64_t begin, std::int64_t end) {
-  return tensor.WithLayout(autograd::SliceLayout(tensor.layout(), 0, begin, end, 1));
-}
-
-// The rows of each group. Whole groups go through one op, whose gradient is written once.
-std::vector<Value> RowsByGroup(const Value& weight, const Groups& groups) {
-  if (groups.count == 1) return {weight};
-  const bool even = groups.last_rows == groups.rows;
-  const std::int64_t whole_groups = even ? groups.count : groups.count - 1;
-  const std::int64_t whole_rows = whole_groups * groups.rows;
-  const Value whole = even ? weight : Slice(weight, 0, 0, whole_rows);
-  std::vector<Value> parts = Split(whole, static_cast<int>(whole_groups), 0);
-  if (!even) parts.push_back(Slice(weight, 0, whole_rows, whole_rows + groups.last_rows));
-  return parts;
-}
-
-}  // namespace
-
 StatusOr<Value> Clustering::State::ApplyDense(const Launcher& launcher, Tape& tape, const Value& weight,
                                               const Tensor& centroids) {
   if (weight.dtype() == DType::kF16) {
     return InvalidArgumentError("dkm: weight " + name + ": a dense form sums beyond the range of f16; use form tiled");
-  }
-  Tensor first = start;
-  if (weight.dtype() != DType::kF32) {
-    TIERLIB_ASSIGN_OR_RETURN(first, launcher.New(weight.dtype(), start.sizes()));
-    TIERLIB_RETURN_IF_ERROR(launcher.Copy(start, first));
   }
   ChainOptions chain{tau, options.iterations, options.metric, options.attention};
   chain.attention_floor = options.attention_floor;
   chain.uniquify = options.uniquify;
   chain.sharding.learners = options.learners;
   TIERLIB_ASSIGN_OR_RETURN(chain.distance_bias, DistanceBias(launcher, weight.dtype()));
-  const Groups groups = GroupsOf(options, weight.sizes());
-  const std::vector<Value> parts = RowsByGroup(weight, groups);
-  TIERLIB_RETURN_IF_ERROR(tape.status());
-  std::vector<Value> outputs;
-  for (std::int64_t group = 0; group < groups.count; ++group) {
-    const std::int64_t begin = group * clusters(), end = begin + clusters();
-    const Value w = Reshape(parts[static_cast<std::size_t>(group)], {groups.Vectors(group), options.cluster_dim});
-    const Value c = tape.Constant(RowsIn(first, begin, end));
-    const ChainResult result = form == Form::kPaper ? PaperChain(w, c, chain) : ReferenceChain(w, c, chain);
-    TIERLIB_RETURN_IF_ERROR(tape.status());
-    TIERLIB_RETURN_IF_ERROR(launcher.Copy(result.centroids.tensor(), RowsIn(centroids, begin, end)));
-    outputs.push_back(result.output);
-  }
+  const DenseProblem problem{form == Form::kPaper,
+                             chain,
+                             options.cluster_dim,
+                             static_cast<int>(clusters()),
+                             GroupsOf(options, weight.sizes()),
+                             start,
+                             centroids};
+  TIERLIB_ASSIGN_OR_RETURN(Value output, DenseForm(launcher, tape, weight, problem));
   iterations_run->store(options.iterations, std::memory_order_relaxed);
-  return groups.count == 1 ? Reshape(outputs.front(), weight.sizes()) : JoinRows(outputs, weight.sizes());
+  return output;
 }
 
 StatusOr<Tensor> Clustering::State::DistanceBias(const Launcher& launcher, DType dtype) {

@@ -1,6 +1,7 @@
 #include "dkm/dense_chain.h"
 
 #include "autograd/saved_codec.h"
+#include "dkm/dense_output.h"
 #include "dkm/kernels/tiled.h"
 #include "dkm/map_codec.h"
 #include "dkm/pair_distance.h"
@@ -54,14 +55,18 @@ ChainResult Chain(const Value& w, const Value& start, const ChainOptions& option
   const bool keeps = options.uniquify || options.sharding.learners != nullptr;
   const autograd::SavedCodecScope keep_by(*w.tape(), keeps ? &codec : nullptr);
   Value c = start;
-  Value attention;
+  Value attention, attended;
   for (int t = 0; t < options.iterations && c.defined(); ++t) {
+    attended = c;
     attention = attend(c);
     c = NewCentroids(attention, w, c, options.contiguous_transpose);
   }
   if (!c.defined()) return {};
-  if (options.attention == Attention::kRecomputed) attention = attend(c);
-  return {MatMul(attention, c), c};
+  if (options.attention == Attention::kRecomputed) {
+    attended = c;
+    attention = attend(c);
+  }
+  return {DenseOutput(attention, c), attended, c};
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ struct ChainOptions {
 
 struct ChainResult {
   autograd::Value output;     // W~ [N, d]
+  autograd::Value attended;   // [k, d]: the centroids that the attention of W~ was taken against
   autograd::Value centroids;  // C_T [k, d]
 };
 
