@@ -69,6 +69,17 @@ StatusOr<std::unique_ptr<DirectPool>> DirectPool::Create(DeviceBackend& device, 
 }
 
 DirectPool::~DirectPool() {
+  std::uintptr_t from = 0;
+  while (void* const block = [&]() -> void* {
+    MutexLock lock(mutex_);
+    auto found = live_.lower_bound(from);
+    while (found != live_.end() && found->second.freed_in_capture == nullptr) ++found;
+    if (found == live_.end()) return nullptr;
+    from = found->first + 1;
+    return found->second.freed_in_capture;
+  }()) {
+    Free(block, {});
+  }
   hardening_.reset();  // it calls this pool
   (void)device_.DestroyStream(frees_);
 }
@@ -94,8 +105,23 @@ StatusOr<void*> DirectPool::Allocate(std::size_t bytes, Stream stream, trace::Ta
 }
 
 void DirectPool::Free(void* block, absl::Span<const Stream> streams) {
+  if (LeaveToGraph(block, streams)) return;
   if (hardening_ != nullptr) return hardening_->Free(block, streams);
   FreeBlock(block, streams);
+}
+
+bool DirectPool::LeaveToGraph(void* block, absl::Span<const Stream> streams) {
+  if (std::none_of(streams.begin(), streams.end(), [&](Stream stream) { return device_.InCapture(stream); })) {
+    return false;
+  }
+  AddressMap::Found given;
+  if (!Find(block, &given) || given.in_block != 0) return false;  // freeing it says what is wrong
+  MutexLock lock(mutex_);
+  // In hardened mode the block of this pool begins with a guard.
+  Live& live = std::prev(live_.upper_bound(reinterpret_cast<std::uintptr_t>(block)))->second;
+  if (live.freed_in_capture != nullptr) misuse::DieOfForeign("free", block, Tier::kDevice);
+  live.freed_in_capture = block;
+  return true;
 }
 
 StatusOr<void*> DirectPool::AllocateBlock(std::size_t bytes, Stream stream, trace::Tag tag) {

@@ -44,7 +44,7 @@ class DirectPool {
   // Unimplemented where the device has no such allocator. REQUIRES: device and events outlive it, and so do the
   // recorder and the faults where there are any.
   static StatusOr<std::unique_ptr<DirectPool>> Create(DeviceBackend& device, EventPool& events, const Options& options);
-  // REQUIRES: every block was freed.
+  // REQUIRES: every block was freed, and no graph of the program's that uses one is launched any more.
   ~DirectPool();
   DirectPool(const DirectPool&) = delete;
   DirectPool& operator=(const DirectPool&) = delete;
@@ -52,7 +52,8 @@ class DirectPool {
   // ResourceExhausted, without a message, where the capacity, the tag's limit or the device does not hold it. On
   // std::bad_alloc nothing has changed.
   StatusOr<void*> Allocate(std::size_t bytes, Stream stream, trace::Tag tag);
-  // REQUIRES: a live block (aborts otherwise).
+  // REQUIRES: a live block (aborts otherwise). A block that is freed on a stream in a capture of the program's own stays
+  // live, and booked, until the pool goes: the graph uses it in every launch.
   void Free(void* block, absl::Span<const Stream> streams);
 
   // Names who has a live block, for Find: 0 since Allocate. REQUIRES: live, as for Free.
@@ -80,11 +81,14 @@ class DirectPool {
     std::size_t rounded = 0;
     trace::Tag tag = trace::Tag::kNone;
     std::uint64_t owner = 0;
+    void* freed_in_capture = nullptr;  // as it was given to Free
   };
   using Blocks = std::map<std::uintptr_t, Live>;  // by address
   // The live block that starts there. Aborts where there is none: `use` says what the address was given for.
   Blocks::iterator LiveAt(const void* block, const char* use) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::size_t PlainRounded(std::size_t bytes) const;
+  // Leaves the block to the graph of which one of the streams is in the capture; false where none is in any.
+  bool LeaveToGraph(void* block, absl::Span<const Stream> streams);
   StatusOr<void*> AllocateBlock(std::size_t bytes, Stream stream, trace::Tag tag);
   void FreeBlock(void* block, absl::Span<const Stream> streams);
 

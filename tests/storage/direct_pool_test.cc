@@ -270,5 +270,48 @@ TEST(DirectPool, TakesBlocksBackWhoseStreamIsGone) {
   pool->Free(third, {other});
 }
 
+// The graph writes to it in every launch, long after the program has dropped it.
+TEST(DirectPool, ABlockThatIsFreedInACaptureOfTheProgramStaysWithTheGraph) {
+  for (const bool hardened : {false, true}) {
+    const std::unique_ptr<DeviceBackend> device = MakeDevice(DeterministicDevice(1, KiB(64))).value();
+    EventPool events(*device);
+    std::unique_ptr<DirectPool> pool =
+        hardened ? MakeHardened(*device, events) : DirectPool::Create(*device, events, {}).value();
+    const Stream stream = device->CreateStream("stream").value();
+    const Stream other = device->CreateStream("other").value();
+    void* const block = pool->Allocate(KiB(8), stream, trace::Tag::kActivation).value();
+    const TierStatistics before = pool->statistics();
+    ASSERT_TRUE(device->BeginCapture(stream).ok());
+    ASSERT_TRUE(device->Fill(block, 7, KiB(8), stream).ok());
+    pool->Free(block, {stream, other});
+    const GraphId graph = device->EndCapture(stream).value();
+    EXPECT_EQ(pool->statistics().live, before.live);
+    pool->CheckInvariants();
+    std::vector<void*> others;  // none of them is the graph's memory
+    for (;;) {
+      const StatusOr<void*> next = pool->Allocate(KiB(4), other, trace::Tag::kNone);
+      if (!next.ok()) break;
+      ASSERT_TRUE(device->Fill(*next, 1, KiB(4), other).ok());
+      others.push_back(*next);
+    }
+    EXPECT_GE(others.size(), 4u);
+    ASSERT_TRUE(device->LaunchGraph(graph, stream).ok());
+    int wrong = 0;
+    HostKernel read{"read", {}, [&](KernelContext&) {
+                      for (void* const one : others) wrong += *static_cast<std::uint8_t*>(one) != 1 ? 1 : 0;
+                    }};
+    ASSERT_TRUE(device->Launch(other, std::move(read)).ok());
+    for (void* const one : others) pool->Free(one, {&other, 1});
+    ASSERT_TRUE(device->Synchronize().ok());
+    EXPECT_EQ(wrong, 0);
+    EXPECT_EQ(pool->statistics().live, before.live);
+    ASSERT_TRUE(device->DestroyGraph(graph).ok());
+    pool.reset();  // takes it back: the device has all its memory again
+    pool = DirectPool::Create(*device, events, {}).value();
+    void* const all = pool->Allocate(KiB(64), other, trace::Tag::kNone).value();
+    pool->Free(all, {&other, 1});
+  }
+}
+
 }  // namespace
 }  // namespace tierlib
