@@ -178,7 +178,7 @@ inline void InEverySetting(const std::function<void(const Setting&)>& test) {
     for (const Copier copier : {Copier::kSynchronous, Copier::kDelayed, Copier::kReordered}) {
       if (copier == Copier::kDelayed && Hardened()) continue;
       for (const Copies copies : {Copies::kWhole, Copies::kInChunks, Copies::kGathered}) {
-        const bool once = Hardened() || TIERLIB_RANDOM_SCALE > 10;
+        const bool once = Hardened() || TIERLIB_RANDOM_SCALE > 1;
         const std::uint64_t seeds = copier == Copier::kReordered && !once ? 3 : 1;
         for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
           const Setting setting{copier, adopted, seed, copies};
