@@ -87,10 +87,14 @@ StatusOr<Node::Kept> Op::Keep(const Tensor& tensor, const std::string& label) co
   return kept;
 }
 
+Status DeriveOnTape(Tape& tape, const Tensor& derived, const Tensor& source, Replay replay) {
+  if (!tape.recording()) return OkStatus();
+  if (SavedCodec* const codec = tape.state().codec; codec != nullptr) codec->NoteDerived(derived, source, replay);
+  return tape.context().runtime().Derive(derived.view(), source.view(), std::move(replay));
+}
+
 Status Op::Derive(const Tensor& derived, const Tensor& source, Replay replay) const {
-  if (!tape_.recording()) return OkStatus();
-  if (SavedCodec* const codec = tape_.state().codec; codec != nullptr) codec->NoteDerived(derived, source, replay);
-  return context().runtime().Derive(derived.view(), source.view(), std::move(replay));
+  return DeriveOnTape(tape_, derived, source, std::move(replay));
 }
 
 StatusOr<Value> Op::Record(Tensor output, BackwardFunction backward, BufferFunction buffer) {

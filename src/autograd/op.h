@@ -61,6 +61,9 @@ Value RunOp(const char* name, const std::vector<const Value*>& inputs, absl::Fun
 std::vector<Value> RunOpAll(const char* name, std::initializer_list<const Value*> inputs,
                             absl::FunctionRef<StatusOr<std::vector<Value>>(Op&)> body);
 
+// Op::Derive outside of an op: for what several ops together make.
+Status DeriveOnTape(Tape& tape, const Tensor& derived, const Tensor& source, Replay replay);
+
 // InvalidArgument "dtype i32 is not a float type" unless all are.
 Status RequireFloat(std::initializer_list<const Value*> values);
 

@@ -35,7 +35,7 @@ Replay ExactReplayCuda(autograd::Context& context, const ExactProblem& problem, 
 Status LaunchTiledForwardCuda(const autograd::Launcher& launcher, const TiledProblem& problem,
                               const autograd::Tensor& weights, const autograd::Tensor& trajectories,
                               const autograd::Tensor& output, bool rounds);
-// How W~ is made again from a row-major W, both of the type that is computed in.
+// How W~ is made again from a row-major W of the type that is computed in.
 Replay TiledReplayCuda(autograd::Context& context, const TiledProblem& problem, DType dtype,
                        const autograd::Tensor& trajectories);
 Status LaunchTiledBackwardCuda(const autograd::Launcher& launcher, const TiledProblem& problem,

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "autograd/op.h"
 #include "autograd/replay.h"
 #include "autograd/shape.h"
 #include "dkm/join_rows.h"
@@ -146,8 +147,8 @@ StatusOr<Value> DenseForm(const Launcher& launcher, Tape& tape, const Value& wei
   const Value output = groups.count == 1 ? Reshape(outputs.front(), weight.sizes()) : JoinRows(outputs, weight.sizes());
   TIERLIB_RETURN_IF_ERROR(tape.status());
   if (table.defined()) {
-    TIERLIB_RETURN_IF_ERROR(tape.context().runtime().Derive(output.tensor().view(), weight.tensor().view(),
-                                                            table.MakeReplay(tape.context())));
+    TIERLIB_RETURN_IF_ERROR(
+        autograd::DeriveOnTape(tape, output.tensor(), weight.tensor(), table.MakeReplay(tape.context())));
   }
   return output;
 }

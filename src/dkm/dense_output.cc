@@ -1,5 +1,7 @@
 #include "dkm/dense_output.h"
 
+#include <cstdint>
+#include <string>
 #include <utility>
 
 #include "autograd/kernels/matmul.h"
@@ -64,6 +66,10 @@ Status DenseOutputBackward(BackwardPass& pass, int attention_slot, int centroids
 
 Value DenseOutput(const Value& attention, const Value& c) {
   return autograd::RunOp("dkm_dense_output", {&attention, &c}, [&](Op& op) -> StatusOr<Value> {
+    constexpr std::int64_t kMost = 256;
+    if (c.sizes()[0] < 1 || c.sizes()[0] > kMost) {
+      return InvalidArgumentError("takes 1 to 256 centroids, not " + std::to_string(c.sizes()[0]));
+    }
     TIERLIB_ASSIGN_OR_RETURN(const Tensor map, op.RowMajor(attention.tensor()));
     TIERLIB_ASSIGN_OR_RETURN(const Tensor centroids, op.RowMajor(c.tensor()));
     TIERLIB_ASSIGN_OR_RETURN(Tensor output, op.New(map.dtype(), {map.sizes()[0], centroids.sizes()[1]}));

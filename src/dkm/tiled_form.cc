@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <utility>
 
-#include "autograd/kernels/cast.h"
 #include "autograd/op.h"
 #include "autograd/replay.h"
 #include "dkm/cuda_form.h"
@@ -185,10 +184,11 @@ StatusOr<Tensor> KeptTrajectories(const Launcher& launcher, const TiledProblem& 
 }
 
 // Whether W~ need not be kept, as it can be made again from W.
-bool Replays(const TiledProblem& problem, const Tensor& weight) {
+bool Replays(const Launcher& launcher, const TiledProblem& problem, const Tensor& weight) {
   const DType compute = autograd::host::ComputeType(weight.dtype());
   const std::int64_t kept = TrajectorySizes(problem)[0] * static_cast<std::int64_t>(ElementBytes(compute));
-  return weight.layout().is_contiguous() && kept < weight.layout().logical_bytes() / 2;
+  return weight.layout().is_contiguous() && kept < weight.layout().logical_bytes() / 2 &&
+         (launcher.runs_host_kernels() || weight.dtype() == compute);
 }
 
 // How.
@@ -212,32 +212,16 @@ Replay ReplayOf(autograd::Context& context, const TiledProblem& problem, DType d
       {trajectories});
 }
 
-Replay CastReplay(autograd::Context& context) {
-  return autograd::KernelReplay<autograd::host::CastArguments>(
-      context, "cast", autograd::host::Cast, [](const autograd::host::Source& x, const autograd::host::Target& y) {
-        return autograd::host::CastArguments{.x = x, .y = y};
-      });
-}
-
-// A device with kernels of its own makes W~ in the type that is computed in: from W to W~ it is as many steps as the
-// forward pass took.
-struct Computed {
-  Tensor weights, output;
-};
 Status DeriveOutput(Op& op, const TiledProblem& problem, const Tensor& output, const Tensor& weight,
-                    const Computed& computed, const Tensor& trajectories) {
+                    const Tensor& trajectories) {
   autograd::Context& context = op.context();
-  if (op.runs_host_kernels()) {
-    return op.Derive(output, weight,
-                     trajectories.dtype() == DType::kF64
-                         ? ReplayOf<double>(context, problem, weight.dtype(), trajectories)
-                         : ReplayOf<float>(context, problem, weight.dtype(), trajectories));
+  if (!op.runs_host_kernels()) {
+    return op.Derive(output, weight, TiledReplayCuda(context, problem, weight.dtype(), trajectories));
   }
-  const bool converts = computed.weights.dtype() != weight.dtype();
-  if (converts) TIERLIB_RETURN_IF_ERROR(op.Derive(computed.weights, weight, CastReplay(context)));
-  TIERLIB_RETURN_IF_ERROR(op.Derive(computed.output, computed.weights,
-                                    TiledReplayCuda(context, problem, computed.weights.dtype(), trajectories)));
-  return converts ? op.Derive(output, computed.output, CastReplay(context)) : OkStatus();
+  return op.Derive(output, weight,
+                   trajectories.dtype() == DType::kF64
+                       ? ReplayOf<double>(context, problem, weight.dtype(), trajectories)
+                       : ReplayOf<float>(context, problem, weight.dtype(), trajectories));
 }
 
 // `computed`: the weight in the type that is computed in.
@@ -288,23 +272,20 @@ Value TiledForm(const Value& weight, const TiledProblem& problem) {
     TIERLIB_RETURN_IF_ERROR(autograd::RequireFloat({&weight}));
     TIERLIB_ASSIGN_OR_RETURN(const Tensor weights, InComputeType(op, weight.tensor()));
     const DType compute = weights.dtype();
-    const bool replays = Replays(problem, weight.tensor());
+    const bool replays = Replays(op, problem, weight.tensor());
     TIERLIB_ASSIGN_OR_RETURN(const Tensor trajectories,
                              replays ? KeptTrajectories(op, problem, compute) : NewTrajectories(op, problem, compute));
-    TIERLIB_ASSIGN_OR_RETURN(const Tensor computed, op.New(compute, weight.sizes()));
+    TIERLIB_ASSIGN_OR_RETURN(Tensor output, op.New(compute, weight.sizes()));
     const int weight_slot = op.Save(weight.tensor(), "weight");
-    TIERLIB_RETURN_IF_ERROR(compute == DType::kF64
-                                ? LaunchForward<double>(op, problem, weights, trajectories, computed)
-                                : LaunchForward<float>(op, problem, weights, trajectories, computed));
+    TIERLIB_RETURN_IF_ERROR(compute == DType::kF64 ? LaunchForward<double>(op, problem, weights, trajectories, output)
+                                                   : LaunchForward<float>(op, problem, weights, trajectories, output));
     const int trajectory_slot = op.Save(trajectories, "centroids");
-    Tensor output = computed;
     if (compute != weight.dtype()) {
-      TIERLIB_ASSIGN_OR_RETURN(output, op.New(weight.dtype(), weight.sizes()));
-      TIERLIB_RETURN_IF_ERROR(op.Copy(computed, output));
+      TIERLIB_ASSIGN_OR_RETURN(Tensor rounded, op.New(weight.dtype(), weight.sizes()));
+      TIERLIB_RETURN_IF_ERROR(op.Copy(output, rounded));
+      output = std::move(rounded);
     }
-    if (replays) {
-      TIERLIB_RETURN_IF_ERROR(DeriveOutput(op, problem, output, weight.tensor(), {weights, computed}, trajectories));
-    }
+    if (replays) TIERLIB_RETURN_IF_ERROR(DeriveOutput(op, problem, output, weight.tensor(), trajectories));
     TiledProblem backward{problem.shape, problem.groups, Tensor(), Tensor(), nullptr, problem.table};
     return op.Record(std::move(output), [backward, weight_slot, trajectory_slot](BackwardPass& pass) {
       return TiledBackwardPass(pass, backward, weight_slot, trajectory_slot);

@@ -24,7 +24,8 @@ struct TiledProblem {
 };
 
 // W~ with the sizes and dtype of `weight`; f32, bf16 and f16 are computed in float32, f64 in float64. Where the weight
-// is row-major and large beside the centroids, W~ is told to the runtime as made from it.
+// is row-major and large beside the centroids, W~ is told to the runtime as made from it (on a device with kernels of
+// its own, where the weight's type is the one that is computed in).
 autograd::Value TiledForm(const autograd::Value& weight, const TiledProblem& problem);
 
 // output [sizes of weight], fresh: each vector of the weight replaced by the nearest of C_T as problem.table has it.

@@ -76,7 +76,7 @@ DirectPool::~DirectPool() {
     while (found != live_.end() && found->second.freed_in_capture == nullptr) ++found;
     if (found == live_.end()) return nullptr;
     from = found->first + 1;
-    return found->second.freed_in_capture;
+    return std::exchange(found->second.freed_in_capture, nullptr);
   }()) {
     Free(block, {});
   }
@@ -159,6 +159,7 @@ void DirectPool::FreeBlock(void* block, absl::Span<const Stream> streams) {
   }
   MutexLock lock(mutex_);
   const auto found = LiveAt(block, "free");
+  if (found->second.freed_in_capture != nullptr) misuse::DieOfForeign("free", block, Tier::kDevice);
   const Live live = found->second;
   live_.erase(found);
   accounts_.Remove(live.tag, live.asked, live.rounded);

@@ -1,5 +1,6 @@
 // Waits: who waited. The waiter of a stall is the operator that begins next on its stream after it ends: what the stream could
-// not go on with. Where the stream of one of the two is not in the trace, that of any stream counts.
+// not go on with. That of any stream counts where the stream of one of the two is not in the trace, or runs no operators (tierlib's
+// own, on which the host waits for the disk).
 
 import type { Trace } from '../model.ts';
 import { Event } from '../vocabulary.ts';
@@ -16,17 +17,19 @@ export function DeriveWaiters(trace: Trace, stalls: Stalls): Uint32Array {
     for (const stall of waiting.get(stream) ?? []) waiters[stall] = waiter;
     waiting.delete(stream);
   };
+  const running = new Set<number>(); // streams that run operators
+  for (let i = 0; i < count; ++i) if (event[i] === Event.OpBegin) running.add(value[i]!);
   let next = 0; // stalls before it have ended
   for (let i = 0; i < count; ++i) {
     if (event[i] !== Event.OpBegin) continue;
     for (; next < stalls.count && stalls.end[next]! <= time[i]!; ++next) {
-      const stream = stalls.stream[next]!;
+      const stream = running.has(stalls.stream[next]!) ? stalls.stream[next]! : -1;
       const known = waiting.get(stream);
       if (known === undefined) waiting.set(stream, [next]);
       else known.push(next);
     }
     if (waiting.size === 0) continue;
-    const streams = value[i] === 0 ? [...waiting.keys()] : [value[i]!, -1]; // an op's 0 is not known, a stall's -1
+    const streams = value[i] === 0 ? [...waiting.keys()] : [value[i]!, -1]; // an op's 0 is not known, a stall's -1 is of no stream that runs any
     for (const stream of streams) Meet(stream, label[i]!);
   }
   return waiters;

@@ -19,12 +19,13 @@ describe('waits', () => {
     const { count, event, label, time, value } = trace.columns;
     const stalls = DeriveStalls(trace, DeriveStorages(trace));
     const waiters = DeriveWaiters(trace, stalls);
+    const running = new Set([...value].filter((_, record) => event[record] === Event.OpBegin));
     for (let i = 0; i < stalls.count; ++i) {
       let expected = 0;
       for (let record = 0; record < count && expected === 0; ++record) {
         if (event[record] !== Event.OpBegin || time[record]! < stalls.end[i]!) continue;
         const stream = value[record]!;
-        if (stream === 0 || stalls.stream[i]! < 0 || stream === stalls.stream[i]!) expected = label[record]!;
+        if (stream === 0 || !running.has(stalls.stream[i]!) || stream === stalls.stream[i]!) expected = label[record]!;
       }
       expect(waiters[i]).toBe(expected);
     }
@@ -58,7 +59,9 @@ describe('waits', () => {
       return [...DeriveWaiters(trace, DeriveStalls(trace, DeriveStorages(trace)))].map(label => trace.labels[label]);
     };
     expect(Waiters(2, 3, 1)).toEqual(['op2', 'op0', 'op0']);
-    expect(Waiters(3)).toEqual(['', '', 'op0']);
+    expect(Waiters(2, 3, 2)).toEqual(['op0', 'op0', 'op0']); // the first waited on a stream that runs nothing
+    expect(Waiters(1)).toEqual(['op0', 'op0', 'op0']);
+    expect(Waiters(3, 1)).toEqual(['op1', 'op0', 'op0']);
     expect(Waiters(0, 1)).toEqual(['op0', 'op0', 'op0']);
   });
 
