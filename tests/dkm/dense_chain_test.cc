@@ -288,5 +288,14 @@ TEST(PairDistance, NamesSizesThatDoNotFit) {
   EXPECT_NE(std::string(tape.status().message()).find("f32[3,2]"), std::string::npos) << tape.status();
 }
 
+TEST(ReferenceChain, RefusesMoreCentroidsThanItsLastOpTakes) {
+  TestDevice device;
+  Tape tape(device.context());
+  const Value w = tape.Constant(device.Make<float>(DType::kF32, {600, 1}, std::vector<float>(600, 0.5f)));
+  const Value c = tape.Constant(device.Make<float>(DType::kF32, {257, 1}, std::vector<float>(257, 0.5f)));
+  EXPECT_FALSE(ReferenceChain(w, c, ChainOptions{1, 1}).output.defined());
+  EXPECT_EQ(tape.status().message(), "dkm_dense_output: takes 1 to 256 centroids, not 257");
+}
+
 }  // namespace
 }  // namespace tierlib::dkm

@@ -16,6 +16,7 @@ class GroupChain : public testing::TestWithParam<int> {};
 
 TEST_P(GroupChain, HoldsTheBitsOfOneLearnerAlone) {
   const int learners = GetParam();
+  if (TIERLIB_RANDOM_SCALE > 10 && learners > 3) GTEST_SKIP() << "takes long with ThreadSanitizer";
   for (const ChainFunction chain : {ReferenceChain, PaperChain}) {
     LearnerCase one{.chain = chain, .chain_options = {1e-4, 2}, .vectors = 1001};  // no share is as large as the others
     const LearnerRun alone = RunLearner(one, autograd::SmallOptions());

@@ -313,5 +313,22 @@ TEST(DirectPool, ABlockThatIsFreedInACaptureOfTheProgramStaysWithTheGraph) {
   }
 }
 
+TEST(DirectPoolDeathTest, ABlockThatAGraphHasIsNotFreedAgain) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto twice = [](bool in_capture) {
+    const std::unique_ptr<DeviceBackend> device = MakeDevice(DeterministicDevice(1, KiB(16))).value();
+    EventPool events(*device);
+    const std::unique_ptr<DirectPool> pool = DirectPool::Create(*device, events, {}).value();
+    const Stream stream = device->CreateStream("stream").value();
+    void* const block = pool->Allocate(1000, stream, trace::Tag::kActivation).value();
+    (void)device->BeginCapture(stream);
+    pool->Free(block, {&stream, 1});
+    if (!in_capture) (void)device->EndCapture(stream);
+    pool->Free(block, {&stream, 1});
+  };
+  EXPECT_DEATH(twice(true), "free of 0x[0-9a-f]+, which is not from this device pool");
+  EXPECT_DEATH(twice(false), "free of 0x[0-9a-f]+, which is not from this device pool");
+}
+
 }  // namespace
 }  // namespace tierlib
