@@ -34,8 +34,8 @@ struct ChainResult {
   autograd::Value centroids;  // C_T [k, d]
 };
 
-// w [N, d] and the start c [k, d], k up to 256, of one dtype: f32, f64 or bf16 (sums over N leave the range of f16). Formulas as
-// kernels/tiled.h; every op rounds its result to the dtype. Undefined where the tape failed.
+// w [N, d] and the start c [k, d], k up to 256, of one dtype: f32, f64 or bf16 (sums over N leave the range of f16).
+// Formulas as kernels/tiled.h; every op rounds its result to the dtype. Undefined where the tape failed.
 //
 // kReference, per iteration: difference, square, [sum over d, where d > 1], [root, for the Euclidean metric], scale,
 // softmax, [clamp, where there is an attention_floor], A' w / sum A. For d = 1, the squared metric and T iterations

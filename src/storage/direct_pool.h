@@ -52,8 +52,8 @@ class DirectPool {
   // ResourceExhausted, without a message, where the capacity, the tag's limit or the device does not hold it. On
   // std::bad_alloc nothing has changed.
   StatusOr<void*> Allocate(std::size_t bytes, Stream stream, trace::Tag tag);
-  // REQUIRES: a live block (aborts otherwise). A block that is freed on a stream in a capture of the program's own stays
-  // live, and booked, until the pool goes: the graph uses it in every launch.
+  // REQUIRES: a live block (aborts otherwise). A block that is freed on a stream in a capture of the program's own
+  // stays live, and booked, until the pool goes: the graph uses it in every launch.
   void Free(void* block, absl::Span<const Stream> streams);
 
   // Names who has a live block, for Find: 0 since Allocate. REQUIRES: live, as for Free.
